@@ -1,0 +1,145 @@
+"""Bytes to records and back: Avro with a header that says which schema wrote it.
+
+Two headers are read always:
+
+- Avro single-object encoding: `C3 01`, then the writer schema's CRC-64-AVRO fingerprint, little-endian (Avro 1.11,
+  "Single-object encoding"); written when no registry is configured;
+- Confluent: `00`, then the schema's registry id, big-endian; written when a registry is configured.
+
+Every version ever released is kept in `avro/` as `<record>.v<N>.avsc` and decodes for ever.  Logical types are
+dropped when the files are read, so instants stay integer milliseconds.
+
+    Undecodable        the bytes are not a record of the expected type (a bad event: dead letter)
+    RegistryAway       the registry cannot be asked (the world is away: wait, then stop)
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from importlib import resources
+from io import BytesIO
+from typing import Any, Protocol, TypeVar, cast
+
+import fastavro
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from schemas.events import RECORDS, Record
+
+SINGLE_OBJECT = b"\xc3\x01"
+CONFLUENT = b"\x00"
+R = TypeVar("R", bound=Record)
+
+
+class Undecodable(ValueError):
+    """These bytes are not what the topic promises; `reason` is one word for counting, `str()` says what is wrong."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class RegistryAway(ConnectionError):
+    """The schema registry did not answer; the bytes may be perfectly good."""
+
+
+class Registry(Protocol):
+    """Where Confluent schema ids are kept."""
+
+    def schema_of(self, schema_id: int) -> str:
+        """The schema's JSON.  Raises KeyError for an unknown id, RegistryAway when nobody answers."""
+
+    def id_of(self, record: str, schema: str) -> int:
+        """The id of a schema, registered under the record's name if it is new.  Raises RegistryAway."""
+
+
+class Codec:
+    """Encodes and decodes every record.  Holds compiled schemas; make one per process."""
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        self._registry = registry
+        self._writers: dict[type[Record], tuple[bytes, Any]] = {}
+        self._readers: dict[bytes, tuple[str, Any]] = {}
+        self._current: dict[str, Any] = {}
+        for cls in RECORDS:
+            released = [fastavro.parse_schema(schema) for schema in versions(cls)]
+            for schema in released:
+                self._readers[_single_object_header(schema)] = (schema["name"], schema)
+            self._current[schema["name"]] = schema
+            self._writers[cls] = (self._header(cls, schema), schema)
+
+    def encode(self, record: Record) -> bytes:
+        """The record's bytes.  Raises ValueError when a field breaks the contract."""
+        header, schema = self._writers[type(record)]
+        out = BytesIO()
+        out.write(header)
+        fastavro.schemaless_writer(out, schema, dict(zip(record._fields, record, strict=True)))
+        return out.getvalue()
+
+    def decode(self, cls: type[R], data: bytes | None) -> R:
+        """The record in these bytes.  Raises Undecodable, or RegistryAway when a registry is needed and away."""
+        if data is None:
+            raise Undecodable("no_value", "the record has no value")
+        size = 10 if data[:2] == SINGLE_OBJECT else 5
+        name, written = self._readers.get(data[:size]) or self._look_up(data)
+        if name != f"nps.{cls.__name__}":
+            raise Undecodable("wrong_type", f"expected nps.{cls.__name__}, found {name}")
+        current = self._current[name]
+        body = BytesIO(data)
+        body.seek(size)
+        try:
+            fields = fastavro.schemaless_reader(body, written, None if written is current else current)
+        except Exception as error:  # fastavro raises whatever its parsing trips over
+            raise Undecodable("undecodable", f"not a valid {name}: {type(error).__name__} {error}") from error
+        if body.tell() != len(data):
+            raise Undecodable("undecodable", f"{len(data) - body.tell()} bytes left over after {name}")
+        return cls(*cast(dict[str, Any], fields).values())
+
+    def _header(self, cls: type[Record], schema: Any) -> bytes:
+        if self._registry is None:
+            return _single_object_header(schema)
+        schema_id = self._registry.id_of(schema["name"], json.dumps(versions(cls)[-1]))
+        return CONFLUENT + schema_id.to_bytes(4, "big")
+
+    def _look_up(self, data: bytes) -> tuple[str, Any]:
+        if data[:2] == SINGLE_OBJECT and len(data) >= 10:
+            raise Undecodable("unknown_schema", f"no released schema has the fingerprint {data[2:10].hex()}")
+        if data[:1] != CONFLUENT or len(data) < 5:
+            raise Undecodable("undecodable", f"no Avro header in {len(data)} bytes starting {data[:4].hex() or 'empty'}")
+        schema_id = int.from_bytes(data[1:5], "big")
+        if self._registry is None:
+            raise Undecodable("unknown_schema", f"schema id {schema_id}, but no registry is configured")
+        try:
+            schema = fastavro.parse_schema(_plain(json.loads(self._registry.schema_of(schema_id))))
+        except KeyError:
+            raise Undecodable("unknown_schema", f"the registry has no schema {schema_id}") from None
+        found = (str(schema["name"]), schema)
+        self._readers[data[:5]] = found
+        return found
+
+
+def versions(cls: type[Record]) -> list[dict[str, Any]]:
+    """All released schemas of a record, oldest first, without logical types."""
+    stem = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+    return [_plain(json.loads(text)) for text in _files(stem)]
+
+
+def _files(stem: str) -> Iterator[str]:
+    folder = resources.files("schemas") / "avro"
+    number = 1
+    while (file := folder / f"{stem}.v{number}.avsc").is_file():
+        yield file.read_text(encoding="utf-8")
+        number += 1
+
+
+def _plain(schema: Any) -> Any:
+    """The schema without logical types: fastavro would build a datetime for each, which halves its speed."""
+    if isinstance(schema, list):
+        return [_plain(part) for part in schema]
+    if isinstance(schema, dict):
+        return {key: _plain(value) for key, value in schema.items() if key != "logicalType"}
+    return schema
+
+
+def _single_object_header(schema: Any) -> bytes:
+    little_endian = fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")
+    return SINGLE_OBJECT + bytes.fromhex(little_endian)

@@ -1,0 +1,230 @@
+"""The records of the pipeline, one for each topic value, immutable and in the field order of their Avro schema.
+
+The `.avsc` files beside this module are the authority: they carry each field's meaning, and a test holds the two
+together field by field.  Records are named tuples: they are made once per event on the hot path, and a named tuple
+costs a quarter of a frozen dataclass.  Instants are integer milliseconds since 1970 UTC.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+
+class Purchase(NamedTuple):
+    """Something happened to an order: placed, delivered, returned ..."""
+
+    source: str
+    id: str
+    type: str
+    time: int
+    customer_id: str
+    order_id: str
+    amount_minor: int | None
+    currency: str | None
+    attributes: Mapping[str, str]
+
+
+class SupportCase(NamedTuple):
+    """Something happened to a support case: opened, solved, reopened ..."""
+
+    source: str
+    id: str
+    type: str
+    time: int
+    customer_id: str
+    case_id: str
+    attributes: Mapping[str, str]
+
+
+class ContactUpdate(NamedTuple):
+    """What a customer told us about being contacted; a null field says nothing."""
+
+    source: str
+    id: str
+    type: str
+    time: int
+    customer_id: str
+    opted_out: bool | None
+    time_zone: str | None
+    locale: str | None
+    attributes: Mapping[str, str]
+
+
+class SurveyResponse(NamedTuple):
+    """One answer, part of an answer, a correction of one, or its withdrawal."""
+
+    source: str
+    id: str
+    type: str
+    time: int
+    customer_id: str
+    survey_id: str
+    score: int | None
+    comment: str | None
+    voided: bool
+    channel: str | None
+
+
+class Wakeup(NamedTuple):
+    """It is now this customer's due time; written by workers, for workers."""
+
+    customer_id: str
+    due_ms: int
+
+
+class Decision(NamedTuple):
+    """What became of one trigger; exactly one for each."""
+
+    decision_id: str
+    customer_id: str
+    trigger_source: str
+    trigger_id: str
+    trigger_type: str
+    trigger_ms: int
+    correlation_id: str
+    rule: str | None
+    survey: str | None
+    outcome: str
+    reason: str | None
+    cause_id: str | None
+    survey_id: str | None
+    decided_ms: int
+    segments: Sequence[str]
+    program: str
+    version: int
+
+
+class SurveyDispatch(NamedTuple):
+    """Ask this customer now."""
+
+    survey_id: str
+    customer_id: str
+    survey: str
+    rule: str
+    trigger_source: str
+    trigger_id: str
+    trigger_ms: int
+    correlation_id: str
+    due_ms: int
+    expires_ms: int
+    segments: Sequence[str]
+    dimensions: Mapping[str, str]
+    program: str
+    version: int
+
+
+class Answer(NamedTuple):
+    """The whole state of one survey's answer after a revision; the highest version is the truth."""
+
+    survey_id: str
+    customer_id: str
+    survey: str
+    rule: str
+    correlation_id: str
+    response_source: str
+    response_id: str
+    revision: int
+    score: int | None
+    band: str | None
+    comment: str | None
+    counted: bool
+    flag: str | None
+    sent_ms: int
+    answered_ms: int
+    received_ms: int
+    segments: Sequence[str]
+    dimensions: Mapping[str, str]
+    program: str
+    version: int
+
+
+class PaneTally(NamedTuple):
+    """Absolute tally of one segment in one pane, as far as one source partition has counted."""
+
+    segment: str
+    resolution: str
+    start_ms: int
+    source_partition: int
+    promoters: int
+    passives: int
+    detractors: int
+    program: str
+    version: int
+
+
+class SegmentNps(NamedTuple):
+    """Rolling NPS of one segment over one window."""
+
+    segment: str
+    window: str
+    start_ms: int
+    as_of_ms: int
+    promoters: int
+    passives: int
+    detractors: int
+    n: int
+    nps: float | None
+    low: float | None
+    high: float | None
+    margin: float | None
+    enough: bool
+    published_ms: int
+    program: str
+    version: int
+
+
+class Alert(NamedTuple):
+    """A detractor answered, or no longer is one."""
+
+    alert_id: str
+    dedup_key: str
+    status: str
+    severity: str
+    customer_id: str
+    survey: str
+    rule: str
+    correlation_id: str
+    score: int | None
+    comment: str | None
+    revision: int
+    answered_ms: int
+    received_ms: int
+    segments: Sequence[str]
+    program: str
+    version: int
+
+
+class AlertAction(NamedTuple):
+    """What a person on call did about an alert."""
+
+    dedup_key: str
+    action: str
+    actor: str
+    time: int
+    note: str | None
+
+
+Trigger: TypeAlias = Purchase | SupportCase
+"""An event that can lead to a survey."""
+
+Inbound: TypeAlias = Purchase | SupportCase | ContactUpdate | SurveyResponse | Wakeup
+"""What a customer's journey is made of; keyed by customer."""
+
+Record: TypeAlias = (
+    Inbound | Decision | SurveyDispatch | Answer | PaneTally | SegmentNps | Alert | AlertAction
+)
+"""Any value of any topic."""
+
+RECORDS: tuple[type[Record], ...] = (
+    Purchase,
+    SupportCase,
+    ContactUpdate,
+    SurveyResponse,
+    Wakeup,
+    Decision,
+    SurveyDispatch,
+    Answer,
+    PaneTally,
+    SegmentNps,
+    Alert,
+    AlertAction,
+)

@@ -1,0 +1,1 @@
+"""The pipeline's stream side: events in, surveys, rolling NPS and alerts out."""
