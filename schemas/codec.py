@@ -104,7 +104,9 @@ class Codec:
         if data[:2] == SINGLE_OBJECT and len(data) >= 10:
             raise Undecodable("unknown_schema", f"no released schema has the fingerprint {data[2:10].hex()}")
         if data[:1] != CONFLUENT or len(data) < 5:
-            raise Undecodable("undecodable", f"no Avro header in {len(data)} bytes starting {data[:4].hex() or 'empty'}")
+            raise Undecodable(
+                "undecodable", f"no Avro header in {len(data)} bytes starting {data[:4].hex() or 'empty'}"
+            )
         schema_id = int.from_bytes(data[1:5], "big")
         if self._registry is None:
             raise Undecodable("unknown_schema", f"schema id {schema_id}, but no registry is configured")

@@ -209,9 +209,7 @@ Trigger: TypeAlias = Purchase | SupportCase
 Inbound: TypeAlias = Purchase | SupportCase | ContactUpdate | SurveyResponse | Wakeup
 """What a customer's journey is made of; keyed by customer."""
 
-Record: TypeAlias = (
-    Inbound | Decision | SurveyDispatch | Answer | PaneTally | SegmentNps | Alert | AlertAction
-)
+Record: TypeAlias = Inbound | Decision | SurveyDispatch | Answer | PaneTally | SegmentNps | Alert | AlertAction
 """Any value of any topic."""
 
 RECORDS: tuple[type[Record], ...] = (

@@ -1,0 +1,40 @@
+"""What a step wants done.  Wire records stand for their own publication; the shell fills in their `version`."""
+
+from typing import NamedTuple, TypeAlias
+
+from schemas.events import Alert, Answer, Decision, SurveyDispatch
+from streams.domain.nps import Band
+from streams.domain.reasons import Reason
+
+
+class Count(NamedTuple):
+    """Add `sign` (1 or -1) to this band in the panes of these segments at this instant."""
+
+    segments: tuple[str, ...]
+    at_ms: int
+    band: Band
+    sign: int
+
+
+class Reject(NamedTuple):
+    """The event is bad: a dead letter.  `evidence` is a record held since earlier; None is the one in hand."""
+
+    reason: Reason
+    detail: str
+    evidence: bytes | None = None
+
+
+class Ignore(NamedTuple):
+    """Nothing new in the event."""
+
+    reason: Reason
+
+
+class Requeue(NamedTuple):
+    """The survey that a held response waited for is sent: put the response back on its topic."""
+
+    evidence: bytes
+
+
+Publication: TypeAlias = Decision | SurveyDispatch | Answer | Alert
+Effect: TypeAlias = Publication | Count | Reject | Ignore | Requeue

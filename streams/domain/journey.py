@@ -1,0 +1,96 @@
+"""The product in one pure function: `step(journey, event, program, now_ms) -> (journey, effects)`.
+
+It first advances the customer's own time to `now_ms`, so that whatever fell due happens first, in due order, each at
+its due time; then it takes the event.  So the result does not depend on when a wakeup comes, and history replayed
+with its own timestamps makes the same journeys.  The one thing only a wakeup does is to give up on responses whose
+survey never came: wakeups are written when a partition has caught up, other events are not.
+"""
+
+from schemas.events import ContactUpdate, Inbound, SurveyResponse, Wakeup
+from streams.domain import answering, asking
+from streams.domain.effects import Effect, Reject
+from streams.domain.policy import Limits, Program
+from streams.domain.reasons import Reason
+from streams.domain.state import Journey
+
+
+def step(
+    journey: Journey, event: Inbound, program: Program, now_ms: int, evidence: bytes = b""
+) -> tuple[Journey, list[Effect]]:
+    """What becomes of a customer by this event, and what the world should hear of it.
+
+    `now_ms` is the Kafka timestamp of the event's record, `evidence` the record itself, opaque: it comes back in
+    `Reject` and `Requeue`.  Deterministic: no clock, no randomness, no environment.
+    """
+    effects: list[Effect] = []
+    if journey.clock_ms < now_ms:
+        journey = _advance(journey, event.customer_id, program, now_ms, effects)
+    if isinstance(event, Wakeup):
+        return answering.give_up(journey, now_ms, effects), effects
+    if objection := _out_of_time(event.time, now_ms, program.limits):
+        return journey, [*effects, objection]
+    if isinstance(event, SurveyResponse):
+        if objection := answering.fault(event):
+            return journey, [*effects, objection]
+        return answering.respond(journey, event, program, now_ms, evidence, effects), effects
+    if isinstance(event, ContactUpdate):
+        return asking.contact(journey, event), effects
+    journey = asking.trigger(journey, event, program, now_ms, effects)
+    return asking.send_due(journey, event.customer_id, program, journey.clock_ms, effects), effects
+
+
+def wake_ms(journey: Journey, program: Program) -> int | None:
+    """When this customer must be looked at again though nothing comes; None for never.
+
+    The next survey due or response to give up; when there is none, the time at which all can be forgotten.
+    """
+    coming = {pending.survey_id for pending in journey.pending}
+    due = [pending.due_ms for pending in journey.pending]
+    due += [held.until_ms for held in journey.held if held.survey_id not in coming]
+    if due:
+        return min(due)
+    remembered = [
+        *(survey.sent_ms + program.limits.remember_ms for survey in journey.surveys),
+        *(time_ms + program.limits.remember_ms for _, time_ms in journey.seen),
+        *(cancel.time_ms + program.limits.remember_ms for cancel in journey.cancels),
+        *(last_ms + program.longest_quarantine_ms for _, last_ms in journey.asked),
+    ]
+    return max(remembered, default=None)
+
+
+def is_blank(journey: Journey) -> bool:
+    """True when nothing is known but the time, so that the journey need not be kept."""
+    return journey == Journey(clock_ms=journey.clock_ms)
+
+
+def _advance(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
+    if journey.pending:
+        journey = asking.send_due(journey, customer_id, program, to_ms, effects)
+    return _forget(journey._replace(clock_ms=to_ms), program)
+
+
+def _forget(journey: Journey, program: Program) -> Journey:
+    """Drop what is no longer remembered; the same value when there is nothing to drop."""
+    oldest_ms = journey.clock_ms - program.limits.remember_ms
+    unquarantined_ms = journey.clock_ms - program.longest_quarantine_ms
+    if (
+        all(survey.sent_ms > oldest_ms for survey in journey.surveys)
+        and all(time_ms > oldest_ms for _, time_ms in journey.seen)
+        and all(cancel.time_ms > oldest_ms for cancel in journey.cancels)
+        and all(last_ms > unquarantined_ms for _, last_ms in journey.asked)
+    ):
+        return journey
+    return journey._replace(
+        surveys=tuple(survey for survey in journey.surveys if survey.sent_ms > oldest_ms),
+        seen=tuple(seen for seen in journey.seen if seen[1] > oldest_ms),
+        cancels=tuple(cancel for cancel in journey.cancels if cancel.time_ms > oldest_ms),
+        asked=tuple(asked for asked in journey.asked if asked[1] > unquarantined_ms),
+    )
+
+
+def _out_of_time(time_ms: int, now_ms: int, limits: Limits) -> Reject | None:
+    if now_ms - time_ms > limits.late_ms:
+        return Reject(Reason.TOO_LATE, f"happened {(now_ms - time_ms) // 1000} s before it was sent")
+    if time_ms - now_ms > limits.early_ms:
+        return Reject(Reason.TOO_EARLY, f"claims to happen {(time_ms - now_ms) // 1000} s after it was sent")
+    return None

@@ -1,0 +1,44 @@
+"""The closed lists of reasons.  Each is a dead-letter header, a metric label, a ledger value and a README row."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why an event was rejected, ignored, suppressed or not counted."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> "Reason":
+        """A reason is its word; the sentence beside it is what the README says."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    # rejected: the event becomes a dead letter
+    NO_VALUE = "no_value", "The record has no value."
+    UNDECODABLE = "undecodable", "The bytes are not Avro of the promised type."
+    UNKNOWN_SCHEMA = "unknown_schema", "The header names a schema that was never released or registered."
+    WRONG_TYPE = "wrong_type", "A valid record of another type, on the wrong topic."
+    WRONG_KEY = "wrong_key", "The record's key is not its customer_id."
+    INVALID_SCORE = "invalid_score", "The score is not a whole number from 0 to 10; never clamped."
+    EMPTY_RESPONSE = "empty_response", "Neither score nor comment nor withdrawal."
+    UNKNOWN_SURVEY = "unknown_survey", "The survey was never sent to this customer, or is forgotten."
+    EDIT_CLOSED = "edit_closed", "A correction after the edit window."
+    TOO_LATE = "too_late", "The event's time lies further before its Kafka timestamp than `limits.late`."
+    TOO_EARLY = "too_early", "The event's time or Kafka timestamp lies in the future by more than `limits.early`."
+
+    # ignored: nothing new in it
+    DUPLICATE = "duplicate", "Already taken: the same source and id, or the same correction."
+    SUPERSEDED = "superseded", "A newer correction of the same answer was already taken."
+
+    # suppressed: the trigger leads to no survey
+    NO_RULE = "no_rule", "No rule asks for a survey after such an event."
+    OPTED_OUT = "opted_out", "The customer does not want to be asked."
+    ASKED_RECENTLY = "asked_recently", "Asked within `quarantine.any`, or for this survey within its own quarantine."
+    CANCELLED = "cancelled", "An event named in the rule's `cancel_on` came before the survey was sent."
+
+    # kept, but not counted
+    EXPIRED = "expired", "Answered after the survey's expiry."
+    VOIDED = "voided", "Withdrawn."
+    NO_SCORE = "no_score", "Only a comment so far."

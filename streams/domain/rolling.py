@@ -1,0 +1,116 @@
+"""Rolling windows as running sums over panes: add the pane that enters, subtract the pane that leaves.
+
+A window of length L as of an instant covers `[end - L, end)`, where `end` is the end of the pane that is open at that
+instant: the newest pane is partial, the oldest is whole.  Cost is flat in the window's length; windows age by the
+clock, so with no answers they empty on time.
+"""
+
+from typing import NamedTuple
+
+from streams.domain.nps import EMPTY, Tally
+from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, Resolution, floor_ms
+
+
+class Window(NamedTuple):
+    """A window length as configured, e.g. '24h', and the panes it is summed from."""
+
+    name: str
+    length_ms: int
+
+    @property
+    def resolution(self) -> Resolution:
+        """Minute panes up to 6 hours, hour panes up to 14 days, day panes beyond: at most 360 panes a window."""
+        if self.length_ms <= 6 * HOUR_MS:
+            return Resolution.MINUTE
+        return Resolution.HOUR if self.length_ms <= 14 * DAY_MS else Resolution.DAY
+
+
+class RunningSum:
+    """One window of one segment.  Shares its panes with the segment's other windows of the same resolution."""
+
+    __slots__ = ("end_ms", "length_ms", "pane_ms", "panes", "tally", "window")
+
+    def __init__(self, window: Window, panes: dict[int, Tally], now_ms: int) -> None:
+        self.window = window
+        self.length_ms = window.length_ms
+        self.pane_ms = LENGTH_MS[window.resolution]
+        self.panes = panes
+        self.end_ms = floor_ms(now_ms, self.pane_ms) + self.pane_ms
+        self.tally = EMPTY
+
+    @property
+    def start_ms(self) -> int:
+        """Start of the window, inclusive."""
+        return self.end_ms - self.length_ms
+
+    def add(self, start_ms: int, delta: Tally) -> bool:
+        """A pane changed by `delta`; True when this window holds the pane."""
+        inside = self.start_ms <= start_ms < self.end_ms
+        if inside:
+            self.tally = self.tally.plus(delta)
+        return inside
+
+    def advance(self, now_ms: int) -> bool:
+        """Move the window to the instant; True when its end moved.  Never moves back."""
+        end = floor_ms(now_ms, self.pane_ms) + self.pane_ms
+        if end <= self.end_ms:
+            return False
+        if end - self.end_ms >= self.length_ms:
+            self.tally = EMPTY
+            self._enter(end - self.length_ms, end)
+        else:
+            for start in range(self.start_ms, end - self.length_ms, self.pane_ms):
+                self.tally = self.tally.minus(self.panes.get(start, EMPTY))
+            self._enter(self.end_ms, end)
+        self.end_ms = end
+        return True
+
+    def _enter(self, from_ms: int, to_ms: int) -> None:
+        for start in range(from_ms, to_ms, self.pane_ms):
+            self.tally = self.tally.plus(self.panes.get(start, EMPTY))
+
+
+class SegmentWindows:
+    """All windows of one segment.
+
+    Takes absolute tallies from several source partitions and keeps, of each, the one with the highest version, so that
+    a repeated or an old one changes nothing.
+    """
+
+    __slots__ = ("_latest", "_panes", "sums")
+
+    def __init__(self, windows: tuple[Window, ...], now_ms: int) -> None:
+        self._panes: dict[Resolution, dict[int, Tally]] = {resolution: {} for resolution in Resolution}
+        self._latest: dict[tuple[Resolution, int, int], tuple[int, Tally]] = {}
+        self.sums = [RunningSum(window, self._panes[window.resolution], now_ms) for window in windows]
+
+    def put(self, resolution: Resolution, start_ms: int, partition: int, version: int, tally: Tally) -> bool:
+        """Take one partition's tally of a pane; True when a window changed."""
+        if start_ms < self._horizon_ms(resolution):
+            return False
+        known, before = self._latest.get((resolution, start_ms, partition), (-1, EMPTY))
+        if version <= known:
+            return False
+        self._latest[resolution, start_ms, partition] = (version, tally)
+        delta = tally.minus(before)
+        panes = self._panes[resolution]
+        panes[start_ms] = panes.get(start_ms, EMPTY).plus(delta)
+        changed = [s.add(start_ms, delta) for s in self.sums if s.window.resolution is resolution]
+        return any(changed)
+
+    def advance(self, now_ms: int) -> bool:
+        """Move every window to the instant and forget panes that left them all; True when any window moved."""
+        moved = [running for running in self.sums if running.advance(now_ms)]
+        for resolution in {running.window.resolution for running in moved}:
+            self._forget(resolution)
+        return bool(moved)
+
+    def _horizon_ms(self, resolution: Resolution) -> float:
+        return min((s.start_ms for s in self.sums if s.window.resolution is resolution), default=float("inf"))
+
+    def _forget(self, resolution: Resolution) -> None:
+        horizon, panes = self._horizon_ms(resolution), self._panes[resolution]
+        for start in [start for start in panes if start < horizon]:
+            del panes[start]
+        for key in [key for key in self._latest if key[0] is resolution and key[1] < horizon]:
+            del self._latest[key]

@@ -1,0 +1,33 @@
+"""Dimensions to segment keys.
+
+A key names its dimensions in the configured order: `all`, `state=SP`, `state=SP,category=toys`.  A dimension the event
+did not carry reads `(none)`.  In values `%`, `=`, `,` and `|` are percent-encoded and what is longer than 64 characters
+is cut, so a key can be taken apart again and never breaks a topic key or a label.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from streams.domain.policy import Program
+
+ALL = "all"
+MISSING = "(none)"
+LONGEST = 64
+_ESCAPES = str.maketrans({"%": "%25", "=": "%3D", ",": "%2C", "|": "%7C"})
+
+Dimensions = tuple[tuple[str, str], ...]
+"""Values of the configured dimensions, in their order."""
+
+
+def capture(attributes: Mapping[str, str], program: Program) -> tuple[Dimensions, tuple[str, ...]]:
+    """The dimensions of an event and the segments it belongs to, `all` first."""
+    values = tuple(attributes.get(name, MISSING) for name in program.dimensions)
+    dimensions = tuple(zip(program.dimensions, values, strict=True))
+    return dimensions, _keys(dimensions, program.combinations)
+
+
+@lru_cache(maxsize=65_536)
+def _keys(dimensions: Dimensions, combinations: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    escaped = {name: value[:LONGEST].translate(_ESCAPES) for name, value in dimensions}
+    combined = (",".join(f"{name}={escaped[name]}" for name in combination) for combination in combinations)
+    return (ALL, *combined)

@@ -1,0 +1,92 @@
+"""A journey: all we know of one customer, as values small enough to keep millions of.
+
+Stored as arrays in field order (`streams.engine.tables`): append fields with a default, never reorder or remove.
+"""
+
+from typing import NamedTuple
+
+from streams.domain.segments import Dimensions
+
+
+class Pending(NamedTuple):
+    """A survey that is scheduled and not yet sent."""
+
+    due_ms: int
+    survey_id: str
+    rule: str
+    survey: str
+    source: str
+    id: str
+    type: str
+    time_ms: int
+    correlation: str
+    segments: tuple[str, ...]
+    dimensions: Dimensions
+    lifetime_ms: int
+
+
+class Given(NamedTuple):
+    """What a customer answered so far.
+
+    Score and comment are registers: the response with the highest (time, fingerprint) wins, whatever the order of
+    arrival.  `first_ms` is when the score was first given and not withdrawn since; `counted` is the instant and band
+    that the panes hold now.
+    """
+
+    revision: int = 0
+    score: int | None = None
+    score_stamp: tuple[int, int] = (-1, 0)
+    first_ms: int | None = None
+    comment: str | None = None
+    comment_stamp: tuple[int, int] = (-1, 0)
+    voided_ms: int = -1
+    counted: tuple[int, str] | None = None
+    severity: str = ""
+
+
+class Survey(NamedTuple):
+    """A survey that was sent."""
+
+    survey_id: str
+    rule: str
+    survey: str
+    correlation: str
+    segments: tuple[str, ...]
+    dimensions: Dimensions
+    sent_ms: int
+    expires_ms: int
+    given: Given | None = None
+
+
+class Held(NamedTuple):
+    """A response that came before its survey, with the record it came in; given up at `until_ms`."""
+
+    survey_id: str
+    until_ms: int
+    evidence: bytes
+
+
+class Cancel(NamedTuple):
+    """An event that cancels surveys about the same order or case, also those whose trigger comes later."""
+
+    type: str
+    correlation: str
+    id: str
+    time_ms: int
+
+
+class Journey(NamedTuple):
+    """One customer.  `clock_ms` is the customer's own time: the highest `now_ms` stepped to."""
+
+    clock_ms: int = 0
+    opted_out: bool = False
+    opted_ms: int = -1
+    pending: tuple[Pending, ...] = ()
+    surveys: tuple[Survey, ...] = ()
+    held: tuple[Held, ...] = ()
+    seen: tuple[tuple[int, int], ...] = ()
+    asked: tuple[tuple[str, int], ...] = ()
+    cancels: tuple[Cancel, ...] = ()
+
+
+NEW = Journey()

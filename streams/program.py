@@ -1,0 +1,165 @@
+"""Reads the program file, `nps.toml`: checked, hashed, with errors that name the line.
+
+BadProgram   the file is wrong; the message is one line: file, line, what and what to do
+"""
+
+import hashlib
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from streams.domain.policy import AlertPolicy, Limits, Program, Rule
+from streams.domain.rolling import Window
+
+UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"(\d+)(ms|s|m|h|d)")
+_WHERE = re.compile(r" - at `(?:key in )?\$(.*)`$")
+
+
+class BadProgram(ValueError):
+    """The program file is wrong."""
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class _Rule(_Part):
+    name: str
+    survey: str
+    on: list[str]
+    delay: str
+    expires: str
+    where: dict[str, list[str]] = {}
+    cancel_on: list[str] = []
+
+
+class _Quarantine(_Part):
+    any: str
+    surveys: dict[str, str] = {}
+
+
+class _Segments(_Part):
+    dimensions: list[str] = []
+    combinations: list[list[str]] = []
+
+
+class _Windows(_Part):
+    lengths: list[str]
+    minimum_n: int = 30
+
+
+class _Limits(_Part):
+    late: str
+    early: str
+    edit: str
+    hold: str
+    remember: str
+
+
+class _Alerts(_Part):
+    critical_max: int
+    error_max: int
+    warning_max: int
+
+
+class _File(_Part):
+    rules: list[_Rule]
+    quarantine: _Quarantine
+    segments: _Segments
+    windows: _Windows
+    limits: _Limits
+    alerts: _Alerts
+
+
+def load(path: Path | None = None) -> Program:
+    """The program in this file, or the one that ships with the pipeline.  Raises BadProgram."""
+    if path is None:
+        return parse((resources.files("streams") / "nps.toml").read_text(encoding="utf-8"), "nps.toml")
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise BadProgram(f"{path}: cannot be read ({error.strerror}); set NPS_PROGRAM to a program file") from None
+
+
+def parse(text: str, name: str) -> Program:
+    """The program in this text; `name` is the file's name for errors.  Raises BadProgram."""
+    try:
+        file = msgspec.convert(tomllib.loads(text), _File)
+        return _program(file)
+    except tomllib.TOMLDecodeError as error:
+        raise BadProgram(f"{name}: {error}") from None
+    except msgspec.ValidationError as error:
+        found = _WHERE.search(str(error))
+        message = _WHERE.sub("", str(error))
+        raise BadProgram(f"{name}:{_line_of(text, found.group(1) if found else '', message)}: {message}") from None
+    except ValueError as error:
+        raise BadProgram(f"{name}:{_line_of(text, '', str(error))}: {error}") from None
+
+
+def duration_ms(text: str) -> int:
+    """'90d' in milliseconds.  Raises ValueError for anything but a whole number and a unit."""
+    if not (match := _DURATION.fullmatch(text)):
+        raise ValueError(f"{text!r} is no duration: write a whole number and one of {', '.join(UNITS_MS)}, as in '90d'")
+    return int(match[1]) * UNITS_MS[match[2]]
+
+
+def _program(file: _File) -> Program:
+    canonical = msgspec.json.encode(file, order="sorted")
+    return Program(
+        rules=tuple(_rule(rule) for rule in file.rules),
+        quarantine_ms=duration_ms(file.quarantine.any),
+        survey_quarantine_ms={name: duration_ms(text) for name, text in file.quarantine.surveys.items()},
+        dimensions=tuple(file.segments.dimensions),
+        combinations=tuple(tuple(combination) for combination in file.segments.combinations),
+        windows=tuple(Window(text, duration_ms(text)) for text in file.windows.lengths),
+        minimum_n=file.windows.minimum_n,
+        limits=Limits(
+            late_ms=duration_ms(file.limits.late),
+            early_ms=duration_ms(file.limits.early),
+            edit_ms=duration_ms(file.limits.edit),
+            hold_ms=duration_ms(file.limits.hold),
+            remember_ms=duration_ms(file.limits.remember),
+        ),
+        alerts=AlertPolicy(file.alerts.critical_max, file.alerts.error_max, file.alerts.warning_max),
+        hash=hashlib.sha256(canonical).hexdigest()[:12],
+    )
+
+
+def _rule(rule: _Rule) -> Rule:
+    return Rule(
+        name=rule.name,
+        survey=rule.survey,
+        on=frozenset(rule.on),
+        where={name: frozenset(values) for name, values in rule.where.items()},
+        delay_ms=duration_ms(rule.delay),
+        expires_ms=duration_ms(rule.expires),
+        cancel_on=frozenset(rule.cancel_on),
+    )
+
+
+def _line_of(text: str, path: str, message: str) -> int:
+    """The line a complaint is about: the path's last key, or else a word quoted in the message."""
+    lines = text.splitlines()
+    quoted = re.findall(r"[`']([^`']+)[`']", message)
+    unknown = quoted[-1:] if "unknown field" in message else []
+    dotted = re.match(r"[a-z]+\.[a-z_]+", message)
+    keys = re.findall(r"([A-Za-z_]+)|\[(\d+)\]", path or (dotted[0] if dotted else ""))
+    start = 0
+    for key, index in [*keys, *((word, "") for word in unknown)]:
+        if index:
+            heads = [i for i, line in enumerate(lines) if i >= start and line.strip().startswith("[[")]
+            start = heads[int(index)] if int(index) < len(heads) else start
+        else:
+            start = next((i for i in range(start, len(lines)) if _names(lines[i], key)), start)
+    if not keys and not unknown:
+        start = next((i for i, line in enumerate(lines) if any(word in line for word in quoted)), start)
+    return start + 1
+
+
+def _names(line: str, key: str) -> bool:
+    bare = line.split("#", 1)[0]
+    return bool(re.search(rf"(^|[\[.{{,\s]){re.escape(key)}\s*[\]=.]", bare))
