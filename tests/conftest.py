@@ -1,0 +1,67 @@
+"""Servers for tests.  `broker` is the light local one; `kafka` is a real Apache Kafka.
+
+Tests marked `kafka` are skipped where Java or Maven is missing, and the last lines of the run say so; with
+NPS_REQUIRE_KAFKA=1 in the environment they fail instead.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streams.local import Server, local_broker
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests import each other as `tests.faults.kafka`, from anywhere
+
+if TYPE_CHECKING:
+    from tests.faults.kafka import KafkaCluster
+
+SKIPPED: list[str] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip or fail a test of real Kafka where there can be none."""
+    if item.get_closest_marker("kafka") is not None:
+        _need_kafka(item.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what was not tested."""
+    if SKIPPED:
+        from tests.faults.kafka import unavailable
+
+        terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
+        terminalreporter.line(f"{len(SKIPPED)} tests need a real Kafka, and there is {unavailable()}", red=True)
+
+
+@pytest.fixture
+def broker() -> Iterator[Server]:
+    """A fresh local broker, empty; its address is `broker.address`."""
+    with local_broker() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[KafkaCluster]":
+    """One real Kafka broker for the whole run; use topics and groups of your own, and leave it running."""
+    from tests.faults.kafka import KafkaCluster
+
+    _need_kafka("the fixture `kafka`")
+    with KafkaCluster(tmp_path_factory.mktemp("kafka")) as cluster:
+        yield cluster
+
+
+def _need_kafka(who: str) -> None:
+    from tests.faults.kafka import unavailable
+
+    reason = unavailable()
+    if reason is None:
+        return
+    if os.environ.get("NPS_REQUIRE_KAFKA") == "1":
+        pytest.fail(f"NPS_REQUIRE_KAFKA=1, but there is {reason}", pytrace=False)
+    SKIPPED.append(who)
+    pytest.skip(f"needs a real Kafka: {reason}")
