@@ -61,11 +61,11 @@ class Codec:
         self._readers: dict[bytes, tuple[str, Any]] = {}
         self._current: dict[str, Any] = {}
         for cls in RECORDS:
-            released = [fastavro.parse_schema(schema) for schema in versions(cls)]
-            for schema in released:
-                self._readers[_single_object_header(schema)] = (schema["name"], schema)
-            self._current[schema["name"]] = schema
-            self._writers[cls] = (self._header(cls, schema), schema)
+            released: list[Any] = [fastavro.parse_schema(schema) for schema in versions(cls)]
+            name, current = released[-1]["name"], released[-1]
+            self._readers |= {_single_object_header(schema): (name, schema) for schema in released}
+            self._current[name] = current
+            self._writers[cls] = (self._header(cls, current), current)
 
     def encode(self, record: Record) -> bytes:
         """The record's bytes.  Raises ValueError when a field breaks the contract."""
@@ -111,7 +111,7 @@ class Codec:
         if self._registry is None:
             raise Undecodable("unknown_schema", f"schema id {schema_id}, but no registry is configured")
         try:
-            schema = fastavro.parse_schema(_plain(json.loads(self._registry.schema_of(schema_id))))
+            schema: Any = fastavro.parse_schema(_plain(json.loads(self._registry.schema_of(schema_id))))
         except KeyError:
             raise Undecodable("unknown_schema", f"the registry has no schema {schema_id}") from None
         found = (str(schema["name"]), schema)

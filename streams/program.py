@@ -23,11 +23,7 @@ class BadProgram(ValueError):
     """The program file is wrong."""
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class _Rule(_Part):
+class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     survey: str
     on: list[str]
@@ -37,22 +33,22 @@ class _Rule(_Part):
     cancel_on: list[str] = []
 
 
-class _Quarantine(_Part):
+class _Quarantine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     any: str
     surveys: dict[str, str] = {}
 
 
-class _Segments(_Part):
+class _Segments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dimensions: list[str] = []
     combinations: list[list[str]] = []
 
 
-class _Windows(_Part):
+class _Windows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lengths: list[str]
     minimum_n: int = 30
 
 
-class _Limits(_Part):
+class _Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     late: str
     early: str
     edit: str
@@ -60,13 +56,13 @@ class _Limits(_Part):
     remember: str
 
 
-class _Alerts(_Part):
+class _Alerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     critical_max: int
     error_max: int
     warning_max: int
 
 
-class _File(_Part):
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rules: list[_Rule]
     quarantine: _Quarantine
     segments: _Segments

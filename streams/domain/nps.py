@@ -43,7 +43,7 @@ class Tally(NamedTuple):
         return Tally(self[0] + other[0], self[1] + other[1], self[2] + other[2])
 
     def minus(self, other: "Tally") -> "Tally":
-        """This without the other."""
+        """What is left without the other."""
         return Tally(self[0] - other[0], self[1] - other[1], self[2] - other[2])
 
 

@@ -1,0 +1,80 @@
+"""The log as the pipeline needs it: two ports, and the adapter that keeps it in memory.
+
+The Kafka adapters are `streams.engine.producer` and `streams.engine.reader`; all pass the same contract tests.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Record(NamedTuple):
+    """One record of a topic partition.  `timestamp` is Kafka's, in milliseconds."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Log(Protocol):
+    """Where effects go.  Nothing is durable until `flush` returns."""
+
+    def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        *,
+        partition: int = -1,
+        timestamp_ms: int = 0,
+        headers: Headers | None = None,
+    ) -> None:
+        """Hand over one record.  A negative partition lets the key choose, a zero timestamp means now."""
+
+    async def flush(self) -> None:
+        """Wait until all that was sent is durable.  Raises when anything is not."""
+
+
+class Reader(Protocol):
+    """Where state comes back from."""
+
+    def read(self, topic: str, partition: int) -> Iterator[Record]:
+        """The records of a partition from its beginning to its present end, once."""
+
+
+class MemoryLog:
+    """A log in memory: partitions are lists.  With `crash_at`, the nth record from now on is lost and raises."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[tuple[str, int], list[Record]] = {}
+        self.sent = 0
+        self.crash_at: int | None = None
+
+    def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        *,
+        partition: int = -1,
+        timestamp_ms: int = 0,
+        headers: Headers | None = None,
+    ) -> None:
+        """Append the record, or raise ConnectionError where the crash was asked for."""
+        if self.sent == self.crash_at:
+            raise ConnectionError("crashed as asked")
+        self.sent += 1
+        records = self.partitions.setdefault((topic, max(partition, 0)), [])
+        records.append(Record(len(records), timestamp_ms, key, value, tuple(headers or ())))
+
+    async def flush(self) -> None:
+        """All is durable that was sent, unless the crash was asked for here."""
+        if self.sent == self.crash_at:
+            raise ConnectionError("crashed as asked")
+
+    def read(self, topic: str, partition: int) -> Iterator[Record]:
+        """The partition's records."""
+        yield from self.partitions.get((topic, partition), ())
