@@ -1,0 +1,46 @@
+"""Before the first join: is Kafka there, and are the topics what the worker needs?"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Mapping
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from streams.engine.config import EngineConfig
+from streams.engine.guard import BadTopics, BrokerAway
+
+_TRY_S = 1.0
+_PAUSE_S = 0.2
+_quiet = logging.getLogger("streams.engine.librdkafka")
+_quiet.setLevel(logging.CRITICAL)
+
+
+async def wait_for_broker(config: EngineConfig) -> dict[str, int]:
+    """The partition count of every topic, as soon as Kafka answers.  BrokerAway after `broker_wait_ms`."""
+    client = AdminClient({**config.security, "bootstrap.servers": config.brokers}, logger=_quiet)
+    deadline = time.monotonic() + config.broker_wait_ms / 1000
+    while True:
+        try:
+            metadata = await asyncio.to_thread(client.list_topics, timeout=_TRY_S)
+        except KafkaException as error:
+            if time.monotonic() < deadline:
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            raise BrokerAway(
+                f"cannot reach Kafka at {config.brokers} after {config.broker_wait_ms // 1000} s: "
+                "start it or set NPS_BROKERS"
+            ) from error
+        return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+
+def check_topics(topics: Iterable[str], partitions: Mapping[str, int]) -> None:
+    """BadTopics unless all exist with the same number of partitions, by which they are processed together."""
+    wanted = sorted(topics)
+    if missing := [topic for topic in wanted if not partitions.get(topic)]:
+        raise BadTopics(f"topic {', '.join(missing)} does not exist: create the topics first")
+    counts = {topic: partitions[topic] for topic in wanted}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
+        raise BadTopics(f"topics processed together need the same number of partitions: {listed}")

@@ -1,0 +1,262 @@
+"""A worker: blocks of its topics go to their handlers, at least once and in order, by a Faust app that is kept small.
+
+From Faust come the consumer group and its co-partitioned assignment, agents, back-pressure and service life cycle.
+Promised on top of it:
+- `assigned` is awaited before the first block of an assignment reaches a handler; heartbeats go on meanwhile;
+- `revoked` is awaited after the blocks in hand are finished and committed, so a rebalance or a clean stop replays
+  nothing (stock Faust replays up to a commit interval);
+- an error in a handler ends the process before anything past its block is committed;
+- a worker that Kafka no longer answers ends too, rather than idle for ever.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import faust
+from faust.app.base import BootStrategy
+from faust.types import TP
+
+from streams.engine.blocks import Block, BlockConsumer, BlockTransport
+from streams.engine.broker import check_topics, wait_for_broker
+from streams.engine.config import EngineConfig
+from streams.engine.guard import BrokerAway, ExitCode, Stop, describe, exit_code, guard, stop_at_once
+from streams.engine.lease import Lease, LeaseLost, monotonic_ms
+
+logger = logging.getLogger("streams.engine")
+
+Handler = Callable[[Block], Awaitable[None]]
+"""Processes one block and returns once its effects are durable; raising stops the process."""
+OnPartitions = Callable[[frozenset[int]], Awaitable[None]]
+
+_WATCH_S = 0.25
+_STOP_S = 10.0
+
+
+class Engine:
+    """One worker process.  All its topics must have the same number of partitions.
+
+    `handlers`: topics read on from the last commit.  `replayed`: topics read from the beginning of each partition at
+    every assignment and never committed.  `assigned` and `revoked` get partition numbers, which are the same for all
+    topics; every rebalance revokes all of them first.  `revoked` follows each `assigned` that began, even one that a
+    new rebalance cancelled half-way.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        handlers: Mapping[str, Handler],
+        replayed: Mapping[str, Handler] | None = None,
+        *,
+        assigned: OnPartitions,
+        revoked: OnPartitions,
+        stop: Stop = stop_at_once,
+    ) -> None:
+        self.config = config
+        self.lease = Lease(config.session_timeout_ms)
+        self._handlers = {**handlers, **(replayed or {})}
+        self._committed_topics = frozenset(handlers)
+        if not self._handlers or len(self._handlers) < len(handlers) + len(replayed or {}):
+            raise ValueError("an engine needs topics, each either handled or replayed")
+        self._assigned, self._revoked, self._stop = assigned, revoked, stop
+        self._owned: frozenset[int] = frozenset()
+        self._restoring: asyncio.Task[None] | None = None
+        self._app: _App | None = None
+
+    def run(self) -> ExitCode:
+        """Work until SIGTERM or SIGINT, then finish the block in hand, commit, leave the group and return OK.
+
+        Anything that goes wrong is said in one log line and ends the process with its exit code.
+        """
+        _quieten()
+        return asyncio.run(self._serve())
+
+    def committed(self, topic: str, partition: int) -> int | None:
+        """The next offset to process, as known at the assignment and after commits; None when never committed."""
+        return self._consumer.committed(TP(topic, partition))
+
+    async def _serve(self) -> ExitCode:
+        asked = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, asked.set)
+        asking = asyncio.create_task(asked.wait())
+        work = asyncio.create_task(self._work())
+        try:
+            await asyncio.wait((work, asking), return_when=asyncio.FIRST_COMPLETED)
+            with guard("stopping" if asked.is_set() else "worker", self._stop):
+                if not asked.is_set():
+                    await work
+                await self._leave(work)
+        except Exception as error:
+            return exit_code(error)
+        return ExitCode.OK
+
+    async def _work(self) -> None:
+        """Start, and watch; returns by an error or a cancellation only."""
+        partitions = await wait_for_broker(self.config)
+        check_topics(self._handlers, partitions)
+        self._app = _App(self.config, self._committed_topics, self.lease, self._settle)
+        self._app.on_rebalance_complete.connect(self._restore)
+        for topic, handler in self._handlers.items():
+            self._app.handle(topic, self._agent(handler))
+        starting = asyncio.create_task(self._app.start())
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            self._watch(self._app, starting)
+
+    def _watch(self, app: "_App", starting: "asyncio.Task[None]") -> None:
+        if app.crash_reason is not None:
+            raise app.crash_reason
+        if starting.done():
+            starting.result()
+        consumer = self._consumer
+        if not consumer.started:
+            return
+        if (failure := consumer.failure()) is not None:
+            raise failure
+        patience_ms = self.config.broker_wait_ms + (self.config.rebalance_timeout_ms if app.rebalancing else 0)
+        if consumer.heard_ms and monotonic_ms() - consumer.heard_ms > patience_ms:
+            raise BrokerAway(f"no answer from Kafka at {self.config.brokers} for {patience_ms // 1000} s")
+
+    def _agent(self, handler: Handler) -> Callable[[Any], Awaitable[None]]:
+        async def body(stream: AsyncIterable[Block]) -> None:
+            async for block in stream:
+                await self._handle(handler, block)
+
+        return body
+
+    async def _handle(self, handler: Handler, block: Block) -> None:
+        consumer = self._consumer
+        if not consumer.begin(block):
+            return
+        try:
+            with guard(str(block), self._stop):
+                await handler(block)
+                consumer.finish(block)
+        finally:
+            consumer.let_go(block)
+
+    async def _restore(self, *_: Any, **__: Any) -> None:
+        """Restore a new assignment before Faust starts to read it; a newer rebalance cuts it short."""
+        consumer, generation = self._consumer, self._running.consumer_generation_id
+        self._restoring = asyncio.create_task(self._restore_state(consumer, generation))
+        await asyncio.wait((self._restoring,))
+        if self._restoring.cancelled():
+            # Returning would let Faust resume the old assignment in the middle of the new rebalance.
+            await consumer.reassigned.wait()
+
+    async def _restore_state(self, consumer: BlockConsumer, generation: int) -> None:
+        with guard("restoring the state of new partitions", self._stop):
+            await consumer.perform_seek()
+            self._owned = frozenset(tp.partition for tp in consumer.assignment())
+            if self._owned:
+                await self._assigned(self._owned)
+            consumer.open_hands(generation)
+
+    async def _settle(self) -> None:
+        """Finish and commit what is in hand, then give up all partitions."""
+        with guard("giving up partitions", self._stop):
+            await self._cancel_restoring()
+            if self._consumer.assignment():
+                await self._finish_and_commit()
+            owned, self._owned = self._owned, frozenset()
+            if owned:
+                await self._revoked(owned)
+
+    async def _finish_and_commit(self) -> None:
+        settle_s = self.config.settle_ms / 1000
+        if left := await self._consumer.in_hand_after(settle_s):
+            block = next(iter(left))
+            raise LeaseLost(f"{block} was still being processed {settle_s:g} s after we had to let go of it")
+        try:
+            await asyncio.wait_for(self._consumer.commit(), settle_s)
+        except TimeoutError:
+            logger.warning("could not commit within %g s: the last blocks will be read again", settle_s)
+
+    async def _cancel_restoring(self) -> None:
+        if self._restoring is not None and not self._restoring.done():
+            self._restoring.cancel()
+            await asyncio.wait((self._restoring,))
+
+    async def _leave(self, work: "asyncio.Task[None]") -> None:
+        work.cancel()
+        if self._app is None or not self._consumer.started:
+            return
+        self._consumer.close_hands()
+        await self._settle()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._app.stop(), _STOP_S)
+
+    @property
+    def _running(self) -> "_App":
+        if self._app is None:
+            raise RuntimeError("the engine is not running")
+        return self._app
+
+    @property
+    def _consumer(self) -> BlockConsumer:
+        consumer = self._running.consumer
+        assert isinstance(consumer, BlockConsumer)  # what our transport makes; tells mypy
+        return consumer
+
+
+class _Boot(BootStrategy):
+    """Nothing goes out through Faust."""
+
+    enable_kafka_producer = False
+    enable_web = False
+
+
+class _App(faust.App):
+    """Faust, reduced to what the engine takes from it."""
+
+    BootStrategy = _Boot
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        committed_topics: frozenset[str],
+        lease: Lease,
+        settle: Callable[[], Awaitable[None]],
+    ) -> None:
+        super().__init__(
+            config.group,
+            broker=f"kafka://{config.brokers.split(',')[0]}",
+            broker_commit_interval=config.commit_interval_ms / 1000,
+            broker_session_timeout=config.session_timeout_ms / 1000,
+            broker_rebalance_timeout=config.rebalance_timeout_ms / 1000,
+            broker_request_timeout=max(config.session_timeout_ms, config.rebalance_timeout_ms) / 1000 + 5,
+            stream_buffer_maxsize=config.buffer_blocks,
+            stream_wait_empty=False,
+            table_standby_replicas=0,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            web_tables_enabled=False,
+            autodiscover=False,
+        )
+        self.transport = BlockTransport(self, config, committed_topics, lease, settle)
+
+    def handle(self, name: str, body: Callable[[Any], Awaitable[None]]) -> None:
+        """Give one topic to one agent.  Faust acknowledges nothing: the consumer counts what is done."""
+        topic = self.topic(
+            name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
+        )
+        self.agent(topic, name=name, concurrency=1)(body)
+
+    def _create_directories(self) -> None:
+        """No tables, so no folders."""
+
+
+def _quieten() -> None:
+    """Faust and its client report to the log what we report better; their warnings stay."""
+    for name in ("faust", "mode", "aiokafka"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Says a warning at every rebalance, and an error every 100 ms while Kafka is away.
+    logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
+
+
+__all__ = ["Block", "Engine", "EngineConfig", "ExitCode", "Handler", "describe"]

@@ -1,0 +1,83 @@
+"""Too many bad records mean that WE are wrong: the fuse stops the worker before it diverts a whole topic.
+
+A dead letter is for the odd bad record.  A wrong schema, a wrong topic or a bad deploy makes every record look bad;
+draining them all into dead letters would look healthy while the numbers stand still.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+
+class FuseBlown(Exception):
+    """So many records are bad that the fault is not in the records."""
+
+
+@dataclass(frozen=True, slots=True)
+class FuseLimits:
+    """When to stop.  `in_a_row` bad records, or more than `ratio` (0 to 1) bad among the last `window_records`."""
+
+    in_a_row: int = 1_000
+    ratio: float = 0.5
+    window_records: int = 10_000
+
+    def __post_init__(self) -> None:
+        if self.in_a_row < 1:
+            raise ValueError("in_a_row must be 1 or more")
+        if not 0 < self.ratio <= 1:
+            raise ValueError("ratio must be above 0 and at most 1")
+        if self.window_records < 1:
+            raise ValueError("window_records must be 1 or more")
+
+
+class Fuse:
+    """Counts good and bad records of one process.  The ratio counts once a whole window has been seen.
+
+    The window is kept as runs (records, bad?) with a running sum, so that a block of good records costs one step.
+    """
+
+    __slots__ = ("_bad_in_a_row", "_bad_in_window", "_limits", "_runs", "_seen")
+
+    def __init__(self, limits: FuseLimits | None = None) -> None:
+        self._limits = limits or FuseLimits()
+        self._runs: deque[tuple[int, bool]] = deque()
+        self._seen = 0
+        self._bad_in_window = 0
+        self._bad_in_a_row = 0
+
+    def good(self, records: int = 1) -> None:
+        """So many good records in a row."""
+        if records > 0:
+            self._bad_in_a_row = 0
+            self._count(records, bad=False)
+
+    def bad(self) -> None:
+        """One bad record.  FuseBlown when it is one too many."""
+        self._bad_in_a_row += 1
+        self._count(1, bad=True)
+        limits = self._limits
+        if self._bad_in_a_row >= limits.in_a_row:
+            raise FuseBlown(f"{self._bad_in_a_row} bad records in a row: see the dead letters, fix the cause, restart")
+        if self._seen == limits.window_records and self._bad_in_window > limits.ratio * limits.window_records:
+            raise FuseBlown(
+                f"{self._bad_in_window} of the last {limits.window_records} records are bad: "
+                "see the dead letters, fix the cause, restart"
+            )
+
+    def _count(self, records: int, *, bad: bool) -> None:
+        if self._runs and self._runs[-1][1] is bad:
+            records_before, _ = self._runs.pop()
+            self._runs.append((records_before + records, bad))
+        else:
+            self._runs.append((records, bad))
+        self._seen += records
+        self._bad_in_window += records if bad else 0
+        while (excess := self._seen - self._limits.window_records) > 0:
+            self._forget(excess)
+
+    def _forget(self, records: int) -> None:
+        oldest, bad = self._runs.popleft()
+        gone = min(oldest, records)
+        if oldest > gone:
+            self._runs.appendleft((oldest - gone, bad))
+        self._seen -= gone
+        self._bad_in_window -= gone if bad else 0
