@@ -32,7 +32,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly what was not tested."""
     if SKIPPED:
-        from tests.faults.kafka import unavailable
+        from tests.faults.kafka_jars import unavailable
 
         terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
         terminalreporter.line(f"{len(SKIPPED)} tests need a real Kafka, and there is {unavailable()}", red=True)
@@ -56,7 +56,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[KafkaCluster]":
 
 
 def _need_kafka(who: str) -> None:
-    from tests.faults.kafka import unavailable
+    from tests.faults.kafka_jars import unavailable
 
     reason = unavailable()
     if reason is None:

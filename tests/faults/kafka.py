@@ -5,20 +5,15 @@
         kafka.kill(1)           kill -9
         kafka.start(1)          on the same data, waiting until it serves again
 
-The jars come through Maven, once, into `.cache/kafka`; the version is the one in `kafka-pom.xml`.  `unavailable()` says
-why there can be no Kafka on this machine.
+The first cluster ever made on a machine also fetches the jars and archives the classes; that takes about 20 seconds.
 """
 
-import functools
-import hashlib
 import os
-import re
-import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,9 +23,8 @@ from confluent_kafka.admin import AdminClient
 
 from streams import process
 from streams.local import HOST, free_port
+from tests.faults.kafka_jars import KafkaFailed, jars
 
-POM = Path(__file__).with_name("kafka-pom.xml")
-CACHE = Path(__file__).parents[2] / ".cache" / "kafka"
 CLUSTER_ID = "bnBzLXBpcGVsaW5lLXRlcw"
 READY_S = 60.0
 JAVA_OPTIONS = (
@@ -44,52 +38,19 @@ JAVA_OPTIONS = (
 """A small heap, and a start that is twice as fast for not compiling everything twice."""
 
 
-class KafkaFailed(RuntimeError):
-    """A broker or the download of its jars failed; the message says why."""
-
-
-@functools.cache
-def unavailable() -> str | None:
-    """Why there can be no real Kafka here, in one line; None when there can."""
-    if shutil.which("java") is None:
-        return "no java on the PATH: install a Java 17 runtime"
-    said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)', said)
-    if version is None or int(version[1]) < 17:
-        return f"java is too old, 17 is needed: {said.splitlines()[0] if said else 'it says no version'}"
-    if _jars_folder().is_dir() or shutil.which("mvn") is not None:
-        return None
-    return "no mvn on the PATH: install Maven, which fetches Kafka's jars"
-
-
-def jars() -> Path:
-    """The folder of Kafka's jars, fetched when they are not there yet.  Raises KafkaFailed."""
-    folder = _jars_folder()
-    if folder.is_dir():
-        return folder
-    CACHE.mkdir(parents=True, exist_ok=True)
-    # Fetched aside and then renamed: two test runs at once must not see each other's half of the jars.
-    with tempfile.TemporaryDirectory(dir=CACHE) as aside:
-        argv = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
-        done = subprocess.run([*argv, f"-DoutputDirectory={aside}/jars"], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise KafkaFailed(f"Maven could not fetch Kafka's jars: {(done.stdout + done.stderr).strip()[-500:]}")
-        if not folder.is_dir():
-            os.rename(f"{aside}/jars", folder)
-    return folder
-
-
-def _jars_folder() -> Path:
-    """Named after what the pom asks for, so that a changed pom means a new folder."""
-    return CACHE / hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-
-
 class KafkaCluster:
     """Brokers 1 to n, each a controller too; data, settings and logs lie in `folder`."""
 
-    def __init__(self, folder: Path, brokers: int = 1, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        brokers: int = 1,
+        properties: Mapping[str, str] | None = None,
+        java_options: Sequence[str] | None = None,
+    ) -> None:
         self._folder = folder
         self._jars = jars()
+        self._options = (f"-XX:SharedArchiveFile={classes()}",) if java_options is None else java_options
         self._ports = {number: (free_port(), free_port()) for number in range(1, brokers + 1)}
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         for number in self._ports:
@@ -103,7 +64,7 @@ class KafkaCluster:
     def start(self, number: int) -> None:
         """Start a broker, on its data where it has some, and wait until it serves."""
         self._launch(number)
-        self.wait(len(self._children))
+        self.wait()
 
     def stop(self, number: int) -> None:
         """Stop a broker cleanly: it hands its partitions over first, where somebody can take them."""
@@ -125,22 +86,26 @@ class KafkaCluster:
         """What a broker has said since it first started."""
         return self._log_path(number).read_text(errors="replace")
 
-    def wait(self, brokers: int, bound_s: float = READY_S) -> None:
-        """Wait until that many brokers serve.  Raises KafkaFailed when a running one ends, or after the bound."""
+    def wait(self, bound_s: float = READY_S) -> None:
+        """Wait until all running brokers serve and every replica they hold is in sync.
+
+        Raises KafkaFailed when a running one ends, or after the bound in seconds.
+        """
         deadline = time.monotonic() + bound_s
-        while self._serving() < brokers:
-            for number, child in self._children.items():
+        for number, child in self._children.items():
+            while not self._serves(number):
                 if child.poll() is not None:
                     raise KafkaFailed(f"broker {number} ended with {child.returncode}: {self.log(number)[-2000:]}")
-            if time.monotonic() > deadline:
-                raise KafkaFailed(f"{brokers} brokers do not serve after {bound_s:.0f} s: {self.log(1)[-2000:]}")
+                if time.monotonic() > deadline:
+                    raise KafkaFailed(f"broker {number} does not serve after {bound_s:g} s: {self.log(number)[-2000:]}")
+                time.sleep(0.02)
 
     def __enter__(self) -> Self:
         try:
             self._format()
             for number in self._ports:
                 self._launch(number)
-            self.wait(len(self._ports))
+            self.wait()
         except BaseException:
             self._kill_all()
             raise
@@ -156,14 +121,18 @@ class KafkaCluster:
         for number in list(self._children):
             self.kill(number)
 
-    def _serving(self) -> int:
-        """How many brokers the cluster says are in service."""
-        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0, "reconnect.backoff.ms": 50})
+    def _serves(self, number: int) -> bool:
+        """True when this broker itself knows all running ones, and they have all their replicas in sync."""
+        address = f"{HOST}:{self._ports[number][0]}"
         try:
-            metadata = admin.list_topics(timeout=2)
+            metadata = AdminClient({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=2)
         except KafkaException:
-            return 0
-        return len(metadata.brokers) if metadata.controller_id > 0 else 0
+            return False
+        running = self._children.keys()
+        partitions = [partition for topic in metadata.topics.values() for partition in topic.partitions.values()]
+        return running <= metadata.brokers.keys() and all(
+            running & set(partition.replicas) <= set(partition.isrs) for partition in partitions
+        )
 
     def _launch(self, number: int) -> None:
         with self._log_path(number).open("ab") as log:
@@ -185,7 +154,7 @@ class KafkaCluster:
                 raise KafkaFailed(f"could not format Kafka's data folder: {said[-2000:]}")
 
     def _java(self, main: str, *arguments: str) -> list[str]:
-        return ["java", *JAVA_OPTIONS, "-cp", f"{self._jars}/*", main, *arguments]
+        return ["java", *JAVA_OPTIONS, *self._options, "-cp", f"{self._jars}/*", main, *arguments]
 
     def _properties_path(self, number: int) -> Path:
         return self._folder / f"broker-{number}.properties"
@@ -208,6 +177,18 @@ class KafkaCluster:
         self._properties_path(number).write_text(text)
 
 
+def classes() -> Path:
+    """The archive of a broker's classes, made once by running one: it halves the start of all later ones."""
+    archive = jars() / "classes.jsa"
+    if not archive.exists():
+        with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
+            aside = Path(folder) / archive.name
+            with KafkaCluster(Path(folder), java_options=[f"-XX:ArchiveClassesAtExit={aside}"]) as cluster:
+                cluster.stop(1)
+            os.replace(aside, archive)
+    return archive
+
+
 def small_cluster(brokers: int) -> dict[str, str]:
     """Settings for a broker of a small cluster that starts, notices and gives up quickly."""
     replicas = str(brokers)
@@ -227,8 +208,8 @@ def small_cluster(brokers: int) -> dict[str, str]:
         "transaction.state.log.min.isr": in_sync,
         "group.initial.rebalance.delay.ms": "0",
         "group.min.session.timeout.ms": "500",
-        "broker.session.timeout.ms": "3000",
-        "broker.heartbeat.interval.ms": "500",
+        "broker.session.timeout.ms": "2000",
+        "broker.heartbeat.interval.ms": "400",
         "controller.quorum.election.timeout.ms": "300",
         "controller.quorum.fetch.timeout.ms": "1000",
         "log.cleaner.dedupe.buffer.size": "8388608",
