@@ -13,8 +13,12 @@ from streams.domain.policy import Program
 from streams.domain.reasons import Reason
 from streams.domain.state import Given, Held, Journey, Survey
 
-MOST_HELD = 16
+MOST_HELD = 64
 """Held responses a customer may have; the oldest gives way."""
+
+
+MOST_CORRECTIONS = 16
+"""Correction times kept of an answer besides the first."""
 
 
 def fault(event: SurveyResponse) -> Reject | None:
@@ -87,8 +91,8 @@ def _merge(given: Given, event: SurveyResponse) -> Given:
     if event.voided:
         return _void(given, event.time)
     if event.score is not None and event.time > given.voided_ms:
-        if given.first_ms is None or event.time < given.first_ms:
-            given = given._replace(first_ms=event.time)
+        if event.time not in given.scored_ms:
+            given = given._replace(scored_ms=_kept(sorted((*given.scored_ms, event.time))))
         if stamp > given.score_stamp:
             given = given._replace(score=event.score, score_stamp=stamp)
     if event.comment is not None and stamp > given.comment_stamp:
@@ -99,10 +103,13 @@ def _merge(given: Given, event: SurveyResponse) -> Given:
 def _void(given: Given, at_ms: int) -> Given:
     if at_ms <= given.voided_ms:
         return given
-    if given.score_stamp[0] <= at_ms:
-        return given._replace(voided_ms=at_ms, score=None, first_ms=None)
-    first_ms = given.first_ms if given.first_ms is not None and given.first_ms > at_ms else given.score_stamp[0]
-    return given._replace(voided_ms=at_ms, first_ms=first_ms)
+    scored_ms = tuple(time_ms for time_ms in given.scored_ms if time_ms > at_ms)
+    return given._replace(voided_ms=at_ms, scored_ms=scored_ms, score=given.score if scored_ms else None)
+
+
+def _kept(times_ms: list[int]) -> tuple[int, ...]:
+    """The first and the last few: enough to find the first score again after a withdrawal that comes late."""
+    return (*times_ms[:1], *times_ms[1:][-MOST_CORRECTIONS:])
 
 
 def _contribution(survey: Survey, given: Given) -> tuple[int, str] | None:

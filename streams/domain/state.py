@@ -29,19 +29,24 @@ class Given(NamedTuple):
     """What a customer answered so far.
 
     Score and comment are registers: the response with the highest (time, fingerprint) wins, whatever the order of
-    arrival.  `first_ms` is when the score was first given and not withdrawn since; `counted` is the instant and band
-    that the panes hold now.
+    arrival.  `scored_ms` are the times, ascending, at which a score was given and not withdrawn since; `counted` is the
+    instant and band that the panes hold now.
     """
 
     revision: int = 0
     score: int | None = None
     score_stamp: tuple[int, int] = (-1, 0)
-    first_ms: int | None = None
+    scored_ms: tuple[int, ...] = ()
     comment: str | None = None
     comment_stamp: tuple[int, int] = (-1, 0)
     voided_ms: int = -1
     counted: tuple[int, str] | None = None
     severity: str = ""
+
+    @property
+    def first_ms(self) -> int | None:
+        """When the score was first given and not withdrawn since: the minute in which the answer counts."""
+        return self.scored_ms[0] if self.scored_ms else None
 
 
 class Survey(NamedTuple):

@@ -6,7 +6,7 @@ The Kafka adapters are `streams.engine.producer` and `streams.engine.reader`; al
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Record(NamedTuple):

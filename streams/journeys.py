@@ -1,0 +1,118 @@
+"""The agent of the customer's side: each block goes through its partition's work and is durable before it is acked."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from time import perf_counter
+
+from schemas.codec import Codec
+from schemas.events import Wakeup
+from schemas.topics import RESPONSES, WAKEUPS
+from streams import metrics
+from streams.engine.blocks import Block
+from streams.engine.fuse import Fuse, FuseBlown
+from streams.engine.log import Log
+from streams.work import Outcome, Work
+
+QUIET_MS = 2_000
+"""Wakeups wait until no old record has come for this long: what lies unread may change what is due."""
+
+OLD_MS = 10_000
+"""A record whose Kafka timestamp is older than this when it is read is history, or a backlog."""
+
+WAKEUPS_AT_ONCE = 5_000
+
+
+class Owned:
+    """A partition that this worker owns."""
+
+    def __init__(self, work: Work, replayed: bool, now_ms: int) -> None:
+        self.work = work
+        self.lock = asyncio.Lock()
+        self.replayed = asyncio.Event()
+        self.quiet_from_ms = now_ms + QUIET_MS
+        if replayed:
+            self.replayed.set()
+
+
+class Journeys:
+    """The partitions of the customer's side that this worker owns, and what it does with their blocks."""
+
+    def __init__(
+        self, log: Log, codec: Codec, fuse: Fuse, check_lease: Callable[[], None], now_ms: Callable[[], int]
+    ) -> None:
+        self._log = log
+        self._codec = codec
+        self._fuse = fuse
+        self._check_lease = check_lease
+        self._now_ms = now_ms
+        self._owned: dict[int, Owned] = {}
+
+    def own(self, work: Work, committed: int | None) -> None:
+        """Take over a partition whose tables are restored.
+
+        `committed` is the next offset of nps.responses.  Below the highest version in the panes, answers may have been
+        counted by a worker that died before it could store their journeys; until those are replayed nothing else may
+        touch the partition, so that they are decided on the same journeys as the first time.
+        """
+        replayed = committed is not None and work.version(committed) > work.replayed_to
+        self._owned[work.partition] = Owned(work, replayed or work.replayed_to < 0, self._now_ms())
+
+    def disown(self, partitions: Iterable[int]) -> None:
+        """Forget partitions that were taken away."""
+        for partition in partitions:
+            self._owned.pop(partition, None)
+
+    async def handle(self, block: Block) -> None:
+        """Gather, decide, act; returns when the block's effects are durable."""
+        owned = self._owned[block.partition]
+        if block.topic != RESPONSES.name:
+            await owned.replayed.wait()
+        async with owned.lock:
+            started = perf_counter()
+            outcome = owned.work.through(block.topic, block.records)
+            self._trip(block, outcome)
+            decided = perf_counter()
+            await owned.work.make_durable(outcome, self._log, self._check_lease)
+            metrics.BLOCK_SECONDS.observe(decided - started)
+            metrics.FLUSH_SECONDS.observe(perf_counter() - decided)
+        if block.topic == RESPONSES.name and outcome.last >= owned.work.replayed_to:
+            owned.replayed.set()
+        self._note(block, owned, outcome)
+
+    def wake(self) -> None:
+        """Write a wakeup for each customer who is due, where nothing unread may change what is due."""
+        now_ms = self._now_ms()
+        for partition, owned in self._owned.items():
+            if now_ms < owned.quiet_from_ms or owned.lock.locked():
+                continue
+            for key in owned.work.due(now_ms, WAKEUPS_AT_ONCE):
+                value = self._codec.encode(Wakeup(key.decode(), now_ms))
+                self._log.send(WAKEUPS.name, value, key, partition=partition, timestamp_ms=now_ms)
+                metrics.WAKEUPS.inc()
+
+    def _note(self, block: Block, owned: Owned, outcome: Outcome) -> None:
+        now_ms = self._now_ms()
+        age_ms = now_ms - block.records[-1].timestamp
+        if age_ms > OLD_MS:
+            owned.quiet_from_ms = now_ms + QUIET_MS
+        metrics.LAG_MS.labels(block.topic, block.partition).set(age_ms)
+        metrics.BLOCK_RECORDS.observe(len(block.records))
+        metrics.JOURNEYS.labels(block.partition).set(len(owned.work.journeys))
+        metrics.LAST_PROGRESS.set(now_ms / 1000)
+        for timestamp in outcome.alert_timestamps:
+            metrics.ALERT_SECONDS.observe(max(0.0, (now_ms - timestamp) / 1000))
+        for (kind, label), count in outcome.tally.items():
+            metrics.TALLIES[kind].labels(label).inc(count)
+
+    def _trip(self, block: Block, outcome: Outcome) -> None:
+        """Count bad records against the fuse; raises FuseBlown before anything of the block is written."""
+        before = -1
+        for position, reject in outcome.bad:
+            self._fuse.good(position - before - 1)
+            before = position
+            try:
+                self._fuse.bad()
+            except FuseBlown as blown:
+                where = f"{block.topic} partition {block.partition} offset {block.records[position].offset}"
+                raise FuseBlown(f"{blown}; the last is at {where}: {reject.reason}, {reject.detail}") from None
+        self._fuse.good(len(block.records) - before - 1)

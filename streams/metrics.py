@@ -1,0 +1,40 @@
+"""The stream side's Prometheus metrics, each declared once with its meaning.  Labels never hold personal data."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 60)
+SIZE_BUCKETS = (1, 10, 100, 1_000, 5_000, 20_000, 100_000)
+
+EVENTS_IN = Counter("nps_events_in_total", "Events stepped, by topic.", ["topic"])
+EVENTS_SKIPPED = Counter("nps_events_skipped_total", "Events already in state when they were replayed.", ["topic"])
+EVENTS_DEAD = Counter("nps_events_dead_total", "Events sent to dead letters, by reason.", ["reason"])
+EVENTS_IGNORED = Counter("nps_events_ignored_total", "Events with nothing new, by reason.", ["reason"])
+EVENTS_REQUEUED = Counter("nps_events_requeued_total", "Responses put back after waiting for their survey.", ["topic"])
+RECORDS_OUT = Counter("nps_records_out_total", "Records published, by topic.", ["topic"])
+TRIGGERS_SUPPRESSED = Counter("nps_triggers_suppressed_total", "Triggers that led to no survey, by reason.", ["reason"])
+BLOCK_RECORDS = Histogram("nps_block_records", "Records in a block.", buckets=SIZE_BUCKETS)
+BLOCK_SECONDS = Histogram("nps_block_seconds", "Seconds to decide a block.", buckets=LATENCY_BUCKETS)
+FLUSH_SECONDS = Histogram("nps_flush_seconds", "Seconds to make a block durable.", buckets=LATENCY_BUCKETS)
+COMMIT_SECONDS = Histogram("nps_commit_seconds", "Seconds to commit offsets.", buckets=LATENCY_BUCKETS)
+ALERT_SECONDS = Histogram(
+    "nps_event_to_alert_seconds", "Seconds from a response's Kafka timestamp to its durable alert.",
+    buckets=LATENCY_BUCKETS,
+)  # fmt: skip
+LAG_MS = Gauge("nps_lag_milliseconds", "Age of the last record of the last block, by topic and partition.",
+               ["topic", "partition"])  # fmt: skip
+JOURNEYS = Gauge("nps_journeys", "Customers in state, by partition.", ["partition"])
+RESTORED = Counter("nps_restored_records_total", "State records read back at assignment.")
+RESTORE_SECONDS = Histogram("nps_restore_seconds", "Seconds to restore the state of an assignment.")
+WAKEUPS = Counter("nps_wakeups_total", "Wakeups written.")
+LAST_PROGRESS = Gauge("nps_last_progress_seconds", "Unix time of the last fetch, step or commit that succeeded.")
+
+TALLIES = {
+    "in": EVENTS_IN,
+    "skipped": EVENTS_SKIPPED,
+    "dead": EVENTS_DEAD,
+    "ignored": EVENTS_IGNORED,
+    "requeued": EVENTS_REQUEUED,
+    "out": RECORDS_OUT,
+    "suppressed": TRIGGERS_SUPPRESSED,
+}
+"""What a block's outcome tallies, by kind."""

@@ -1,0 +1,267 @@
+"""One partition of the customer's side: a block of records goes through the pure step, then becomes durable in order.
+
+    outputs ─flush─► panes (absolute, as_of) ─flush─► journeys (as_of) ─flush─► the block may be committed
+
+Stopped before any single write and replayed, also cut into other blocks, this counts every answer once: an event at
+or below its journey's `as_of` is skipped whole; otherwise it is stepped again, and a count at or below its pane's
+`as_of` is not applied again.  Only nps.responses counts, so panes need one version.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from schemas import deadletters
+from schemas.codec import Codec, Undecodable
+from schemas.events import Alert, Decision, Inbound, PaneTally
+from schemas.topics import (
+    ALERTS, ANSWERS, DEAD_LETTERS, DECISIONS, DISPATCHES, INBOUND, JOURNEYS, PANES, RESPONSES, pane_key,
+)  # fmt: skip
+from streams.domain.effects import Count, Effect, Ignore, Reject, Requeue
+from streams.domain.journey import is_blank, step, wake_ms
+from streams.domain.nps import Band, Tally
+from streams.domain.panes import MINUTE_MS, Pane, panes
+from streams.domain.policy import Program
+from streams.domain.reasons import Reason
+from streams.engine.log import Headers, Log
+from streams.engine.tables import Entry, JourneyTable, PaneTable, PaneValue, encode
+from streams.engine.wheel import Wheel
+
+EPOCH_SHIFT = 48
+_INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
+_BAND = {Band.PROMOTER: 0, Band.PASSIVE: 1, Band.DETRACTOR: 2}
+_PUBLISHED_ON = {topic.record: topic.name for topic in (DECISIONS, DISPATCHES, ANSWERS, ALERTS)}
+_ANY = 1 << 62
+
+
+class SourceRecord(Protocol):
+    """A record as it was fetched."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Headers: ...  # noqa: D102
+
+
+class Evidence(NamedTuple):
+    """A record kept whole inside a journey, to be put back or rejected later."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+_keep = msgspec.msgpack.Encoder().encode
+_recall = msgspec.msgpack.Decoder(Evidence).decode
+
+
+class Output(NamedTuple):
+    """A record to be published; `timestamp_ms` 0 means now, a negative partition lets the key choose."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    partition: int
+    timestamp_ms: int = 0
+    headers: Headers = ()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a block leads to, none of it durable yet."""
+
+    last: int
+    outputs: list[Output] = field(default_factory=list)
+    panes: dict[Pane, PaneValue] = field(default_factory=dict)
+    journeys: dict[bytes, Entry] = field(default_factory=dict)
+    tally: Counter[tuple[str, str]] = field(default_factory=Counter)
+    alert_timestamps: list[int] = field(default_factory=list)
+    bad: list[tuple[int, Reject]] = field(default_factory=list)
+    """Which of the block's records were rejected, by position."""
+
+
+class Work:
+    """The tables of one partition and the way of a block through them.
+
+    `segment_partition` spreads segments over the partitions of nps.panes, `now_ms` is the wall clock, used only to
+    refuse records that claim to come from the future.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        program: Program,
+        codec: Codec,
+        segment_partition: Callable[[str], int],
+        now_ms: Callable[[], int],
+        epoch: int = 0,
+    ) -> None:
+        self.partition = partition
+        self.journeys = JourneyTable()
+        self.panes = PaneTable(partition)
+        self.wheel = Wheel()
+        self._program = program
+        self._codec = codec
+        self._segment_partition = segment_partition
+        self._now_ms = now_ms
+        self._epoch = epoch << EPOCH_SHIFT
+
+    def version(self, offset: int) -> int:
+        """The version of a source record: it rises with the offset, and with the epoch when a topic starts anew."""
+        return self._epoch | offset
+
+    def through(self, topic: str, records: Sequence[SourceRecord]) -> Outcome:
+        """Decide what a block of one topic leads to.  Changes nothing."""
+        index, cls = _INDEX[topic], INBOUND[_INDEX[topic]].record
+        assert cls is not None
+        outcome = Outcome(last=self.version(records[-1].offset))
+        counts: dict[tuple[tuple[str, ...], int, int], list[int]] = {}
+        latest_ms = self._now_ms() + self._program.limits.early_ms
+        for position, record in enumerate(records):
+            version = self.version(record.offset)
+            key = record.key or b""
+            entry = outcome.journeys.get(key) or self.journeys.get(key)
+            if version <= entry.as_of[index]:
+                outcome.tally["skipped", topic] += 1
+                continue
+            event = self._read(cls, record, latest_ms)
+            if isinstance(event, Reject):
+                self._act(event, version, topic, record, outcome)
+                outcome.bad.append((position, event))
+                continue
+            outcome.tally["in", topic] += 1
+            evidence = self._evidence(topic, record) if topic == RESPONSES.name else b""
+            journey, effects = step(entry.journey, event, self._program, record.timestamp, evidence)
+            if journey is not entry.journey:
+                as_of = (*entry.as_of[:index], version, *entry.as_of[index + 1 :])
+                outcome.journeys[key] = Entry(as_of, None, journey)
+            for effect in effects:
+                if isinstance(effect, Count):
+                    self._count(effect, version, counts)
+                else:
+                    self._act(effect, version, topic, record, outcome)
+        self._fold(counts, outcome)
+        return outcome
+
+    async def make_durable(self, outcome: Outcome, log: Log, before_flush: Callable[[], None]) -> None:
+        """Write the outcome in the order that replay relies on, then take it into the tables.
+
+        `before_flush` raises when this process may no longer write.
+        """
+        await self._write(outcome.outputs, log, before_flush)
+        await self._write([self._pane_record(pane, value) for pane, value in outcome.panes.items()], log, before_flush)
+        values = {key: self._journey_value(entry) for key, entry in outcome.journeys.items()}
+        written = [Output(JOURNEYS, value, key, self.partition) for key, (value, _) in values.items()]
+        await self._write(written, log, before_flush)
+        for pane, pane_value in outcome.panes.items():
+            self.panes.put(pane, pane_value)
+        for key, (value, due_ms) in values.items():
+            if due_ms is not None and due_ms != self.journeys.wake_ms(key):
+                self.wheel.push(key, due_ms)
+            self.journeys.put(key, value)
+
+    def due(self, now_ms: int, at_most: int) -> list[bytes]:
+        """Customers whose time has come, oldest first.  Each is named once until its journey changes."""
+        return [key for key in self.wheel.due(now_ms, at_most) if (self.journeys.wake_ms(key) or _ANY) <= now_ms]
+
+    async def _write(self, outputs: Iterable[Output], log: Log, before_flush: Callable[[], None]) -> None:
+        sent = False
+        for out in outputs:
+            log.send(
+                out.topic, out.value, out.key,
+                partition=out.partition, timestamp_ms=out.timestamp_ms, headers=out.headers or None,
+            )  # fmt: skip
+            sent = True
+        if sent:
+            before_flush()
+            await log.flush()
+
+    def _read(self, cls: type[Inbound], record: SourceRecord, latest_ms: int) -> Inbound | Reject:
+        try:
+            event: Inbound = self._codec.decode(cls, record.value)
+        except Undecodable as error:
+            return Reject(Reason(error.reason), str(error))
+        if record.key != event.customer_id.encode():
+            return Reject(Reason.WRONG_KEY, "the record's key is not its customer_id; key records by customer_id")
+        if not 0 <= record.timestamp <= latest_ms:
+            return Reject(Reason.TOO_EARLY, f"Kafka timestamp {record.timestamp} is in the future or missing")
+        return event
+
+    def _act(self, effect: Effect, version: int, topic: str, record: SourceRecord, outcome: Outcome) -> None:
+        if isinstance(effect, Reject):
+            evidence = _recall(effect.evidence) if effect.evidence is not None else self._as_evidence(topic, record)
+            outcome.outputs.append(_dead_letter(evidence, effect))
+            outcome.tally["dead", effect.reason] += 1
+        elif isinstance(effect, Ignore):
+            outcome.tally["ignored", effect.reason] += 1
+        elif isinstance(effect, Requeue):
+            held = _recall(effect.evidence)
+            outcome.outputs.append(Output(held.topic, held.value, held.key, held.partition, held.timestamp, held.headers))
+            outcome.tally["requeued", held.topic] += 1
+        else:
+            assert not isinstance(effect, Count)
+            if isinstance(effect, Decision) and effect.reason is not None:
+                outcome.tally["suppressed", effect.reason] += 1
+            stamped = effect._replace(version=version)
+            out = Output(_PUBLISHED_ON[type(effect)], self._codec.encode(stamped), record.key, self.partition)
+            outcome.outputs.append(out)
+            outcome.tally["out", out.topic] += 1
+            if isinstance(effect, Alert):
+                outcome.alert_timestamps.append(record.timestamp)
+
+    def _count(self, count: Count, version: int, counts: dict[tuple[tuple[str, ...], int, int], list[int]]) -> None:
+        """Gather counts by segments and minute; those that a replay may have counted already stay apart by version."""
+        counted_before = version if version <= self.replayed_to else _ANY
+        cell = counts.setdefault((count.segments, count.at_ms // MINUTE_MS, counted_before), [0, 0, 0])
+        cell[_BAND[count.band]] += count.sign
+
+    def _fold(self, counts: dict[tuple[tuple[str, ...], int, int], list[int]], outcome: Outcome) -> None:
+        for (segments, minute, version), cell in counts.items():
+            delta = Tally(*cell)
+            for pane in panes(segments, minute * MINUTE_MS):
+                durable = self.panes.get(pane)
+                if version > durable.as_of:
+                    tally = outcome.panes.get(pane, durable).tally.plus(delta)
+                    outcome.panes[pane] = PaneValue(outcome.last, tally)
+
+    replayed_to: int = -1
+    """Up to this version answers may be in some panes already; set after restore."""
+
+    def _journey_value(self, entry: Entry) -> tuple[bytes | None, int | None]:
+        if is_blank(entry.journey):
+            return None, None
+        due_ms = wake_ms(entry.journey, self._program)
+        return encode(entry._replace(wake_ms=due_ms)), due_ms
+
+    def _pane_record(self, pane: Pane, value: PaneValue) -> Output:
+        row = PaneTally(*pane, self.partition, *value.tally, self._program.hash, value.as_of)
+        return Output(PANES.name, self._codec.encode(row), pane_key(row), self._segment_partition(pane.segment))
+
+    def _as_evidence(self, topic: str, record: SourceRecord) -> Evidence:
+        return Evidence(
+            topic, self.partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers)
+        )
+
+    def _evidence(self, topic: str, record: SourceRecord) -> bytes:
+        return _keep(self._as_evidence(topic, record))
+
+
+def _dead_letter(evidence: Evidence, reject: Reject) -> Output:
+    death = deadletters.Death(
+        reject.reason, reject.detail, evidence.topic, evidence.partition, evidence.offset, evidence.timestamp
+    )
+    headers = deadletters.sealed(evidence.headers, death)
+    return Output(DEAD_LETTERS, evidence.value, evidence.key, -1, 0, headers)
