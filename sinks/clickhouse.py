@@ -1,0 +1,190 @@
+"""ClickHouse as a warehouse: one small adapter over clickhouse-connect's HTTP client.
+
+Inserts are synchronous and need no deduplication by the server: rows replace each other by key and version.  Values
+are bound by the server, never written into SQL.  A client belongs to one thread.
+"""
+
+import struct
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import urllib3
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error, ProgrammingError
+
+from sinks.warehouse import Misconfigured, Refused, Row, Unavailable, WarehouseError
+
+INSERT_SETTINGS = {"async_insert": 0, "max_partitions_per_insert_block": 0}
+"""No coalescing of inserts; and years of history may come in one insert, so no bound on its partitions."""
+
+REFUSED = {
+    6: "CANNOT_PARSE_TEXT", 26: "CANNOT_PARSE_QUOTED_STRING", 27: "CANNOT_PARSE_INPUT_ASSERTION_FAILED",
+    33: "CANNOT_READ_ALL_DATA", 36: "BAD_ARGUMENTS", 38: "CANNOT_PARSE_DATE", 41: "CANNOT_PARSE_DATETIME",
+    53: "TYPE_MISMATCH", 69: "ARGUMENT_OUT_OF_BOUND", 70: "CANNOT_CONVERT_TYPE", 72: "CANNOT_PARSE_NUMBER",
+    117: "INCORRECT_DATA", 128: "TOO_LARGE_ARRAY_SIZE", 131: "TOO_LARGE_STRING_SIZE",
+    190: "SIZES_OF_ARRAYS_DONT_MATCH", 321: "VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE",
+    349: "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN", 376: "CANNOT_PARSE_UUID", 407: "DECIMAL_OVERFLOW",
+    467: "CANNOT_PARSE_BOOL", 469: "VIOLATED_CONSTRAINT", 691: "UNKNOWN_ELEMENT_OF_ENUM",
+}  # fmt: skip
+"""Answers that mean "these rows are bad".  Whatever is in neither list is "not now": rows are kept, not lost."""
+
+MISCONFIGURED = {
+    16: "NO_SUCH_COLUMN_IN_TABLE", 20: "NUMBER_OF_COLUMNS_DOESNT_MATCH", 47: "UNKNOWN_IDENTIFIER", 60: "UNKNOWN_TABLE",
+    62: "SYNTAX_ERROR", 81: "UNKNOWN_DATABASE", 115: "UNKNOWN_SETTING", 192: "UNKNOWN_USER", 193: "WRONG_PASSWORD",
+    497: "ACCESS_DENIED", 516: "AUTHENTICATION_FAILED",
+}  # fmt: skip
+
+_UNWRITABLE = (DataError, TypeError, ValueError, AttributeError, OverflowError, IndexError, struct.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where ClickHouse is.  Its `repr` keeps the password to itself."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    database: str
+
+    @classmethod
+    def of(cls, dsn: str) -> "Address":
+        """Read `http[s]://[user[:password]@]host[:port][/database]`.  Raises ValueError."""
+        parts = urlsplit(dsn)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise ValueError("NPS_CLICKHOUSE_URL must look like http://user:password@host:8123/nps")
+        return cls(
+            parts.scheme,
+            parts.hostname,
+            parts.port or (8443 if parts.scheme == "https" else 8123),
+            unquote(parts.username or "default"),
+            unquote(parts.password or ""),
+            parts.path.strip("/") or "nps",
+        )
+
+
+class ClickHouse:
+    """One connection.  See `connect`, which waits for the server."""
+
+    def __init__(self, address: Address, client: Client) -> None:
+        self._address = address
+        self._client = client
+        self._types: dict[str, dict[str, Any]] = {}
+
+    @property
+    def database(self) -> str:
+        """The database that unqualified names mean."""
+        return self._address.database
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Write these rows, durable on return.  Raises Refused, Unavailable or Misconfigured."""
+        if not rows:
+            return
+        try:
+            with _translated(self._address):
+                types = self._types.get(table) or self._describe(table)
+                self._client.insert(
+                    table,
+                    rows,
+                    column_names=columns,
+                    column_types=[types[c] for c in columns],
+                    settings=INSERT_SETTINGS,
+                )
+        except Refused:
+            # the table may have changed under us; the next insert looks again
+            self._types.pop(table, None)
+            raise
+        except KeyError as missing:
+            self._types.pop(table, None)
+            raise Misconfigured(f"table {table} has no column {missing}: run `nps migrate`") from None
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
+        """The rows of a query whose `{name:Type}` parameters the server binds.  Raises WarehouseError."""
+        with _translated(self._address):
+            return [tuple(row) for row in self._client.query(sql, parameters=dict(parameters or {})).result_rows]
+
+    def command(self, sql: str, parameters: Mapping[str, object] | None = None, *, anywhere: bool = False) -> None:
+        """Run one statement that returns nothing; `anywhere` means outside the database.  Raises WarehouseError."""
+        with _translated(self._address):
+            self._client.command(sql, parameters=dict(parameters or {}), use_database=not anywhere)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+    def _describe(self, table: str) -> dict[str, Any]:
+        context = self._client.create_insert_context(table)
+        self._types[table] = dict(zip(context.column_names, context.column_types, strict=True))
+        return self._types[table]
+
+
+def connect(dsn: str, *, within_s: float = 60.0, timeout_s: float = 65.0) -> ClickHouse:
+    """Wait up to `within_s` seconds for the server, then connect; each request may then take `timeout_s` seconds.
+
+    Raises ValueError for a bad address, Unavailable when nobody answers in time, Misconfigured for a bad user.
+    """
+    address = Address.of(dsn)
+    deadline = time.monotonic() + within_s
+    while not _answers(address):
+        if time.monotonic() >= deadline:
+            where = f"{address.host}:{address.port}"
+            raise Unavailable(
+                f"cannot reach ClickHouse at {where} after {within_s:g} s: start it or set NPS_CLICKHOUSE_URL"
+            )
+        time.sleep(0.25)
+    with _translated(address):
+        client = clickhouse_connect.get_client(
+            interface=address.scheme,
+            host=address.host,
+            port=address.port,
+            username=address.user,
+            password=address.password,
+            send_receive_timeout=int(timeout_s),
+            autogenerate_session_id=False,
+        )
+    # named after connecting, because before the first migration it does not exist
+    client.database = address.database
+    return ClickHouse(address, client)
+
+
+def _answers(address: Address) -> bool:
+    try:
+        url = f"{address.scheme}://{address.host}:{address.port}/ping"
+        return urllib3.request("GET", url, timeout=2.0, retries=False).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
+@contextmanager
+def _translated(address: Address) -> Iterator[None]:
+    where = f"{address.host}:{address.port}"
+    try:
+        yield
+    except WarehouseError:
+        raise
+    except _UNWRITABLE as error:
+        raise Refused(f"these rows do not fit: {type(error).__name__} {_line(error)}") from error
+    except Error as error:
+        if error.code in REFUSED:
+            raise Refused(_line(error)) from error
+        if error.code in MISCONFIGURED or isinstance(error, ProgrammingError):
+            raise Misconfigured(f"ClickHouse at {where}: {_line(error)}{_advice(error.code)}") from error
+        raise Unavailable(f"ClickHouse at {where}: {_line(error)}") from error
+    except (ClickHouseError, urllib3.exceptions.HTTPError, OSError) as error:
+        raise Unavailable(f"ClickHouse at {where}: {_line(error)}") from error
+
+
+def _advice(code: int | None) -> str:
+    if code in (16, 60, 81):
+        return ": run `nps migrate`"
+    return ": check the user in NPS_CLICKHOUSE_URL" if code in (192, 193, 497, 516) else ""
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:500]

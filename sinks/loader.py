@@ -1,0 +1,218 @@
+"""Kafka to the warehouse: poll, batch, write, commit, in this order, so that nothing is lost.
+
+Offsets are committed after the rows and the dead letters of a batch are durable.  A crash in between replays the batch,
+which changes nothing, because rows replace each other by key and version.
+
+    the warehouse is away      fetching pauses, the batch stays, tries go on for ever with growing waits
+    it refuses rows            the bad ones are found by halving and dead-lettered, the others written
+    a value does not decode    dead letter; a null value on a compacted topic is passed over
+    it refuses every row       the fuse blows: TooManyRefused, and the process ends
+    nothing can be written     Misconfigured (no such table, no rights), and the process ends
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.codec import Codec, RegistryAway
+from schemas.topics import ANSWERS, DEAD_LETTERS
+from sinks import metrics
+from sinks.batch import EMPTY, Backoff, Policy
+from sinks.deadletter import DeadLetters, Reason, Undelivered
+from sinks.rows import TABLES, Part, Reject, Table, decode
+from sinks.warehouse import Unavailable, Warehouse
+from sinks.writing import Fuse, write
+
+GROUP = "nps-loader"
+CONSUMER = {
+    "group.id": GROUP,
+    "auto.offset.reset": "earliest",
+    "fetch.queue.backoff.ms": "10",
+    "queued.max.messages.kbytes": "65536",
+    "topic.metadata.refresh.interval.ms": "10000",
+}
+OURS = {"enable.auto.commit": "false", "enable.auto.offset.store": "false"}
+CHUNK_ROWS = 5_000
+POLL_MS = 100
+SAMPLES = 100
+
+log = logging.getLogger("nps.loader")
+
+
+class Loader:
+    """One member of the loader's consumer group.  `run` works until told to stop."""
+
+    def __init__(
+        self,
+        consumer_config: Mapping[str, str],
+        producer_config: Mapping[str, str],
+        warehouse: Warehouse,
+        codec: Codec,
+        policy: Policy | None = None,
+        *,
+        backoff: Backoff | None = None,
+        max_refused: int = 1_000,
+    ) -> None:
+        self._policy = policy or Policy()
+        self._backoff = backoff or Backoff()
+        self._warehouse = warehouse
+        self._codec = codec
+        self._fuse = Fuse(max_refused)
+        self._dead = DeadLetters(producer_config)
+        self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS})
+        self._held: list[Message] = []
+        self._fill = EMPTY
+        self._failures = 0
+        self._retry_ms = 0
+        self._paused = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Load until `stop` is set, then write what is in hand, commit and leave the group.
+
+        Raises Misconfigured, TooManyRefused, or KafkaException when the consumer cannot go on.
+        """
+        self._consumer.subscribe(list(TABLES), on_revoke=self._revoked, on_lost=self._lost)
+        try:
+            while not stop.is_set():
+                if self._failures:
+                    self._wait_out()
+                else:
+                    self._gather()
+            self._flush()
+        finally:
+            # a batch that could not be written must not be tried once more while leaving
+            self._keep(())
+            self._consumer.close()
+
+    def _gather(self) -> None:
+        if self._paused and (owned := self._consumer.assignment()):
+            self._consumer.resume(owned)
+            self._paused = False
+        left_ms = min(POLL_MS, self._fill.left_ms(self._policy, _now_ms()))
+        self._take(self._consumer.consume(CHUNK_ROWS, left_ms / 1_000))
+        if self._fill.is_due(self._policy, _now_ms()):
+            self._flush()
+
+    def _wait_out(self) -> None:
+        """Keep the group's session alive, fetch nothing, and try again when it is time."""
+        # every time, because a rebalance may have brought partitions that are not paused
+        self._consumer.pause(self._consumer.assignment())
+        self._paused = True
+        message = self._consumer.poll(POLL_MS / 1_000)
+        self._take([message] if message else [])
+        if _now_ms() >= self._retry_ms:
+            self._flush()
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        good = [message for message in messages if message.error() is None]
+        if len(good) < len(messages):
+            _report(message.error() for message in messages)
+        self._held += good
+        self._fill = self._fill.plus(len(good), _size_bytes(good), _now_ms())
+
+    def _flush(self) -> None:
+        """Write and commit what is held, or note the failure and when to try again."""
+        if not self._held:
+            return
+        try:
+            self._write()
+        except (Unavailable, RegistryAway, Undelivered) as error:
+            self._failures += 1
+            wait_ms = self._backoff.wait_ms(self._failures, random.random())
+            self._retry_ms = _now_ms() + wait_ms
+            metrics.FAILURES.labels("unavailable").inc()
+            metrics.WAITING_ROWS.set(len(self._held))
+            log.warning("sink_away rows=%d tries=%d wait_ms=%d: %s", len(self._held), self._failures, wait_ms, error)
+            return
+        self._commit()
+        if self._failures:
+            log.warning("sink_back rows=%d tries=%d", len(self._held), self._failures)
+        self._keep(())
+
+    def _write(self) -> None:
+        parts, rejects = decode(self._codec, self._held, time.time_ns() // 1_000_000)
+        for topic, part in parts.items():
+            rejects += self._write_table(TABLES[topic], part)
+        # after all writes, so that a failed write does not repeat dead letters
+        for reject in rejects:
+            self._bury(reject)
+        self._dead.flush()
+        metrics.BATCH_ROWS.observe(len(self._held))
+
+    def _write_table(self, table: Table, part: Part) -> list[Reject]:
+        if not part.rows:
+            return []
+        with metrics.WRITE_SECONDS.labels(table.name).time():
+            refused = write(self._warehouse, table.name, table.columns, part.rows, self._fuse)
+        metrics.ROWS.labels(table.name).inc(len(part.rows) - len(refused))
+        metrics.FAILURES.labels("refused").inc(len(refused))
+        _observe_age(table, part)
+        return [Reject(part.messages[row.index], Reason.REFUSED_BY_WAREHOUSE, row.detail) for row in refused]
+
+    def _bury(self, reject: Reject) -> None:
+        if reject.message.topic() == DEAD_LETTERS:
+            metrics.DROPPED.inc()
+            log.error("dead_letter_refused offset=%s: %s", reject.message.offset(), reject.detail)
+        else:
+            self._dead.put(reject.message, reject.reason, reject.detail)
+
+    def _commit(self) -> None:
+        following = {(m.topic(), m.partition()): (m.offset() or 0) + 1 for m in self._held}
+        offsets = [TopicPartition(topic or "", partition or 0, at) for (topic, partition), at in following.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            # harmless: the rows are there, and a replay changes nothing
+            metrics.FAILURES.labels("commit").inc()
+            log.warning("commit_failed: %s", error)
+            return
+        metrics.LAST_COMMIT.set_to_current_time()
+        for offset in offsets:
+            _, end = self._consumer.get_watermark_offsets(offset, cached=True)
+            metrics.LAG_RECORDS.labels(offset.topic, offset.partition).set(max(0, end - offset.offset))
+
+    def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        self._flush()
+        self._lost(self._consumer, partitions)
+
+    def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        """Forget what was not committed of these partitions; their next owner reads it again."""
+        gone = {(partition.topic, partition.partition) for partition in partitions}
+        self._keep([message for message in self._held if (message.topic(), message.partition()) not in gone])
+
+    def _keep(self, messages: Sequence[Message]) -> None:
+        self._held = list(messages)
+        self._fill = EMPTY.plus(len(messages), _size_bytes(messages), _now_ms())
+        if not messages:
+            self._failures = 0
+            metrics.WAITING_ROWS.set(0)
+
+
+def _size_bytes(messages: Iterable[Message]) -> int:
+    return sum(len(message.value() or b"") for message in messages)
+
+
+def _observe_age(table: Table, part: Part) -> None:
+    """A sample spread evenly over the rows: observing each would cost as much as decoding it."""
+    now = time.time()
+    received = table.columns.index("received_ms") if table.topic is ANSWERS else None
+    histogram = metrics.EVENT_TO_ROW_SECONDS.labels(table.name)
+    for at in range(0, len(part.rows), len(part.rows) // SAMPLES + 1):
+        began_ms = part.messages[at].timestamp()[1] if received is None else part.rows[at][received]
+        histogram.observe(max(0.0, now - int(str(began_ms)) / 1_000))
+
+
+def _report(errors: Iterable[KafkaError | None]) -> None:
+    for error in errors:
+        if error is not None and error.fatal():
+            raise KafkaException(error)
+        if error is not None:
+            log.warning("kafka_error %s", error.str())
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -1,0 +1,36 @@
+"""The sinks' Prometheus metrics, each declared once with its meaning.  Labels never hold personal data."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
+SIZE_BUCKETS = (1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000)
+
+ROWS = Counter("nps_sink_rows_total", "Rows written, by table.", ["table"])
+FAILURES = Counter("nps_sink_failures_total", "Failed tries, by kind: unavailable, refused or commit.", ["kind"])
+DEAD_LETTERS = Counter("nps_sink_dead_letters_total", "Records the sinks sent to dead letters, by reason.", ["reason"])
+DROPPED = Counter("nps_sink_refused_dead_letters_total", "Dead letters that the warehouse refused: logged, not looped.")
+BATCH_ROWS = Histogram("nps_sink_batch_rows", "Rows in a batch.", buckets=SIZE_BUCKETS)
+WRITE_SECONDS = Histogram(
+    "nps_sink_write_seconds", "Seconds to write one table's rows.", ["table"], buckets=LATENCY_BUCKETS
+)
+EVENT_TO_ROW_SECONDS = Histogram(
+    "nps_sink_event_to_row_seconds",
+    "Seconds from a response's Kafka timestamp (answers) or the record's own to its row; up to 100 samples a batch.",
+    ["table"], buckets=LATENCY_BUCKETS,
+)  # fmt: skip
+LAG_RECORDS = Gauge(
+    "nps_sink_lag_records", "Records behind the end, by topic and partition, as last heard from the broker.",
+    ["topic", "partition"],
+)  # fmt: skip
+WAITING_ROWS = Gauge("nps_sink_waiting_rows", "Rows held while the warehouse is away; 0 when it is there.")
+LAST_COMMIT = Gauge("nps_sink_last_commit_seconds", "Unix time of the last batch written and committed.")
+
+ALERTS = Counter(
+    "nps_notify_alerts_total", "Alerts handled, by outcome: delivered, undelivered, stale or undecodable.", ["outcome"]
+)
+ATTEMPTS = Counter(
+    "nps_notify_attempts_total", "Tries to deliver an alert, by result: ok, retry or gave_up.", ["result"]
+)
+DELIVERY_SECONDS = Histogram(
+    "nps_notify_delivery_seconds", "Seconds from an alert's Kafka timestamp to its delivery.", buckets=LATENCY_BUCKETS
+)

@@ -1,0 +1,157 @@
+-- The views that BI reads.  They are right before any merge has run (FINAL, argMax), show no personal data, and run with
+-- the rights of whoever migrated, so a reader needs a grant on the view alone.
+--
+-- NPS is 100 * (promoters - detractors) / n to two decimals, null without answers.  The 95 % interval is adjusted Wald:
+-- three answers are added, 3/4 to promoters and 3/4 to detractors, cut off at -100 and 100; 50/30/20 gives 30.0 and 14.1 to
+-- 44.2.
+
+CREATE VIEW IF NOT EXISTS nps_current
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS SELECT
+    segment,
+    window,
+    latest.1  AS start,
+    latest.2  AS as_of,
+    latest.3  AS promoters,
+    latest.4  AS passives,
+    latest.5  AS detractors,
+    latest.6  AS n,
+    latest.7  AS nps,
+    latest.8  AS low,
+    latest.9  AS high,
+    latest.10 AS margin,
+    latest.11 AS enough,
+    latest.12 AS published,
+    latest.13 AS program,
+    latest.14 AS version
+FROM
+(
+    SELECT
+        segment,
+        window,
+        argMax(
+            (start_ms, as_of_ms, promoters, passives, detractors, n, nps, low, high, margin, enough, published_ms,
+             program, version),
+            (as_of_ms, version)
+        ) AS latest
+    FROM rolling
+    GROUP BY segment, window
+);
+
+CREATE VIEW IF NOT EXISTS nps_over_time
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS SELECT
+    segment,
+    resolution,
+    start,
+    promoters,
+    passives,
+    detractors,
+    promoters + passives + detractors AS n,
+    if(n = 0, NULL, round(100 * (promoters - detractors) / n, 2)) AS nps,
+    if(n = 0, NULL, round(bottom, 2)) AS low,
+    if(n = 0, NULL, round(top, 2)) AS high,
+    if(n = 0, NULL, round((top - bottom) / 2, 2)) AS margin
+FROM
+(
+    SELECT
+        segment,
+        resolution,
+        start_ms AS start,
+        sum(panes.promoters) AS promoters,
+        sum(panes.passives) AS passives,
+        sum(panes.detractors) AS detractors,
+        (promoters + 0.75) / (promoters + passives + detractors + 3) AS promoting,
+        (detractors + 0.75) / (promoters + passives + detractors + 3) AS detracting,
+        promoting - detracting AS centre,
+        1.959963984540054 * sqrt((promoting + detracting - centre * centre) / (promoters + passives + detractors + 3)) AS reach,
+        greatest(-100, 100 * (centre - reach)) AS bottom,
+        least(100, 100 * (centre + reach)) AS top
+    FROM panes FINAL
+    GROUP BY segment, resolution, start
+);
+
+CREATE VIEW IF NOT EXISTS nps_by_segment
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS SELECT
+    segment,
+    promoters,
+    passives,
+    detractors,
+    promoters + passives + detractors AS n,
+    if(n = 0, NULL, round(100 * (promoters - detractors) / n, 2)) AS nps,
+    if(n = 0, NULL, round(bottom, 2)) AS low,
+    if(n = 0, NULL, round(top, 2)) AS high,
+    if(n = 0, NULL, round((top - bottom) / 2, 2)) AS margin
+FROM
+(
+    SELECT
+        segment,
+        sum(panes.promoters) AS promoters,
+        sum(panes.passives) AS passives,
+        sum(panes.detractors) AS detractors,
+        (promoters + 0.75) / (promoters + passives + detractors + 3) AS promoting,
+        (detractors + 0.75) / (promoters + passives + detractors + 3) AS detracting,
+        promoting - detracting AS centre,
+        1.959963984540054 * sqrt((promoting + detracting - centre * centre) / (promoters + passives + detractors + 3)) AS reach,
+        greatest(-100, 100 * (centre - reach)) AS bottom,
+        least(100, 100 * (centre + reach)) AS top
+    FROM panes FINAL
+    WHERE resolution = 'day'
+    GROUP BY segment
+);
+
+-- A dispatch is answered when its answer counts: in time, with a score, not withdrawn.
+CREATE VIEW IF NOT EXISTS response_rate
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS SELECT
+    arrayJoin(segments) AS segment,
+    survey,
+    count() AS dispatched,
+    countIf(survey_id IN (SELECT survey_id FROM answers FINAL WHERE counted)) AS answered,
+    round(answered / dispatched, 4) AS rate
+FROM dispatches FINAL
+GROUP BY segment, survey;
+
+-- Recounts every pane from the answers and returns those that differ from what was published: no row when all is well.
+CREATE VIEW IF NOT EXISTS audit
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS SELECT
+    segment,
+    resolution,
+    start,
+    sum(recounted.1) AS answers_promoters,
+    sum(recounted.2) AS answers_passives,
+    sum(recounted.3) AS answers_detractors,
+    sum(published.1) AS panes_promoters,
+    sum(published.2) AS panes_passives,
+    sum(published.3) AS panes_detractors
+FROM
+(
+    SELECT
+        arrayJoin(segments) AS segment,
+        pane.1 AS resolution,
+        fromUnixTimestamp64Milli(instant - positiveModulo(instant, pane.2), 'UTC') AS start,
+        (toInt64(band = 'promoter'), toInt64(band = 'passive'), toInt64(band = 'detractor')) AS recounted,
+        (toInt64(0), toInt64(0), toInt64(0)) AS published
+    FROM
+    (
+        SELECT
+            segments,
+            assumeNotNull(band) AS band,
+            toUnixTimestamp64Milli(answered_ms) AS instant,
+            arrayJoin([('minute', toInt64(60000)), ('hour', toInt64(3600000)), ('day', toInt64(86400000))]) AS pane
+        FROM answers FINAL
+        WHERE counted
+    )
+    UNION ALL
+    SELECT
+        toString(segment),
+        toString(resolution),
+        start_ms,
+        (toInt64(0), toInt64(0), toInt64(0)),
+        (promoters, passives, detractors)
+    FROM panes FINAL
+)
+GROUP BY segment, resolution, start
+HAVING (answers_promoters, answers_passives, answers_detractors) != (panes_promoters, panes_passives, panes_detractors);

@@ -1,0 +1,76 @@
+"""Write a table's rows, and find the few that can never be written among the many that can."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sinks.warehouse import Refused, Row, Warehouse
+
+
+class TooManyRefused(RuntimeError):
+    """Row after row is refused: the table is wrong, not the rows.  Stops the loader; nothing is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """The place of a refused row among the rows given, and what the warehouse said."""
+
+    index: int
+    detail: str
+
+
+class Fuse:
+    """Blows when more than `limit` rows of one table were refused with none written in between, across batches."""
+
+    def __init__(self, limit: int) -> None:
+        if limit < 0:
+            raise ValueError(f"limit must be 0 or more, not {limit}")
+        self._limit = limit
+        self._in_a_row: dict[str, int] = {}
+
+    def written(self, table: str) -> None:
+        """A row was written: count anew."""
+        self._in_a_row[table] = 0
+
+    def refused(self, table: str, detail: str) -> None:
+        """A row was refused.  Raises TooManyRefused."""
+        self._in_a_row[table] = count = self._in_a_row.get(table, 0) + 1
+        if count > self._limit:
+            raise TooManyRefused(
+                f"table {table} refused {count} rows in a row, the last because {detail}: "
+                "run `nps migrate`, and compare the table's columns with the records"
+            )
+
+
+def write(
+    warehouse: Warehouse, table: str, columns: Sequence[str], rows: Sequence[Row], fuse: Fuse
+) -> list[RefusedRow]:
+    """Write every row that can be written and return the others, found by halving.
+
+    Raises Unavailable and Misconfigured as the warehouse does (some rows may be written by then), and TooManyRefused.
+    """
+    found: list[RefusedRow] = []
+    for refused in _halving(warehouse, table, columns, rows, 0):
+        if refused is None:
+            fuse.written(table)
+        else:
+            fuse.refused(table, refused.detail)
+            found.append(refused)
+    return found
+
+
+def _halving(
+    warehouse: Warehouse, table: str, columns: Sequence[str], rows: Sequence[Row], start: int
+) -> Iterator[RefusedRow | None]:
+    """Each refused row, and None for each run of rows that was written, in order."""
+    try:
+        warehouse.insert(table, columns, rows)
+    except Refused as error:
+        if len(rows) == 1:
+            yield RefusedRow(start, str(error))
+            return
+    else:
+        yield None
+        return
+    half = len(rows) // 2
+    yield from _halving(warehouse, table, columns, rows[:half], start)
+    yield from _halving(warehouse, table, columns, rows[half:], start + half)
