@@ -55,6 +55,15 @@ DEAD = Topic(DEAD_LETTERS, None, "as received", 90 * DAY_MS, partitions=1)
 INBOUND: tuple[Topic, ...] = (PURCHASES, SUPPORT, CONTACTS, RESPONSES, WAKEUPS)
 """The customer's side, in the order in which a journey keeps their offsets: append only, never reorder."""
 
+INBOUND_RECORDS: dict[str, type[events.Inbound]] = {
+    PURCHASES.name: events.Purchase,
+    SUPPORT.name: events.SupportCase,
+    CONTACTS.name: events.ContactUpdate,
+    RESPONSES.name: events.SurveyResponse,
+    WAKEUPS.name: events.Wakeup,
+}
+"""What travels on them."""
+
 TOPICS: tuple[Topic, ...] = (
     *INBOUND, DECISIONS, DISPATCHES, ANSWERS, ALERTS, PANES, ROLLING, ALERT_ACTIONS, STATE, DEAD
 )  # fmt: skip

@@ -30,7 +30,9 @@ class _Segment:
 class Rolling:
     """The segments of the assigned partitions of nps.panes.  `now_ms` is the wall clock: windows age by it."""
 
-    def __init__(self, program: Program, codec: Codec, now_ms: Callable[[], int], version: Callable[[int], int]) -> None:
+    def __init__(
+        self, program: Program, codec: Codec, now_ms: Callable[[], int], version: Callable[[int], int]
+    ) -> None:
         self._program = program
         self._codec = codec
         self._now_ms = now_ms
@@ -50,12 +52,6 @@ class Rolling:
         segment.version = max(segment.version, self._version(offset))
         if segment.windows.put(resolution, pane.start_ms, pane.source_partition, pane.version, tally):
             self._dirty.add((partition, pane.segment))
-
-    def drop(self, partitions: frozenset[int]) -> None:
-        """Forget partitions that were taken away."""
-        for partition in partitions:
-            self._partitions.pop(partition, None)
-        self._dirty = {entry for entry in self._dirty if entry[0] not in partitions}
 
     def changes(self) -> list[Output]:
         """The rows that changed since they were last asked for, by answers or by the clock."""

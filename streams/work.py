@@ -18,7 +18,17 @@ from schemas import deadletters
 from schemas.codec import Codec, Undecodable
 from schemas.events import Alert, Decision, Inbound, PaneTally
 from schemas.topics import (
-    ALERTS, ANSWERS, DEAD_LETTERS, DECISIONS, DISPATCHES, INBOUND, JOURNEYS, PANES, RESPONSES, pane_key,
+    ALERTS,
+    ANSWERS,
+    DEAD_LETTERS,
+    DECISIONS,
+    DISPATCHES,
+    INBOUND,
+    INBOUND_RECORDS,
+    JOURNEYS,
+    PANES,
+    RESPONSES,
+    pane_key,
 )  # fmt: skip
 from streams.domain.effects import Count, Effect, Ignore, Reject, Requeue
 from streams.domain.journey import is_blank, step, wake_ms
@@ -125,8 +135,7 @@ class Work:
 
     def through(self, topic: str, records: Sequence[SourceRecord]) -> Outcome:
         """Decide what a block of one topic leads to.  Changes nothing."""
-        index, cls = _INDEX[topic], INBOUND[_INDEX[topic]].record
-        assert cls is not None
+        index, cls = _INDEX[topic], INBOUND_RECORDS[topic]
         outcome = Outcome(last=self.version(records[-1].offset))
         counts: dict[tuple[tuple[str, ...], int, int], list[int]] = {}
         latest_ms = self._now_ms() + self._program.limits.early_ms
@@ -193,7 +202,7 @@ class Work:
         try:
             event: Inbound = self._codec.decode(cls, record.value)
         except Undecodable as error:
-            return Reject(Reason(error.reason), str(error))
+            return Reject(Reason[error.reason.upper()], str(error))
         if record.key != event.customer_id.encode():
             return Reject(Reason.WRONG_KEY, "the record's key is not its customer_id; key records by customer_id")
         if not 0 <= record.timestamp <= latest_ms:
@@ -209,7 +218,9 @@ class Work:
             outcome.tally["ignored", effect.reason] += 1
         elif isinstance(effect, Requeue):
             held = _recall(effect.evidence)
-            outcome.outputs.append(Output(held.topic, held.value, held.key, held.partition, held.timestamp, held.headers))
+            outcome.outputs.append(
+                Output(held.topic, held.value, held.key, held.partition, held.timestamp, held.headers)
+            )
             outcome.tally["requeued", held.topic] += 1
         else:
             assert not isinstance(effect, Count)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from schemas.codec import Codec
 from schemas.events import PaneTally
 from schemas.topics import INBOUND
 from streams.domain.nps import EMPTY, Tally
@@ -134,11 +133,3 @@ class PaneTable:
         pane = Pane(record.segment, Resolution(record.resolution), record.start_ms)
         if record.version > self.get(pane).as_of:
             self.put(pane, PaneValue(record.version, Tally(record.promoters, record.passives, record.detractors)))
-
-
-def read_panes(records: Iterable[Record], codec: Codec, source_partitions: frozenset[int]) -> Iterable[PaneTally]:
-    """The tallies that these source partitions counted.  Told apart by key, so that others are not decoded."""
-    suffixes = tuple(f"|{partition}".encode() for partition in source_partitions)
-    for record in records:
-        if record.value is not None and record.key is not None and record.key.endswith(suffixes):
-            yield codec.decode(PaneTally, record.value)

@@ -1,4 +1,4 @@
-"""Crash and replay over the real code: killed before any single durable write, replayed in other blocks, counts once."""
+"""Crash and replay over the real code: killed before any single durable write, replayed in other blocks."""
 
 import asyncio
 import random
@@ -15,7 +15,6 @@ from streams.domain.nps import Band, Tally, band
 from streams.domain.panes import MINUTE_MS, panes
 from streams.domain.segments import capture
 from streams.engine.log import MemoryLog, Record
-from streams.engine.tables import read_panes
 from streams.program import parse
 from streams.work import Work
 
@@ -65,7 +64,10 @@ def world(r: random.Random) -> dict[str, list[Record]]:
     orders = [(f"o{i}", f"c{r.randrange(6)}") for i in range(12)]
     for order, customer in orders:
         country = r.choice(("BR", "DE"))
-        append(PURCHASES.name, Purchase("shop", order, "order.delivered", now, customer, order, None, None, {"country": country}))
+        append(
+            PURCHASES.name,
+            Purchase("shop", order, "order.delivered", now, customer, order, None, None, {"country": country}),
+        )
         now += r.randrange(5_000)
     for i in range(60):
         order, customer = r.choice(orders)
@@ -74,7 +76,10 @@ def world(r: random.Random) -> dict[str, list[Record]]:
         comment = None if voided or (score is not None and r.random() < 0.7) else f"comment {i}"
         survey = survey_id("shop", order, "r")
         at = now - r.randrange(200_000)
-        append(RESPONSES.name, SurveyResponse("tool", f"r{i}", "answered", at, customer, survey, score, comment, voided, None))
+        append(
+            RESPONSES.name,
+            SurveyResponse("tool", f"r{i}", "answered", at, customer, survey, score, comment, voided, None),
+        )
         now += r.randrange(5_000)
     return inputs
 
@@ -115,8 +120,8 @@ class Process:
     def start(self) -> Work:
         """Tables restored from their topics."""
         work = Work(0, PROGRAM, CODEC, lambda _: 0, lambda: START_MS + 10**9)
-        for pane in read_panes(self.log.read(PANES.name, 0), CODEC, frozenset({0})):
-            work.panes.restore(pane)
+        for record in self.log.read(PANES.name, 0):
+            work.panes.restore(CODEC.decode(PaneTally, record.value))
         work.replayed_to = work.panes.high
         for key, due_ms in work.journeys.restore(self.log.read(JOURNEYS, 0)):
             work.wheel.push(key, due_ms)
@@ -213,7 +218,7 @@ def check_answers(seed: int, process: Process, want: Counter[tuple[str, str, int
                 minutes[segment, answer.answered_ms // MINUTE_MS * MINUTE_MS, str(answer.band)] += 1
     wanted = {(s, start, str(b)): n for (s, resolution, start, b), n in want.items() if resolution == "minute"}
     assert dict(minutes) == wanted, f"seed {seed}: answers differ from panes"
-    ids = {}
+    ids: dict[str, Alert] = {}
     for record in process.log.read(ALERTS.name, 0):
         alert = CODEC.decode(Alert, record.value)
         body = ids.setdefault(alert.alert_id, alert)

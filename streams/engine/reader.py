@@ -1,0 +1,61 @@
+"""Reads a partition from its beginning to its present end: how state comes back.
+
+A plain librdkafka consumer without a group.  The end is the broker's end-of-partition event, never a high watermark,
+which some brokers report too low.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+
+import confluent_kafka
+
+from streams.engine.guard import BrokerAway
+from streams.engine.log import Record
+
+BATCH_RECORDS = 10_000
+_END = confluent_kafka.KafkaError._PARTITION_EOF
+
+
+class KafkaReader:
+    """Reads partitions one after the other.  Close it when done."""
+
+    def __init__(self, brokers: str, security: Mapping[str, str], patience_s: float = 60) -> None:
+        self._brokers = brokers
+        self._patience_s = patience_s
+        self._consumer = confluent_kafka.Consumer(
+            {
+                "bootstrap.servers": brokers,
+                "group.id": "nps-restore",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "fetch.queue.backoff.ms": 10,
+                "queued.min.messages": 100_000,
+                "fetch.wait.max.ms": 20,
+                **security,
+            },
+            logger=logging.getLogger("streams.engine.librdkafka"),
+        )
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._consumer.close()
+
+    def read(self, topic: str, partition: int) -> Iterator[Record]:
+        """Every record of the partition as of now.  Raises BrokerAway when none comes for `patience_s`."""
+        self._consumer.assign([confluent_kafka.TopicPartition(topic, partition, confluent_kafka.OFFSET_BEGINNING)])
+        heard = time.monotonic()
+        while True:
+            for message in self._consumer.consume(BATCH_RECORDS, timeout=0.05):
+                heard = time.monotonic()
+                error = message.error()
+                if error is None:
+                    yield Record(message.offset() or 0, message.timestamp()[1], message.key(), message.value())
+                elif error.code() == _END:
+                    self._consumer.unassign()
+                    return
+                elif not error.retriable():
+                    raise BrokerAway(f"{topic} partition {partition} cannot be read: {error.str()}")
+            if time.monotonic() - heard > self._patience_s:
+                raise BrokerAway(f"no answer from Kafka at {self._brokers} for {self._patience_s:g} s")

@@ -1,0 +1,153 @@
+"""Where the servers are and how hard to lean on them, read from the environment once.
+
+BadSettings   a name is unknown or a value wrong; the message is one line that says which and what to do
+"""
+
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from streams.engine.config import EngineConfig
+
+PREFIX = "NPS_"
+
+
+class BadSettings(ValueError):
+    """The environment is wrong."""
+
+
+def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "secret": secret}, repr=not secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings.  A field `brokers` is read from `NPS_BROKERS`; every field has a default that works locally."""
+
+    brokers: str = _setting("127.0.0.1:9092", "Kafka, host:port, several separated by commas.")
+    group: str = _setting("nps", "Prefix of the consumer groups: <group>-worker, -sink and -notifier.")
+    instance: str = _setting("", "A name of this process that outlives restarts; Kafka then rebalances later.")
+    program: str = _setting("", "Path of the program file; empty for the one that ships with the pipeline.")
+    partitions: int = _setting(6, "Partitions of the topics that `nps topics` creates; fixed for their life.")
+    replication: int = _setting(1, "Copies of each partition that `nps topics` asks for; 3 in production.")
+    topic_epoch: int = _setting(0, "Raise by one whenever topics are recreated, so that new rows beat old ones.")
+    registry_url: str = _setting("", "Confluent-compatible schema registry; empty for single-object encoding.")
+    session_timeout_ms: int = _setting(10_000, "After this silence Kafka gives a worker's partitions away.")
+    rebalance_timeout_ms: int = _setting(60_000, "How long Kafka waits for all workers at a rebalance.")
+    fetch_wait_ms: int = _setting(5, "How long Kafka may hold a fetch when nothing is new.")
+    fetch_bytes: int = _setting(1_048_576, "The most that one fetch takes from one partition: the size of a block.")
+    commit_interval_ms: int = _setting(1_000, "How often finished blocks are committed: what a crash reads again.")
+    server_wait_s: int = _setting(60, "How long to wait for Kafka or ClickHouse before giving up.")
+    kafka_security_protocol: str = _setting("PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
+    kafka_sasl_mechanism: str = _setting("", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
+    kafka_sasl_username: str = _setting("", "User name for SASL.")
+    kafka_sasl_password: str = _setting("", "Password for SASL.", secret=True)
+    kafka_ssl_ca: str = _setting("", "File with the authority that signed Kafka's certificate.")
+    kafka_ssl_certificate: str = _setting("", "File with our certificate, where Kafka wants one.")
+    kafka_ssl_key: str = _setting("", "File with our certificate's key.")
+    clickhouse_url: str = _setting(
+        "http://127.0.0.1:8123/nps", "ClickHouse, http(s)://user:password@host:port/database.", secret=True
+    )
+    sink_rows: int = _setting(50_000, "Rows that make a batch.")
+    sink_bytes: int = _setting(16_777_216, "Bytes that make a batch.")
+    sink_age_ms: int = _setting(1_000, "Age at which a batch is written, whatever its size.")
+    webhook_url: str = _setting("", "Where alerts are posted; empty prints them.", secret=True)
+    webhook_secret: str = _setting("", "Key that signs each post with HMAC-SHA256.", secret=True)
+    metrics_host: str = _setting("127.0.0.1", "Address on which Prometheus metrics are served.")
+    metrics_port: int = _setting(0, "Port of the metrics; 0 serves none.")
+    fuse_in_a_row: int = _setting(1_000, "So many bad records in a row stop the worker.")
+    fuse_ratio: float = _setting(0.5, "More than this share of bad records among the last 10,000 stops the worker.")
+
+    def __post_init__(self) -> None:
+        """Raises BadSettings for values that cannot be meant."""
+        for name in ("partitions", "replication", "sink_rows", "sink_bytes", "sink_age_ms", "server_wait_s"):
+            if getattr(self, name) <= 0:
+                raise BadSettings(f"{PREFIX}{name.upper()} must be above 0")
+        url = urlsplit(self.clickhouse_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise BadSettings("NPS_CLICKHOUSE_URL must look like http://user:password@host:port/database")
+        if self.webhook_url and urlsplit(self.webhook_url).scheme not in ("http", "https"):
+            raise BadSettings("NPS_WEBHOOK_URL must begin with http:// or https://")
+        try:
+            self.engine()
+        except ValueError as error:
+            raise BadSettings(f"Kafka settings: {error}") from None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read every `NPS_*` name.  Raises BadSettings for one that does not exist or does not parse."""
+        known = {PREFIX + f.name.upper(): f for f in fields(cls)}
+        given = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
+        if unknown := sorted(set(given) - set(known) - RESERVED):
+            raise BadSettings(f"{unknown[0]} is no setting; `nps config` lists them all")
+        values: dict[str, Any] = {f.name: _parse(name, given[name], f) for name, f in known.items() if name in given}
+        return cls(**values)
+
+    @property
+    def security(self) -> dict[str, str]:
+        """Kafka's security settings under librdkafka's names, without those that are not set."""
+        named = {
+            "security.protocol": self.kafka_security_protocol,
+            "sasl.mechanism": self.kafka_sasl_mechanism,
+            "sasl.username": self.kafka_sasl_username,
+            "sasl.password": self.kafka_sasl_password,
+            "ssl.ca.location": self.kafka_ssl_ca,
+            "ssl.certificate.location": self.kafka_ssl_certificate,
+            "ssl.key.location": self.kafka_ssl_key,
+        }
+        return {name: value for name, value in named.items() if value}
+
+    @property
+    def program_path(self) -> Path | None:
+        """The program file, None for the one that ships."""
+        return Path(self.program) if self.program else None
+
+    def engine(self) -> EngineConfig:
+        """What a worker's engine is told."""
+        return EngineConfig(
+            brokers=self.brokers,
+            group=f"{self.group}-worker",
+            client_id="nps-worker",
+            instance_id=self.instance or None,
+            security=self.security,
+            session_timeout_ms=self.session_timeout_ms,
+            rebalance_timeout_ms=self.rebalance_timeout_ms,
+            fetch_wait_ms=self.fetch_wait_ms,
+            partition_fetch_bytes=self.fetch_bytes,
+            commit_interval_ms=self.commit_interval_ms,
+            broker_wait_ms=self.server_wait_s * 1000,
+        )
+
+
+RESERVED = frozenset({"NPS_REQUIRE_KAFKA"})
+"""Names that tests read."""
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """Name, default and meaning of every setting: the table in the README and in `nps config`."""
+    return [(PREFIX + f.name.upper(), str(f.default), f.metadata["meaning"]) for f in fields(Settings)]
+
+
+def shown(settings: Settings) -> list[tuple[str, str]]:
+    """Every setting and its value, secrets masked."""
+    return [(PREFIX + f.name.upper(), _masked(f, getattr(settings, f.name))) for f in fields(settings)]
+
+
+def _masked(f: Field[Any], value: object) -> str:
+    if not f.metadata["secret"] or not value:
+        return str(value)
+    url = urlsplit(str(value))
+    if url.hostname is None:
+        return "***"
+    return f"{url.scheme}://{'***@' if url.password else ''}{url.hostname}{f':{url.port}' if url.port else ''}/..."
+
+
+def _parse(name: str, text: str, f: Field[Any]) -> object:
+    kind: type[str] | type[int] | type[float] = type(f.default)  # type: ignore[assignment]  # never missing here
+    try:
+        return kind(text)
+    except ValueError:
+        expected = "a whole number" if kind is int else "a number"
+        raise BadSettings(f"{name} must be {expected}, not {text!r}") from None

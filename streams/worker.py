@@ -1,0 +1,151 @@
+"""A worker: the journeys and the rolling windows of its partitions, restored before the first block is touched."""
+
+import asyncio
+import logging
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+from schemas.codec import Codec
+from schemas.events import PaneTally
+from schemas.topics import INBOUND, JOURNEYS, PANES, RESPONSES
+from streams import metrics
+from streams.domain.policy import Program
+from streams.engine.blocks import Block
+from streams.engine.broker import wait_for_broker
+from streams.engine.engine import Engine, EngineConfig
+from streams.engine.fuse import Fuse, FuseLimits
+from streams.engine.guard import ExitCode, guard, stop_at_once
+from streams.engine.log import Record
+from streams.engine.producer import Producer
+from streams.engine.reader import KafkaReader
+from streams.journeys import Journeys
+from streams.rolling import Rolling
+from streams.work import EPOCH_SHIFT, Work
+
+TICK_S = 0.2
+"""How often wakeups and rolling rows go out."""
+
+logger = logging.getLogger("streams.worker")
+
+
+def wall_ms() -> int:
+    """The wall clock, milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Worker:
+    """One worker process.  `epoch` is the topics' epoch; `now_ms` the wall clock."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        program: Program,
+        codec: Codec,
+        fuse: FuseLimits,
+        epoch: int = 0,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
+        self._config = config
+        self._program = program
+        self._codec = codec
+        self._epoch = epoch
+        self._now_ms = now_ms
+        self._log = Producer(config.brokers, client_id=config.client_id, security=config.security)
+        handlers = {topic.name: self._journey_block for topic in INBOUND}
+        self._engine = Engine(
+            config, {**handlers, PANES.name: self._pane_block}, assigned=self._assigned, revoked=self._revoked
+        )
+        self._journeys = Journeys(self._log, codec, Fuse(fuse), self._engine.lease.check, now_ms)
+        self._rolling = self._no_segments()
+        self._segment_partitions = 0
+        self._ticking: asyncio.Task[None] | None = None
+
+    def run(self) -> ExitCode:
+        """Work until asked to stop; the exit code says how it ended."""
+        return self._engine.run()
+
+    async def _journey_block(self, block: Block) -> None:
+        await self._journeys.handle(block)
+
+    async def _pane_block(self, block: Block) -> None:
+        for record in block.records:
+            if record.value is not None:
+                self._rolling.take(block.partition, record.offset, self._codec.decode(PaneTally, record.value))
+
+    async def _assigned(self, partitions: frozenset[int]) -> None:
+        self._segment_partitions = (await wait_for_broker(self._config))[PANES.name]
+        rolling = self._no_segments()
+        for work in await asyncio.to_thread(self._restored, partitions, rolling):
+            self._journeys.own(work, self._engine.committed(RESPONSES.name, work.partition))
+        self._rolling = rolling
+        self._ticking = asyncio.create_task(self._tick())
+
+    async def _revoked(self, partitions: frozenset[int]) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+        await self._log.flush()
+        self._journeys.disown(partitions)
+        self._rolling = self._no_segments()
+
+    def _restored(self, partitions: frozenset[int], rolling: Rolling) -> list[Work]:
+        """Tables of these partitions as their topics hold them; nps.panes is read once for tables and windows."""
+        started, counted = time.perf_counter(), _Counted()
+        works = {number: self._work(number) for number in sorted(partitions)}
+        with closing(KafkaReader(self._config.brokers, self._config.security)) as reader:
+            for work in works.values():
+                for key, due_ms in work.journeys.restore(counted(reader.read(JOURNEYS, work.partition))):
+                    work.wheel.push(key, due_ms)
+            for number in range(self._segment_partitions):
+                self._restore_panes(number, counted(reader.read(PANES.name, number)), works, rolling)
+        for work in works.values():
+            work.replayed_to = work.panes.high
+        seconds = time.perf_counter() - started
+        metrics.RESTORED.inc(counted.records)
+        metrics.RESTORE_SECONDS.observe(seconds)
+        logger.info("restored partitions=%s records=%d seconds=%.2f", sorted(partitions), counted.records, seconds)
+        return list(works.values())
+
+    def _restore_panes(self, number: int, records: Iterator[Record], works: dict[int, Work], rolling: Rolling) -> None:
+        ours = tuple(f"|{partition}".encode() for partition in works)
+        for record in records:
+            if record.value is None or not (number in works or (record.key or b"").endswith(ours)):
+                continue
+            pane = self._codec.decode(PaneTally, record.value)
+            if pane.source_partition in works:
+                works[pane.source_partition].panes.restore(pane)
+            if number in works:
+                rolling.take(number, record.offset, pane)
+
+    def _no_segments(self) -> Rolling:
+        return Rolling(self._program, self._codec, self._now_ms, lambda offset: self._epoch << EPOCH_SHIFT | offset)
+
+    def _work(self, partition: int) -> Work:
+        return Work(partition, self._program, self._codec, self._segment_partition, self._now_ms, self._epoch)
+
+    def _segment_partition(self, segment: str) -> int:
+        return zlib.crc32(segment.encode()) % self._segment_partitions
+
+    async def _tick(self) -> None:
+        """Write due wakeups and changed rolling rows, again and again while the partitions are ours."""
+        while True:
+            with guard("writing wakeups and rolling rows", stop_at_once):
+                self._journeys.wake()
+                if rows := self._rolling.changes():
+                    self._engine.lease.check()
+                for row in rows:
+                    self._log.send(row.topic, row.value, row.key, partition=row.partition)
+            await asyncio.sleep(TICK_S)
+
+
+class _Counted:
+    """Counts what passes through."""
+
+    def __init__(self) -> None:
+        self.records = 0
+
+    def __call__(self, records: Iterator[Record]) -> Iterator[Record]:
+        for record in records:
+            self.records += 1
+            yield record
