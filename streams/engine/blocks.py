@@ -176,15 +176,18 @@ class BlockConsumer(driver.Consumer):
     # Handing over
 
     async def _wait_next_records(self, timeout: float) -> Any:
-        if self.flow_active and not self._active_partitions:
+        if not self.flow_active:
+            await self.wait_first(self.can_resume_flow.wait())
+        elif not self._active_partitions:
             # Stock Faust sleeps a whole second when every buffer is full.
             self._room.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._room.wait(), _FETCH_WAIT_S)
-            return None, None
         async with self._fetching:
-            records, active = await super()._wait_next_records(min(timeout, _FETCH_WAIT_S))
-        return (records, active) if self.flow_active else (None, None)
+            if not self.flow_active or not self._active_partitions:
+                return None, None
+            fetched = await self._getmany(self._active_partitions, min(timeout, _FETCH_WAIT_S))
+        return (fetched, self._active_partitions) if self.flow_active else (None, None)
 
     def on_buffer_drop(self, tp: TP) -> None:
         """There is room for blocks of this partition again."""

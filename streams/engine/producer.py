@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import confluent_kafka
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 _POLL_EVERY = 256
 _FULL_WAIT_S = 0.05

@@ -1,0 +1,286 @@
+"""The engine against the local broker, each worker a process of its own."""
+
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from streams.local import Server, local_broker
+
+PARTITIONS = 4
+BOUND_S = 30.0
+SESSION_MS = 2_000
+
+
+class Workers:
+    """Starts workers on one broker, reads what they wrote, and ends them."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        self.address = address
+        self.folder = folder
+        self.running: list[subprocess.Popen[str]] = []
+
+    def start(self, name: str, topics: list[str], **options: Any) -> subprocess.Popen[str]:
+        given = {"brokers": self.address, "group": "g", "log": str(self.folder / name), "topics": topics, **options}
+        worker = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("engine_worker.py")), json.dumps(given)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.running.append(worker)
+        return worker
+
+    def events(self, name: str, kind: str | None = None) -> list[dict[str, Any]]:
+        path = self.folder / name
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        events = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [event for event in events if kind in (None, event["event"])]
+
+    def offsets(self, *names: str) -> dict[tuple[str, int], list[int]]:
+        """The offsets handed over, in order, by topic and partition."""
+        offsets = defaultdict(list)
+        for name in names:
+            for block in self.events(name, "block"):
+                offsets[block["topic"], block["partition"]] += block["offsets"]
+        return offsets
+
+    def count(self, *names: str) -> int:
+        return sum(map(len, self.offsets(*names).values()))
+
+    def end(self) -> None:
+        for worker in self.running:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGCONT)
+                worker.kill()
+            worker.communicate()
+
+
+@pytest.fixture
+def workers(broker: Server, tmp_path: Path) -> Iterator[Workers]:
+    started = Workers(broker.address, tmp_path)
+    create(broker.address, "a", "b")
+    yield started
+    started.end()
+
+
+def create(address: str, *topics: str, partitions: int = PARTITIONS) -> None:
+    client = AdminClient({"bootstrap.servers": address})
+    for created in client.create_topics([NewTopic(topic, partitions, 1) for topic in topics]).values():
+        created.result(BOUND_S)
+
+
+def produce(address: str, topic: str, count: int) -> None:
+    """So many records, spread evenly, in order within each partition."""
+    producer = Producer({"bootstrap.servers": address})
+    for number in range(count):
+        producer.produce(topic, str(number).encode(), partition=number % PARTITIONS)
+    assert producer.flush(BOUND_S) == 0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + BOUND_S
+    while not condition():
+        assert time.monotonic() < deadline, "not within the bound"
+        time.sleep(0.02)
+
+
+def stopped(worker: subprocess.Popen[str]) -> int:
+    worker.terminate()
+    return worker.wait(BOUND_S)
+
+
+def committed(address: str, topic: str) -> list[int]:
+    consumer = Consumer({"bootstrap.servers": address, "group.id": "g"})
+    wanted = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+    offsets = [max(found.offset, 0) for found in consumer.committed(wanted, timeout=BOUND_S)]
+    consumer.close()
+    return offsets
+
+
+def test_every_record_once_and_in_order(workers: Workers) -> None:
+    """Every record of every topic and partition reaches its handler once, in offset order."""
+    produce(workers.address, "a", 2_000)
+    worker = workers.start("w", ["a", "b"])
+    until(lambda: workers.count("w") >= 1_000)
+    produce(workers.address, "b", 2_000)
+    produce(workers.address, "a", 2_000)
+    until(lambda: workers.count("w") >= 6_000)
+    assert stopped(worker) == 0
+    offsets = workers.offsets("w")
+    assert all(offsets["a", partition] == list(range(1_000)) for partition in range(PARTITIONS))
+    assert all(offsets["b", partition] == list(range(500)) for partition in range(PARTITIONS))
+    assert committed(workers.address, "a") == [1_000] * PARTITIONS
+
+
+def test_a_clean_stop_replays_nothing(workers: Workers) -> None:
+    """After SIGTERM in the middle of work, the next worker goes on exactly where this one ended."""
+    first = workers.start("first", ["a", "b"], block_ms=40)
+    until(lambda: bool(workers.events("first", "assigned")))
+    for _ in range(10):
+        produce(workers.address, "a", 40)
+    until(lambda: workers.count("first") >= 40)
+    assert stopped(first) == 0
+    assert len(workers.events("first", "begin")) == len(workers.events("first", "block"))
+    assert workers.events("first")[-1]["event"] == "revoked"
+    second = workers.start("second", ["a", "b"])
+    until(lambda: workers.count("first", "second") >= 400)
+    assert stopped(second) == 0
+    assert all(workers.offsets("first", "second")["a", partition] == list(range(100)) for partition in range(4))
+
+
+def test_a_handler_that_raises_ends_the_process(workers: Workers) -> None:
+    """An error exits non-zero, is said in one line, and nothing past its block is committed."""
+    worker = workers.start("w", ["a", "b"], fail_at=["a", 1, 30])
+    until(lambda: bool(workers.events("w", "assigned")))
+    produce(workers.address, "a", 100)
+    until(lambda: workers.count("w") >= 75)
+    produce(workers.address, "a", 100)
+    _, errors = worker.communicate(timeout=BOUND_S)
+    assert worker.returncode == 1
+    assert len(errors.splitlines()) == 1, errors
+    assert errors.startswith("worker stopped: a[1] offsets 25 to "), errors
+    assert "RuntimeError: failed as asked at " in errors
+    assert committed(workers.address, "a")[1] <= 25
+
+
+def test_a_second_worker_takes_partitions_over_without_replay(workers: Workers) -> None:
+    """Partitions move when a worker joins and when it leaves; no record is processed twice or left out."""
+    producer = Producer({"bootstrap.servers": workers.address})
+    sent = 0
+
+    def sending_until(condition: Callable[[], bool]) -> None:
+        nonlocal sent
+
+        def sent_and_true() -> bool:
+            nonlocal sent
+            for topic in ("a", "b"):
+                producer.produce(topic, b"x", partition=sent % PARTITIONS)
+            sent += 1
+            producer.flush(BOUND_S)
+            return condition()
+
+        until(sent_and_true)
+
+    first = workers.start("first", ["a", "b"], block_ms=5)
+    sending_until(lambda: workers.count("first") > 40)
+    second = workers.start("second", ["a", "b"], block_ms=5)
+    sending_until(lambda: workers.count("second") > 40)
+    alone = len(workers.events("first", "assigned"))
+    sending_until(lambda: stopped(second) == 0)
+    sending_until(lambda: len(workers.events("first", "assigned")) > alone)
+    until(lambda: workers.count("first", "second") >= 2 * sent)
+    assert stopped(first) == 0
+
+    everything = set(range(PARTITIONS))
+    for name in ("first", "second"):
+        held: list[int] = []
+        for event in workers.events(name):
+            if event["event"] == "assigned":
+                assert not held
+                held = event["partitions"]
+            elif event["event"] == "revoked":
+                assert event["partitions"] == held
+                held = []
+            else:
+                assert event["partition"] in held
+    assert workers.events("first", "assigned")[0]["partitions"] == sorted(everything)
+    shared = set(workers.events("second", "assigned")[-1]["partitions"])
+    assert 0 < len(shared) < PARTITIONS
+    for (topic, partition), offsets in workers.offsets("first", "second").items():
+        own = [offset for at, offset in enumerate(sorted(offsets)) if at != offset]
+        assert not own, f"{topic}[{partition}] is not 0, 1, 2, ... but {offsets}"
+
+
+def test_a_replayed_topic_is_read_whole_at_each_assignment(workers: Workers) -> None:
+    """A replayed topic starts at its beginning each time and is never committed."""
+    produce(workers.address, "b", 400)
+    for name in ("first", "second"):
+        worker = workers.start(name, ["a"], replayed=["b"])
+        until(lambda name=name: workers.count(name) >= 400)  # type: ignore[misc]
+        assert stopped(worker) == 0
+        assert all(workers.offsets(name)["b", partition] == list(range(100)) for partition in range(4))
+    assert committed(workers.address, "b") == [0] * PARTITIONS
+
+
+def test_restoring_may_take_longer_than_the_session(workers: Workers) -> None:
+    """While `assigned` runs, heartbeats go on and no block is handed over."""
+    produce(workers.address, "a", 40)
+    worker = workers.start("w", ["a", "b"], restore_ms=2 * SESSION_MS)
+    until(lambda: workers.count("w") >= 40)
+    assert stopped(worker) == 0
+    assert [event["event"] for event in workers.events("w")][0] == "assigned"
+    assert len(workers.events("w", "assigned")) == 1
+
+
+def test_a_frozen_worker_does_not_write(workers: Workers) -> None:
+    """A worker stopped for longer than its session finds its lease lost before it writes, and exits."""
+    worker = workers.start("w", ["a", "b"], block_ms=500, freeze_check=True)
+    until(lambda: bool(workers.events("w", "assigned")))
+    produce(workers.address, "a", 1)
+    until(lambda: bool(workers.events("w", "begin")))
+    worker.send_signal(signal.SIGSTOP)
+    frozen = time.monotonic()
+    until(lambda: time.monotonic() - frozen > 1.5 * SESSION_MS / 1000)
+    worker.send_signal(signal.SIGCONT)
+    _, errors = worker.communicate(timeout=BOUND_S)
+    assert worker.returncode == 4, errors
+    assert "session timeout" in errors
+    assert not workers.events("w", "block")
+
+
+def test_missing_or_uneven_topics_are_refused(workers: Workers) -> None:
+    """A topic that is missing or has another number of partitions ends the worker at once, with the reason."""
+    create(workers.address, "uneven", partitions=3)
+    for topics, reason in ((["a", "nowhere"], "nowhere does not exist"), (["a", "uneven"], "uneven has 3")):
+        worker = workers.start("w", topics)
+        _, errors = worker.communicate(timeout=BOUND_S)
+        assert worker.returncode == 2
+        assert reason in errors
+        assert len(errors.splitlines()) == 1
+
+
+def test_no_broker_at_start(tmp_path: Path) -> None:
+    """Without a broker the worker waits so long, says where it looked, and exits."""
+    workers = Workers("127.0.0.1:1", tmp_path)
+    worker = workers.start("w", ["a"], broker_wait_ms=1_500)
+    _, errors = worker.communicate(timeout=BOUND_S)
+    assert worker.returncode == 3
+    assert "cannot reach Kafka at 127.0.0.1:1 after 1 s: start it or set NPS_BROKERS" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_the_broker_vanishes(tmp_path: Path) -> None:
+    """A worker that Kafka no longer answers ends, instead of idling for ever."""
+    with local_broker() as broker:
+        create(broker.address, "a")
+        workers = Workers(broker.address, tmp_path)
+        worker = workers.start("w", ["a"], broker_wait_ms=3_000)
+        until(lambda: bool(workers.events("w", "assigned")))
+    _, errors = worker.communicate(timeout=BOUND_S)
+    assert worker.returncode == 3, errors
+    assert "no answer from Kafka at 127.0.0.1:" in errors
+
+
+def test_an_idle_worker_is_quick(workers: Workers) -> None:
+    """A single record reaches its handler in milliseconds, not in a fetch wait of 1.5 s."""
+    worker = workers.start("w", ["a", "b"], timed=True)
+    until(lambda: bool(workers.events("w", "assigned")))
+    producer = Producer({"bootstrap.servers": workers.address, "linger.ms": 0})
+    for number in range(60):
+        producer.produce("a", str(time.monotonic_ns()).encode(), partition=number % PARTITIONS)
+        producer.flush(BOUND_S)
+        until(lambda number=number: workers.count("w") > number)  # type: ignore[misc]
+    assert stopped(worker) == 0
+    lags_ms = [block["lag_ns"] / 1e6 for block in workers.events("w", "block")][10:]
+    print(f"produce to handler: median {statistics.median(lags_ms):.1f} ms, max {max(lags_ms):.1f} ms")
+    assert statistics.median(lags_ms) < 50
