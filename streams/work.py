@@ -106,6 +106,7 @@ class Outcome:
 class Work:
     """The tables of one partition and the way of a block through them.
 
+    `replayed_to` is the version up to which answers may be in some panes already, -1 for none.
     `segment_partition` spreads segments over the partitions of nps.panes, `now_ms` is the wall clock, used only to
     refuse records that claim to come from the future.
     """
@@ -122,12 +123,19 @@ class Work:
         self.partition = partition
         self.journeys = JourneyTable()
         self.panes = PaneTable(partition)
-        self.wheel = Wheel()
+        self.replayed_to = -1
+        self._wheel = Wheel()
         self._program = program
         self._codec = codec
         self._segment_partition = segment_partition
         self._now_ms = now_ms
         self._epoch = epoch << EPOCH_SHIFT
+
+    def restored(self) -> None:
+        """The tables hold all that their topics held: find out who must be woken, and what may have been counted."""
+        self.replayed_to = self.panes.high
+        for key, due_ms in self.journeys.wakes():
+            self._wheel.push(key, due_ms)
 
     def version(self, offset: int) -> int:
         """The version of a source record: it rises with the offset, and with the epoch when a topic starts anew."""
@@ -179,12 +187,12 @@ class Work:
             self.panes.put(pane, pane_value)
         for key, (value, due_ms) in values.items():
             if due_ms is not None and due_ms != self.journeys.wake_ms(key):
-                self.wheel.push(key, due_ms)
+                self._wheel.push(key, due_ms)
             self.journeys.put(key, value)
 
     def due(self, now_ms: int, at_most: int) -> list[bytes]:
         """Customers whose time has come, oldest first.  Each is named once until its journey changes."""
-        return [key for key in self.wheel.due(now_ms, at_most) if (self.journeys.wake_ms(key) or _ANY) <= now_ms]
+        return [key for key in self._wheel.due(now_ms, at_most) if (self.journeys.wake_ms(key) or _ANY) <= now_ms]
 
     async def _write(self, outputs: Iterable[Output], log: Log, before_flush: Callable[[], None]) -> None:
         sent = False
@@ -247,9 +255,6 @@ class Work:
                 if version > durable.as_of:
                     tally = outcome.panes.get(pane, durable).tally.plus(delta)
                     outcome.panes[pane] = PaneValue(outcome.last, tally)
-
-    replayed_to: int = -1
-    """Up to this version answers may be in some panes already; set after restore."""
 
     def _journey_value(self, entry: Entry) -> tuple[bytes | None, int | None]:
         if is_blank(entry.journey):

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 
 from schemas.codec import Codec
@@ -17,7 +17,6 @@ from streams.engine.broker import wait_for_broker
 from streams.engine.engine import Engine, EngineConfig
 from streams.engine.fuse import Fuse, FuseLimits
 from streams.engine.guard import ExitCode, guard, stop_at_once
-from streams.engine.log import Record
 from streams.engine.producer import Producer
 from streams.engine.reader import KafkaReader
 from streams.journeys import Journeys
@@ -91,32 +90,31 @@ class Worker:
 
     def _restored(self, partitions: frozenset[int], rolling: Rolling) -> list[Work]:
         """Tables of these partitions as their topics hold them; nps.panes is read once for tables and windows."""
-        started, counted = time.perf_counter(), _Counted()
-        works = {number: self._work(number) for number in sorted(partitions)}
+        started, count = time.perf_counter(), 0
+        works = {number: self._work(number) for number in partitions}
+        journeys = [(JOURNEYS, number) for number in partitions]
+        panes = [(PANES.name, number) for number in range(self._segment_partitions)]
+        ours = tuple(f"|{number}".encode() for number in partitions)
         with closing(KafkaReader(self._config.brokers, self._config.security)) as reader:
-            for work in works.values():
-                for key, due_ms in work.journeys.restore(counted(reader.read(JOURNEYS, work.partition))):
-                    work.wheel.push(key, due_ms)
-            for number in range(self._segment_partitions):
-                self._restore_panes(number, counted(reader.read(PANES.name, number)), works, rolling)
+            for count, ((topic, number), record) in enumerate(reader.read([*journeys, *panes]), 1):
+                if topic == JOURNEYS:
+                    works[number].journeys.restore(record)
+                elif record.value is not None and (number in works or (record.key or b"").endswith(ours)):
+                    self._restore_pane(number, record.offset, record.value, works, rolling)
         for work in works.values():
-            work.replayed_to = work.panes.high
+            work.restored()
         seconds = time.perf_counter() - started
-        metrics.RESTORED.inc(counted.records)
+        metrics.RESTORED.inc(count)
         metrics.RESTORE_SECONDS.observe(seconds)
-        logger.info("restored partitions=%s records=%d seconds=%.2f", sorted(partitions), counted.records, seconds)
+        logger.info("restored partitions=%s records=%d seconds=%.2f", sorted(partitions), count, seconds)
         return list(works.values())
 
-    def _restore_panes(self, number: int, records: Iterator[Record], works: dict[int, Work], rolling: Rolling) -> None:
-        ours = tuple(f"|{partition}".encode() for partition in works)
-        for record in records:
-            if record.value is None or not (number in works or (record.key or b"").endswith(ours)):
-                continue
-            pane = self._codec.decode(PaneTally, record.value)
-            if pane.source_partition in works:
-                works[pane.source_partition].panes.restore(pane)
-            if number in works:
-                rolling.take(number, record.offset, pane)
+    def _restore_pane(self, number: int, offset: int, value: bytes, works: dict[int, Work], rolling: Rolling) -> None:
+        pane = self._codec.decode(PaneTally, value)
+        if pane.source_partition in works:
+            works[pane.source_partition].panes.restore(pane)
+        if number in works:
+            rolling.take(number, offset, pane)
 
     def _no_segments(self) -> Rolling:
         return Rolling(self._program, self._codec, self._now_ms, lambda offset: self._epoch << EPOCH_SHIFT | offset)
@@ -137,15 +135,3 @@ class Worker:
                 for row in rows:
                     self._log.send(row.topic, row.value, row.key, partition=row.partition)
             await asyncio.sleep(TICK_S)
-
-
-class _Counted:
-    """Counts what passes through."""
-
-    def __init__(self) -> None:
-        self.records = 0
-
-    def __call__(self, records: Iterator[Record]) -> Iterator[Record]:
-        for record in records:
-            self.records += 1
-            yield record

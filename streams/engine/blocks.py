@@ -201,7 +201,12 @@ class BlockConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         fetched = await self._thread.getmany(active_partitions, timeout)
-        return {TP(*tp): [Block(tp.topic, tp.partition, records)] for tp, records in fetched.items() if records}
+        most = self.transport.config.block_records
+        return {
+            TP(*tp): [Block(tp.topic, tp.partition, records[at : at + most]) for at in range(0, len(records), most)]
+            for tp, records in fetched.items()
+            if records
+        }
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         block: Block = record

@@ -29,7 +29,9 @@ class EngineConfig:
     fetch_wait_ms: int = 5
     """How long Kafka may hold a fetch when there is nothing new: the floor of our latency on some brokers."""
     partition_fetch_bytes: int = MEBIBYTE
-    """The most that one fetch takes from one partition, so the size of a block."""
+    """The most that one fetch takes from one partition; the local broker does not keep to it."""
+    block_records: int = 10_000
+    """The most records in a block: what must be finished before a partition can be given up."""
     commit_interval_ms: int = 1_000
     """How often finished blocks are committed: what a crash may read again."""
     buffer_blocks: int = 8
@@ -42,7 +44,7 @@ class EngineConfig:
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty")
         for name in (
-            "session_timeout_ms", "rebalance_timeout_ms", "fetch_wait_ms", "partition_fetch_bytes",
+            "session_timeout_ms", "rebalance_timeout_ms", "fetch_wait_ms", "partition_fetch_bytes", "block_records",
             "commit_interval_ms", "broker_wait_ms",
         ):  # fmt: skip
             if getattr(self, name) <= 0:

@@ -3,9 +3,10 @@
 The Kafka adapters are `streams.engine.producer` and `streams.engine.reader`; all pass the same contract tests.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+TopicPartition = tuple[str, int]
 Headers = Sequence[tuple[str, bytes | None]]
 
 
@@ -41,15 +42,15 @@ class Log(Protocol):
 class Reader(Protocol):
     """Where state comes back from."""
 
-    def read(self, topic: str, partition: int) -> Iterator[Record]:
-        """The records of a partition from its beginning to its present end, once."""
+    def read(self, partitions: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, Record]]:
+        """The records of partitions from their beginning to their present end, once, in order within each."""
 
 
 class MemoryLog:
     """A log in memory: partitions are lists.  With `crash_at`, the nth record from now on is lost and raises."""
 
     def __init__(self) -> None:
-        self.partitions: dict[tuple[str, int], list[Record]] = {}
+        self.partitions: dict[TopicPartition, list[Record]] = {}
         self.sent = 0
         self.crash_at: int | None = None
 
@@ -75,6 +76,8 @@ class MemoryLog:
         if self.sent == self.crash_at:
             raise ConnectionError("crashed as asked")
 
-    def read(self, topic: str, partition: int) -> Iterator[Record]:
-        """The partition's records."""
-        yield from self.partitions.get((topic, partition), ())
+    def read(self, partitions: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, Record]]:
+        """The partitions' records."""
+        for partition in partitions:
+            for record in self.partitions.get(partition, ()):
+                yield partition, record

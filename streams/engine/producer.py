@@ -93,10 +93,11 @@ class Producer:
 
     async def flush(self, timeout_s: float = 30.0) -> None:
         """Return once every record sent so far is in Kafka.  Undelivered when one failed or time ran out."""
+        left = 0
         if len(self._producer):
-            await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, timeout_s)
+            left = await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, timeout_s)
         self._poll(0)
-        if self._first_error is not None or len(self._producer):
+        if self._first_error is not None or left:
             raise self._undelivered()
 
     def _produce(

@@ -1,4 +1,4 @@
-"""Reads a partition from its beginning to its present end: how state comes back.
+"""Reads partitions from their beginning to their present end: how state comes back.
 
 A plain librdkafka consumer without a group.  The end is the broker's end-of-partition event, never a high watermark,
 which some brokers report too low.
@@ -6,19 +6,19 @@ which some brokers report too low.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import confluent_kafka
 
 from streams.engine.guard import BrokerAway
-from streams.engine.log import Record
+from streams.engine.log import Record, TopicPartition
 
 BATCH_RECORDS = 10_000
 _END = confluent_kafka.KafkaError._PARTITION_EOF
 
 
 class KafkaReader:
-    """Reads partitions one after the other.  Close it when done."""
+    """Reads many partitions at once.  Close it when done."""
 
     def __init__(self, brokers: str, security: Mapping[str, str], patience_s: float = 60) -> None:
         self._brokers = brokers
@@ -42,20 +42,26 @@ class KafkaReader:
         """Give the connection back."""
         self._consumer.close()
 
-    def read(self, topic: str, partition: int) -> Iterator[Record]:
-        """Every record of the partition as of now.  Raises BrokerAway when none comes for `patience_s`."""
-        self._consumer.assign([confluent_kafka.TopicPartition(topic, partition, confluent_kafka.OFFSET_BEGINNING)])
-        heard = time.monotonic()
-        while True:
-            for message in self._consumer.consume(BATCH_RECORDS, timeout=0.05):
+    def read(self, partitions: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, Record]]:
+        """Every record of the partitions as of now.  Raises BrokerAway when none comes for `patience_s`."""
+        start = confluent_kafka.OFFSET_BEGINNING
+        self._consumer.assign([confluent_kafka.TopicPartition(*partition, start) for partition in partitions])
+        left, heard = set(partitions), time.monotonic()
+        while left:
+            for message in self._consumer.consume(BATCH_RECORDS, timeout=0.02):
                 heard = time.monotonic()
+                partition = (message.topic() or "", message.partition() or 0)
                 error = message.error()
                 if error is None:
-                    yield Record(message.offset() or 0, message.timestamp()[1], message.key(), message.value())
+                    yield partition, _record(message)
                 elif error.code() == _END:
-                    self._consumer.unassign()
-                    return
+                    left.discard(partition)
                 elif not error.retriable():
-                    raise BrokerAway(f"{topic} partition {partition} cannot be read: {error.str()}")
+                    raise BrokerAway(f"{partition[0]} partition {partition[1]} cannot be read: {error.str()}")
             if time.monotonic() - heard > self._patience_s:
                 raise BrokerAway(f"no answer from Kafka at {self._brokers} for {self._patience_s:g} s")
+        self._consumer.unassign()
+
+
+def _record(message: confluent_kafka.Message) -> Record:
+    return Record(message.offset() or 0, message.timestamp()[1], message.key(), message.value())

@@ -7,7 +7,7 @@ version at or below it is already in.  Values live in memory as bytes; the compa
     BadState   a state record cannot be read; the worker must not go on without it
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -73,21 +73,23 @@ class JourneyTable:
         else:
             self._values[key] = value
 
-    def restore(self, records: Iterable[Record]) -> Iterable[tuple[bytes, int]]:
-        """Fill the table from its topic; yields who must be woken when.  Raises BadState."""
-        for record in records:
-            if record.key is None:
-                raise BadState(f"nps.journeys has a record without a key at offset {record.offset}")
-            if record.value is not None and record.value[:1] != _FORMAT:
-                raise BadState(f"nps.journeys offset {record.offset} has format {record.value[:1].hex()}, not 01")
-            self.put(record.key, record.value)
+    def restore(self, record: Record) -> None:
+        """Take one record of nps.journeys.  Raises BadState."""
+        if record.key is None:
+            raise BadState(f"nps.journeys has a record without a key at offset {record.offset}")
+        if record.value is not None and record.value[:1] != _FORMAT:
+            raise BadState(f"nps.journeys offset {record.offset} has format {record.value[:1].hex()}, not 01")
+        self.put(record.key, record.value)
+
+    def wakes(self) -> Iterator[tuple[bytes, int]]:
+        """Who must be woken when.  Raises BadState for a journey that cannot be read."""
         for key, value in self._values.items():
             try:
-                head = _decode_head(memoryview(value)[1:])
+                due_ms = _decode_head(memoryview(value)[1:]).wake_ms
             except msgspec.DecodeError as error:
                 raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
-            if head.wake_ms is not None:
-                yield key, head.wake_ms
+            if due_ms is not None:
+                yield key, due_ms
 
 
 def encode(entry: Entry) -> bytes:

@@ -26,6 +26,9 @@ BOUND_S = 30.0
 
 CALL_S = 3.0
 REFUSALS = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
+UNTOLD = frozenset({
+    KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART
+})  # fmt: skip
 Configs: TypeAlias = Mapping[str, Mapping[str, str]]
 
 
@@ -58,7 +61,10 @@ def ensure_topics(
     known = kafka.topics()
     missing = [topic for topic in TOPICS if topic.name not in known]
     created = kafka.create([_new(topic, partitions, replication) for topic in missing])
-    return _report(kafka, partitions, created)
+    deadline = time.monotonic() + bound_s
+    while _unsettled(report := _report(kafka, partitions, created)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return report
 
 
 def verify_topics(brokers: str, security: Mapping[str, str], partitions: int, bound_s: float = BOUND_S) -> Report:
@@ -81,6 +87,11 @@ def _report(kafka: "_Kafka", partitions: int, created: Sequence[str]) -> Report:
     configs = kafka.configs([topic.name for topic in TOPICS if topic.name in known])
     differences = [line for topic in TOPICS for line in _differences(topic, known, configs, partitions)]
     return Report(tuple(created), tuple(differences), tuple(_notes(known, configs)))
+
+
+def _unsettled(report: Report) -> bool:
+    """True while the broker that was asked has yet to hear of what another one made a moment ago."""
+    return any(line.startswith(f"{name}: ") for name in report.created for line in report.differences)
 
 
 def _differences(topic: Topic, known: Mapping[str, TopicMetadata], configs: Configs, partitions: int) -> Iterator[str]:
@@ -147,7 +158,7 @@ class _Kafka:
         raise self._away()
 
     def create(self, wanted: Sequence[NewTopic]) -> list[str]:
-        """Make topics and wait until the cluster knows them; one that somebody made meanwhile is theirs."""
+        """Make topics and return those made; one that somebody else made meanwhile is theirs."""
         created = []
         asked = self._admin.create_topics(list(wanted), operation_timeout=CALL_S) if wanted else {}
         for name, done in asked.items():
@@ -157,10 +168,6 @@ class _Kafka:
             except KafkaException as error:
                 if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise BadTopics(f"cannot create {name}: {_said(error)}") from error
-        deadline = time.monotonic() + self._bound_s
-        while not asked.keys() <= self.topics().keys():
-            if time.monotonic() > deadline:
-                raise self._away()
         return created
 
     def configs(self, names: Sequence[str]) -> Configs:
@@ -172,7 +179,7 @@ class _Kafka:
             try:
                 entries: Mapping[str, ConfigEntry] = done.result(self._bound_s)
             except KafkaException as error:
-                if _code(error) not in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
+                if _code(error) not in UNTOLD:
                     raise self._away() from error
                 continue
             told[resource.name] = {name: entry.value for name, entry in entries.items() if entry.value is not None}

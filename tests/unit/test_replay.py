@@ -120,11 +120,12 @@ class Process:
     def start(self) -> Work:
         """Tables restored from their topics."""
         work = Work(0, PROGRAM, CODEC, lambda _: 0, lambda: START_MS + 10**9)
-        for record in self.log.read(PANES.name, 0):
-            work.panes.restore(CODEC.decode(PaneTally, record.value))
-        work.replayed_to = work.panes.high
-        for key, due_ms in work.journeys.restore(self.log.read(JOURNEYS, 0)):
-            work.wheel.push(key, due_ms)
+        for (topic, _), record in self.log.read([(PANES.name, 0), (JOURNEYS, 0)]):
+            if topic == JOURNEYS:
+                work.journeys.restore(record)
+            else:
+                work.panes.restore(CODEC.decode(PaneTally, record.value))
+        work.restored()
         return work
 
     def blocks(self) -> Iterator[tuple[str, list[Record]]]:
@@ -190,7 +191,7 @@ def test_killed_before_any_write_counts_once(chunk: int) -> None:
         crashes += process.crashes
         got: Counter[tuple[str, str, int, Band]] = Counter()
         last: dict[str, PaneTally] = {}
-        for record in process.log.read(PANES.name, 0):
+        for _, record in process.log.read([(PANES.name, 0)]):
             pane = CODEC.decode(PaneTally, record.value)
             key = (record.key or b"").decode()
             assert key not in last or pane.version >= last[key].version, f"seed {seed}: a pane's version fell"
@@ -207,7 +208,7 @@ def test_killed_before_any_write_counts_once(chunk: int) -> None:
 def check_answers(seed: int, process: Process, want: Counter[tuple[str, str, int, Band]]) -> None:
     """The answers topic, highest version of each survey, recounts to the same panes; one alert id a revision."""
     answers: dict[str, Answer] = {}
-    for record in process.log.read(ANSWERS.name, 0):
+    for _, record in process.log.read([(ANSWERS.name, 0)]):
         answer = CODEC.decode(Answer, record.value)
         if answer.survey_id not in answers or answer.version >= answers[answer.survey_id].version:
             answers[answer.survey_id] = answer
@@ -219,7 +220,7 @@ def check_answers(seed: int, process: Process, want: Counter[tuple[str, str, int
     wanted = {(s, start, str(b)): n for (s, resolution, start, b), n in want.items() if resolution == "minute"}
     assert dict(minutes) == wanted, f"seed {seed}: answers differ from panes"
     ids: dict[str, Alert] = {}
-    for record in process.log.read(ALERTS.name, 0):
+    for _, record in process.log.read([(ALERTS.name, 0)]):
         alert = CODEC.decode(Alert, record.value)
         body = ids.setdefault(alert.alert_id, alert)
         assert body == alert, f"seed {seed}: alert {alert.alert_id} changed between replays"
