@@ -117,7 +117,7 @@ def _notes(known: Mapping[str, TopicMetadata], configs: Configs) -> Iterator[str
     for topic in TOPICS:
         needed = configs.get(topic.name, {}).get("min.insync.replicas")
         if topic.name in known and needed is not None:
-            replicas = min(len(partition.replicas) for partition in known[topic.name].partitions.values())
+            replicas = min((len(partition.replicas) for partition in known[topic.name].partitions.values()), default=0)
             alike.setdefault(_risk(replicas, int(needed)), []).append(topic.name)
     for risk, names in alike.items():
         if risk:
