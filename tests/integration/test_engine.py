@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from streams.local import Server, local_broker
 
@@ -48,7 +49,7 @@ class Workers:
 
     def offsets(self, *names: str) -> dict[tuple[str, int], list[int]]:
         """The offsets handed over, in order, by topic and partition."""
-        offsets = defaultdict(list)
+        offsets: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
         for name in names:
             for block in self.events(name, "block"):
                 offsets[block["topic"], block["partition"]] += block["offsets"]
@@ -218,7 +219,7 @@ def test_restoring_may_take_longer_than_the_session(workers: Workers) -> None:
     worker = workers.start("w", ["a", "b"], restore_ms=2 * SESSION_MS)
     until(lambda: workers.count("w") >= 40)
     assert stopped(worker) == 0
-    assert [event["event"] for event in workers.events("w")][0] == "assigned"
+    assert workers.events("w")[0]["event"] == "assigned"
     assert len(workers.events("w", "assigned")) == 1
 
 

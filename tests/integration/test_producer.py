@@ -1,0 +1,92 @@
+"""The producer against the local broker: what `flush` returned for is in Kafka, as it was sent."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from streams.engine.producer import Producer, Undelivered
+from streams.local import Server, local_broker
+
+PARTITIONS = 12
+BOUND_S = 30.0
+MURMUR2 = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536, b"abc": 479470107}
+"""Hashes from Apache Kafka's own UtilsTest: the Java default partition is the hash without sign, modulo the count."""
+
+
+@pytest.fixture
+def topic(broker: Server) -> str:
+    client = AdminClient({"bootstrap.servers": broker.address})
+    client.create_topics([NewTopic("t", PARTITIONS, 1)])["t"].result(BOUND_S)
+    return "t"
+
+
+@pytest.fixture
+def reader(broker: Server) -> Iterator[Consumer]:
+    consumer = Consumer(
+        {"bootstrap.servers": broker.address, "group.id": "reader", "auto.offset.reset": "earliest"},
+    )
+    consumer.assign([TopicPartition("t", partition, 0) for partition in range(PARTITIONS)])
+    yield consumer
+    consumer.close()
+
+
+def test_keys_land_where_java_puts_them(broker: Server, topic: str, reader: Consumer) -> None:
+    """A keyed record goes to the partition that the Java default partitioner chooses."""
+    producer = Producer(broker.address)
+    for key in MURMUR2:
+        producer.send(topic, b"v", key)
+    asyncio.run(producer.flush())
+    landed = {message.key(): message.partition() for message in reader.consume(len(MURMUR2), BOUND_S)}
+    assert landed == {key: (code & 0x7FFFFFFF) % PARTITIONS for key, code in MURMUR2.items()}
+
+
+def test_a_record_arrives_as_it_was_sent(broker: Server, topic: str, reader: Consumer) -> None:
+    """Partition, key, value, timestamp and headers are kept, through compression; a None value is a tombstone."""
+    producer = Producer(broker.address)
+    headers = [("reason", b"too_late"), ("empty", b"")]
+    producer.send(topic, b"v" * 1_000, b"k", partition=3, timestamp_ms=1_700_000_000_123, headers=headers)
+    producer.send(topic, None, b"k", partition=3)
+    asyncio.run(producer.flush())
+    kept, tombstone = reader.consume(2, BOUND_S)
+    assert (kept.partition(), kept.key(), kept.value()) == (3, b"k", b"v" * 1_000)
+    assert kept.timestamp()[1] == 1_700_000_000_123
+    assert kept.headers() == headers
+    assert tombstone.value() is None
+
+
+def test_more_records_than_the_buffer_holds(broker: Server, topic: str, reader: Consumer) -> None:
+    """A full buffer makes `send` wait; nothing is dropped."""
+    producer = Producer(broker.address, buffer_records=50)
+    for number in range(2_000):
+        producer.send(topic, str(number).encode(), None, partition=0)
+    asyncio.run(producer.flush())
+    values = [int(message.value() or b"") for message in reader.consume(2_000, BOUND_S)]
+    assert values == list(range(2_000))
+
+
+def test_an_undelivered_record_is_an_error() -> None:
+    """When the broker is gone, `flush` raises and says how many are missing, and so does every later send."""
+    with local_broker() as broker:
+        client = AdminClient({"bootstrap.servers": broker.address})
+        client.create_topics([NewTopic("t", 1, 1)])["t"].result(BOUND_S)
+        producer = Producer(broker.address, delivery_timeout_ms=3_000)
+        producer.send("t", b"v", b"k")
+        asyncio.run(producer.flush())
+    producer.send("t", b"v", b"k")
+    producer.send("t", b"v", b"k")
+    with pytest.raises(Undelivered, match="2 records undelivered, first error: t: "):
+        asyncio.run(producer.flush(BOUND_S))
+    with pytest.raises(Undelivered):
+        producer.send("t", b"v", b"k")
+
+
+def test_time_running_out_is_an_error() -> None:
+    """`flush` does not return as if all were well when its time is over."""
+    producer = Producer("127.0.0.1:1", delivery_timeout_ms=20_000)
+    producer.send("t", b"v", b"k")
+    with pytest.raises(Undelivered, match="1 records undelivered, first error: no answer from Kafka"):
+        asyncio.run(producer.flush(0.2))
