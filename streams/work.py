@@ -234,7 +234,7 @@ class Work:
             assert not isinstance(effect, Count)
             if isinstance(effect, Decision) and effect.reason is not None:
                 outcome.tally["suppressed", effect.reason] += 1
-            stamped = effect._replace(version=version)
+            stamped = effect._make((*effect[:-1], version))
             out = Output(_PUBLISHED_ON[type(effect)], self._codec.encode(stamped), record.key, self.partition)
             outcome.outputs.append(out)
             outcome.tally["out", out.topic] += 1
@@ -260,7 +260,7 @@ class Work:
         if is_blank(entry.journey):
             return None, None
         due_ms = wake_ms(entry.journey, self._program)
-        return encode(entry._replace(wake_ms=due_ms)), due_ms
+        return encode(Entry(entry.as_of, due_ms, entry.journey)), due_ms
 
     def _pane_record(self, pane: Pane, value: PaneValue) -> Output:
         row = PaneTally(*pane, self.partition, *value.tally, self._program.hash, value.as_of)

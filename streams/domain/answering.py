@@ -5,13 +5,15 @@ window that holds the answer changes and no other.
 """
 
 from schemas.events import Answer, SurveyResponse
-from streams.domain.detractors import judge, severity
+from streams.domain.detractors import alert, severity
 from streams.domain.effects import Count, Effect, Ignore, Reject
 from streams.domain.identity import fingerprint
 from streams.domain.nps import Band, band
 from streams.domain.policy import Program
 from streams.domain.reasons import Reason
 from streams.domain.state import Given, Held, Journey, Survey
+
+NOTHING = Given()
 
 MOST_HELD = 64
 """Held responses a customer may have; the oldest gives way."""
@@ -40,8 +42,8 @@ def respond(
             answered = _answer(survey, event, program, now_ms, effects)
             if answered is survey:
                 return journey
-            surveys = journey.surveys
-            return journey._replace(surveys=(*surveys[:index], answered, *surveys[index + 1 :]))
+            surveys = (*journey.surveys[:index], answered, *journey.surveys[index + 1 :])
+            return journey._replace(surveys=surveys)
     held = (*journey.held, Held(event.survey_id, now_ms + program.limits.hold_ms, evidence))
     effects.extend(_give_up(one) for one in held[:-MOST_HELD])
     return journey._replace(held=held[-MOST_HELD:])
@@ -60,44 +62,39 @@ def _give_up(held: Held) -> Reject:
 
 
 def _answer(survey: Survey, event: SurveyResponse, program: Program, now_ms: int, effects: list[Effect]) -> Survey:
-    before = survey.given or Given()
+    before = survey.given or NOTHING
     if before.first_ms is not None and event.time > before.first_ms + program.limits.edit_ms:
         effects.append(Reject(Reason.EDIT_CLOSED, f"corrections ended at {before.first_ms + program.limits.edit_ms}"))
         return survey
-    merged = _merge(before, event)
-    if merged is before:
-        stamp = (event.time, fingerprint(event.source, event.id))
+    stamp = (event.time, fingerprint(event.source, event.id))
+    said = _void(before, event.time) if event.voided else _merge(before, event, stamp)
+    if said is before:
         repeated = stamp in (before.score_stamp, before.comment_stamp) or (
             event.voided and event.time == before.voided_ms
         )
         effects.append(Ignore(Reason.DUPLICATE if repeated else Reason.SUPERSEDED))
         return survey
-    counted = _contribution(survey, merged)
-    if counted != before.counted:
-        effects.extend(_recount(survey, before.counted, counted))
-    given = merged._replace(revision=before.revision + 1, counted=counted)
+    given = _weighed(survey, said, program)
+    if given.counted != before.counted:
+        effects.extend(_recount(survey, before.counted, given.counted))
     effects.append(_published(survey, given, event, now_ms, program))
-    if alert := judge(survey, given, event.customer_id, now_ms, program):
-        effects.append(alert)
-    alerting = given.counted is not None and given.score is not None
-    return survey._replace(
-        given=given._replace(severity=severity(given.score or 0, program.alerts) if alerting else "")
-    )
+    if given.severity or before.severity:
+        effects.append(alert(survey, given, before.severity, event.customer_id, now_ms, program))
+    return Survey(*survey[:-1], given)
 
 
-def _merge(given: Given, event: SurveyResponse) -> Given:
+def _merge(given: Given, event: SurveyResponse, stamp: tuple[int, int]) -> Given:
     """Registers joined with the response; the same value when it holds nothing new."""
-    stamp = (event.time, fingerprint(event.source, event.id))
-    if event.voided:
-        return _void(given, event.time)
-    if event.score is not None and event.time > given.voided_ms:
-        if event.time not in given.scored_ms:
-            given = given._replace(scored_ms=_kept(sorted((*given.scored_ms, event.time))))
-        if stamp > given.score_stamp:
-            given = given._replace(score=event.score, score_stamp=stamp)
-    if event.comment is not None and stamp > given.comment_stamp:
-        given = given._replace(comment=event.comment, comment_stamp=stamp)
-    return given
+    _, score, score_stamp, scored_ms, comment, comment_stamp, voided_ms, _, _ = given
+    if event.score is not None and event.time > voided_ms:
+        if event.time not in scored_ms:
+            scored_ms = _kept(sorted((*scored_ms, event.time)))
+        if stamp > score_stamp:
+            score, score_stamp = event.score, stamp
+    if event.comment is not None and stamp > comment_stamp:
+        comment, comment_stamp = event.comment, stamp
+    joined = (score, score_stamp, scored_ms, comment, comment_stamp)
+    return given if joined == given[1:6] else Given(given.revision, *joined, voided_ms)
 
 
 def _void(given: Given, at_ms: int) -> Given:
@@ -112,10 +109,13 @@ def _kept(times_ms: list[int]) -> tuple[int, ...]:
     return (*times_ms[:1], *times_ms[1:][-MOST_CORRECTIONS:])
 
 
-def _contribution(survey: Survey, given: Given) -> tuple[int, str] | None:
-    if given.score is None or given.first_ms is None or given.first_ms >= survey.expires_ms:
-        return None
-    return given.first_ms, band(given.score)
+def _weighed(survey: Survey, said: Given, program: Program) -> Given:
+    """The next revision: what it adds to the tallies, and how bad it is."""
+    counted, severe = None, ""
+    if said.score is not None and said.scored_ms[0] < survey.expires_ms:
+        counted = (said.scored_ms[0], band(said.score))
+        severe = severity(said.score, program.alerts)
+    return Given(said.revision + 1, *said[1:7], counted, severe)
 
 
 def _recount(survey: Survey, old: tuple[int, str] | None, new: tuple[int, str] | None) -> list[Count]:

@@ -18,20 +18,19 @@ def severity(score: int, policy: AlertPolicy) -> str:
     return "warning" if score <= policy.warning_max else ""
 
 
-def judge(survey: Survey, given: Given, customer_id: str, received_ms: int, program: Program) -> Alert | None:
-    """The alert that this revision raises or resolves; None when there is nothing to tell.
+def alert(
+    survey: Survey, given: Given, severity_before: str, customer_id: str, received_ms: int, program: Program
+) -> Alert:
+    """The alert that a revision raises or resolves.
 
     Every revision of a counted detractor tells, so that a comment reaches whoever was paged; the first revision after
-    it that is none resolves.  `given.severity` is that of the alert open until now.
+    it that is none resolves, with the severity that was open.
     """
-    now = severity(given.score, program.alerts) if given.counted is not None and given.score is not None else ""
-    if not now and not given.severity:
-        return None
     return Alert(
         alert_id=alert_id(survey.survey_id, given.revision),
         dedup_key=survey.survey_id,
-        status=OPEN if now else RESOLVED,
-        severity=now or given.severity,
+        status=OPEN if given.severity else RESOLVED,
+        severity=given.severity or severity_before,
         customer_id=customer_id,
         survey=survey.survey,
         rule=survey.rule,

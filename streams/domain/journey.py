@@ -66,26 +66,21 @@ def is_blank(journey: Journey) -> bool:
 def _advance(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
     if journey.pending:
         journey = asking.send_due(journey, customer_id, program, to_ms, effects)
-    return _forget(journey._replace(clock_ms=to_ms), program)
+    return _forget(Journey(to_ms, *journey[1:]), program)
 
 
 def _forget(journey: Journey, program: Program) -> Journey:
     """Drop what is no longer remembered; the same value when there is nothing to drop."""
     oldest_ms = journey.clock_ms - program.limits.remember_ms
     unquarantined_ms = journey.clock_ms - program.longest_quarantine_ms
-    if (
-        all(survey.sent_ms > oldest_ms for survey in journey.surveys)
-        and all(time_ms > oldest_ms for _, time_ms in journey.seen)
-        and all(cancel.time_ms > oldest_ms for cancel in journey.cancels)
-        and all(last_ms > unquarantined_ms for _, last_ms in journey.asked)
-    ):
+    surveys = tuple([survey for survey in journey.surveys if survey.sent_ms > oldest_ms])
+    seen = tuple([seen for seen in journey.seen if seen[1] > oldest_ms])
+    asked = tuple([asked for asked in journey.asked if asked[1] > unquarantined_ms])
+    cancels = tuple([cancel for cancel in journey.cancels if cancel.time_ms > oldest_ms])
+    kept = len(surveys) + len(seen) + len(asked) + len(cancels)
+    if kept == len(journey.surveys) + len(journey.seen) + len(journey.asked) + len(journey.cancels):
         return journey
-    return journey._replace(
-        surveys=tuple(survey for survey in journey.surveys if survey.sent_ms > oldest_ms),
-        seen=tuple(seen for seen in journey.seen if seen[1] > oldest_ms),
-        cancels=tuple(cancel for cancel in journey.cancels if cancel.time_ms > oldest_ms),
-        asked=tuple(asked for asked in journey.asked if asked[1] > unquarantined_ms),
-    )
+    return journey._replace(surveys=surveys, seen=seen, asked=asked, cancels=cancels)
 
 
 def _out_of_time(time_ms: int, now_ms: int, limits: Limits) -> Reject | None:
