@@ -234,7 +234,7 @@ class Work:
             assert not isinstance(effect, Count)
             if isinstance(effect, Decision) and effect.reason is not None:
                 outcome.tally["suppressed", effect.reason] += 1
-            stamped = effect._make((*effect[:-1], version))
+            stamped = effect._replace(version=version)
             out = Output(_PUBLISHED_ON[type(effect)], self._codec.encode(stamped), record.key, self.partition)
             outcome.outputs.append(out)
             outcome.tally["out", out.topic] += 1

@@ -21,6 +21,7 @@ from faust.types import TP, AppT, ConsumerMessage
 from yarl import URL
 
 from streams.engine.config import EngineConfig
+from streams.engine.guard import BadTopics, Stop, guard
 from streams.engine.lease import Lease, monotonic_ms
 from streams.engine.security import for_aiokafka
 from streams.engine.tracker import Tracker
@@ -82,7 +83,6 @@ class BlockThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start the client and listen in on what it says to the group."""
         await super().on_start()
-        self.heard_ms = monotonic_ms()
         coordinator = self._ensure_consumer()._coordinator
         send, lease = coordinator._send_req, self.consumer.transport.lease
 
@@ -98,6 +98,12 @@ class BlockThread(driver.AIOKafkaConsumerThread):
             return response
 
         coordinator._send_req = listening
+        self.heard_ms = monotonic_ms()
+
+    @property
+    def ready(self) -> bool:
+        """True once the client has reached Kafka."""
+        return self.heard_ms > 0
 
     def failure(self) -> BaseException | None:
         """The error for which the client has silently stopped working, if it has (a missing permission, say)."""
@@ -118,6 +124,7 @@ class BlockThread(driver.AIOKafkaConsumerThread):
             partition_assignment_strategy=[RangePartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",
             fetch_max_wait_ms=config.fetch_wait_ms,
             max_partition_fetch_bytes=config.partition_fetch_bytes,
             consumer_timeout_ms=max(20, config.fetch_wait_ms),
@@ -211,12 +218,22 @@ class BlockConsumer(driver.Consumer):
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         block: Block = record
         end = block.records[-1]
-        self._trackers.setdefault(tp, Tracker()).hand(end.offset)
+        with guard(f"reading {block}", self.transport.stop):
+            self._hand(tp, block)
         return ConsumerMessage(
             tp.topic, tp.partition, end.offset, end.timestamp / 1000, 0, [], b"",
             block,  # type: ignore[arg-type]  # raw bytes to Faust, which passes it on untouched
             None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
+
+    def _hand(self, tp: TP, block: Block) -> None:
+        committed = self._committed_offset[tp]
+        if self._is_committed(tp) and committed is not None and block.first_offset < committed:
+            raise BadTopics(
+                f"the topic has fewer records than the {committed} that were committed: was it made anew? "
+                f"delete the consumer group {self.transport.config.group}"
+            )
+        self._trackers.setdefault(tp, Tracker()).hand(block.last_offset)
 
     def begin(self, block: Block) -> bool:
         """Take the block in hand; False when it is left over from an assignment that has ended."""
@@ -321,6 +338,13 @@ class BlockConsumer(driver.Consumer):
     def _is_committed(self, tp: TP) -> bool:
         return tp.topic in self.transport.committed_topics
 
+    async def missed(self) -> dict[TP, int]:
+        """How many records retention deleted from each partition before they were read."""
+        partitions = [tp for tp in self.assignment() if self._is_committed(tp) and self._committed_offset[tp]]
+        earliest = await self.earliest_offsets(*(TopicPartition(*tp) for tp in partitions)) if partitions else {}
+        gaps = {tp: earliest[tp] - (self._committed_offset[tp] or 0) for tp in partitions}
+        return {tp: gap for tp, gap in gaps.items() if gap > 0}
+
     # Faust's own watching, which ours replaces
 
     def highwater(self, tp: TP) -> int:
@@ -331,6 +355,11 @@ class BlockConsumer(driver.Consumer):
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Nothing: an idle partition is no fault, and the engine watches whether Kafka answers."""
+
+    @property
+    def ready(self) -> bool:
+        """True once Kafka was reached: before, there is nothing to ask, settle or leave."""
+        return self._thread.ready
 
     @property
     def heard_ms(self) -> int:
@@ -354,9 +383,11 @@ class BlockTransport(driver.Transport):
         committed_topics: frozenset[str],
         lease: Lease,
         settle: Callable[[], Awaitable[None]],
+        stop: Stop,
     ) -> None:
         super().__init__([URL(f"kafka://{address}") for address in config.brokers.split(",")], app)
         self.config = config
         self.committed_topics = committed_topics
         self.lease = lease
         self.settle = settle
+        self.stop = stop

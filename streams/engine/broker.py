@@ -19,7 +19,11 @@ _quiet.setLevel(logging.CRITICAL)
 
 async def wait_for_broker(config: EngineConfig) -> dict[str, int]:
     """The partition count of every topic, as soon as Kafka answers.  BrokerAway after `broker_wait_ms`."""
-    client = AdminClient({**config.security, "bootstrap.servers": config.brokers}, logger=_quiet)
+    reasons: list[str] = []
+    client = AdminClient(
+        {**config.security, "bootstrap.servers": config.brokers, "error_cb": lambda error: reasons.append(error.str())},
+        logger=_quiet,
+    )
     deadline = time.monotonic() + config.broker_wait_ms / 1000
     while True:
         try:
@@ -30,7 +34,7 @@ async def wait_for_broker(config: EngineConfig) -> dict[str, int]:
                 continue
             raise BrokerAway(
                 f"cannot reach Kafka at {config.brokers} after {config.broker_wait_ms // 1000} s: "
-                "start it or set NPS_BROKERS"
+                f"start it or set NPS_BROKERS ({reasons[0] if reasons else error.args[0].str()})"
             ) from error
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 

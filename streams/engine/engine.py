@@ -98,7 +98,7 @@ class Engine:
         """Start, and watch; returns by an error or a cancellation only."""
         partitions = await wait_for_broker(self.config)
         check_topics(self._handlers, partitions)
-        self._app = _App(self.config, self._committed_topics, self.lease, self._settle)
+        self._app = _App(self.config, self._committed_topics, self.lease, self._settle, self._stop)
         self._app.on_rebalance_complete.connect(self._restore)
         for topic, handler in self._handlers.items():
             self._app.handle(topic, self._agent(handler))
@@ -113,12 +113,12 @@ class Engine:
         if starting.done():
             starting.result()
         consumer = self._consumer
-        if not consumer.started:
+        if not consumer.ready:
             return
         if (failure := consumer.failure()) is not None:
             raise failure
         patience_ms = self.config.broker_wait_ms + (self.config.rebalance_timeout_ms if app.rebalancing else 0)
-        if consumer.heard_ms and monotonic_ms() - consumer.heard_ms > patience_ms:
+        if monotonic_ms() - consumer.heard_ms > patience_ms:
             raise BrokerAway(f"no answer from Kafka at {self.config.brokers} for {patience_ms // 1000} s")
 
     def _agent(self, handler: Handler) -> Callable[[Any], Awaitable[None]]:
@@ -151,6 +151,8 @@ class Engine:
     async def _restore_state(self, consumer: BlockConsumer, generation: int) -> None:
         with guard("restoring the state of new partitions", self._stop):
             await consumer.perform_seek()
+            for tp, records in (await consumer.missed()).items():
+                logger.error("%s[%d]: %d records were deleted by retention before they were read", *tp, records)
             self._owned = frozenset(tp.partition for tp in consumer.assignment())
             if self._owned:
                 await self._assigned(self._owned)
@@ -183,7 +185,7 @@ class Engine:
 
     async def _leave(self, work: "asyncio.Task[None]") -> None:
         work.cancel()
-        if self._app is None or not self._consumer.started:
+        if self._app is None or not self._consumer.ready:
             return
         self._consumer.close_hands()
         await self._settle()
@@ -221,6 +223,7 @@ class _App(faust.App):
         committed_topics: frozenset[str],
         lease: Lease,
         settle: Callable[[], Awaitable[None]],
+        stop: Stop,
     ) -> None:
         super().__init__(
             config.group,
@@ -238,7 +241,7 @@ class _App(faust.App):
             web_tables_enabled=False,
             autodiscover=False,
         )
-        self.transport = BlockTransport(self, config, committed_topics, lease, settle)
+        self.transport = BlockTransport(self, config, committed_topics, lease, settle, stop)
 
     def handle(self, name: str, body: Callable[[Any], Awaitable[None]]) -> None:
         """Give one topic to one agent.  Faust acknowledges nothing: the consumer counts what is done."""
