@@ -158,14 +158,6 @@ def _reply(request: web.Request, outcome: Outcome, headers: dict[str, str]) -> w
     return web.Response(body=body, headers=headers)
 
 
-_COMPRESSORS = {
-    "lz4": lz4.frame.compress,
-    "zstd": zstd.compress,
-    "gzip": lambda body: gzip.compress(body, compresslevel=1),
-}
-_DECOMPRESSORS = {"lz4": lz4.frame.decompress, "zstd": zstd.decompress, "gzip": gzip.decompress}
-
-
 def _accepted(header: str) -> str | None:
     offered = {part.split(";")[0].strip() for part in header.split(",")}
     return next((encoding for encoding in _COMPRESSORS if encoding in offered), None)
@@ -199,6 +191,26 @@ def _is_loopback(host: str) -> bool:
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _every_lz4_frame(body: bytes) -> bytes:
+    """lz4.frame.decompress stops after the first frame, and drivers send a frame for each block of rows."""
+    parts: list[bytes] = []
+    while body:
+        frame = lz4.frame.LZ4FrameDecompressor()
+        parts.append(frame.decompress(body))
+        if not frame.eof:
+            raise EOFError("the last frame is cut short")
+        body = frame.unused_data or b""
+    return b"".join(parts)
+
+
+_COMPRESSORS = {
+    "lz4": lz4.frame.compress,
+    "zstd": zstd.compress,
+    "gzip": lambda body: gzip.compress(body, compresslevel=1),
+}
+_DECOMPRESSORS = {"lz4": _every_lz4_frame, "zstd": zstd.decompress, "gzip": gzip.decompress}
 
 
 async def _serve(engine: Engine, host: str, port: int, password: str | None) -> None:

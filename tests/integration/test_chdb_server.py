@@ -55,11 +55,11 @@ def ask(url: str, sql: str = "", body: bytes | None = None, method: str = "POST"
 
 @pytest.mark.parametrize("compress", ["lz4", "zstd", "gzip", False])
 def test_native_inserts_and_queries_pass_with_every_compression(url: str, compress: str | bool) -> None:
-    """What clickhouse-connect inserts it reads back, whatever compression was negotiated."""
+    """What clickhouse-connect inserts, in many blocks, it reads back, whatever compression was negotiated."""
     with client(url, compress=compress) as there:
         there.command("DROP TABLE IF EXISTS packed")
         there.command("CREATE TABLE packed (n UInt32, words Array(String), m Map(String, String)) ENGINE=Memory")
-        rows = [(n, ["all", f"s={n}"], {"k": "it's\t;\n"}) for n in range(5_000)]
+        rows = [(n, ["all", f"s={n}"], {"k": "it's\t;\n"}) for n in range(100_000)]
         there.insert("packed", rows, column_names=["n", "words", "m"])
         assert there.query("SELECT * FROM packed ORDER BY n").result_rows == rows
 
