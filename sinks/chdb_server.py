@@ -20,7 +20,7 @@ import re
 import signal
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -205,12 +205,16 @@ def _every_lz4_frame(body: bytes) -> bytes:
     return b"".join(parts)
 
 
-_COMPRESSORS = {
+_COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "lz4": lz4.frame.compress,
     "zstd": zstd.compress,
     "gzip": lambda body: gzip.compress(body, compresslevel=1),
 }
-_DECOMPRESSORS = {"lz4": _every_lz4_frame, "zstd": zstd.decompress, "gzip": gzip.decompress}
+_DECOMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+    "lz4": _every_lz4_frame,
+    "zstd": zstd.decompress,
+    "gzip": gzip.decompress,
+}
 
 
 async def _serve(engine: Engine, host: str, port: int, password: str | None) -> None:

@@ -4,7 +4,9 @@ A row is the record's fields in their order, then its lineage: topic, partition 
 loaded.  Whoever wants to know where a number came from follows these.
 """
 
-from collections.abc import Iterable, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from confluent_kafka import Message
@@ -73,6 +75,23 @@ def decode(codec: Codec, messages: Iterable[Message], loaded_ms: int) -> tuple[d
     A null value on a compacted topic is a deletion for Kafka alone: the warehouse keeps the history, so it is no row
     and no reject.
     """
+    with _without_collection():
+        return _decode(codec, messages, loaded_ms)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Rows form no cycles, and walking a growing batch again and again costs a quarter of decoding it."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _decode(codec: Codec, messages: Iterable[Message], loaded_ms: int) -> tuple[dict[str, Part], list[Reject]]:
     parts: dict[str, Part] = {}
     rejects: list[Reject] = []
     for message in messages:
