@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -20,15 +21,16 @@ _quiet.setLevel(logging.CRITICAL)
 async def wait_for_broker(config: EngineConfig) -> dict[str, int]:
     """The partition count of every topic, as soon as Kafka answers.  BrokerAway after `broker_wait_ms`."""
     reasons: list[str] = []
-    client = AdminClient(
-        {**config.security, "bootstrap.servers": config.brokers, "error_cb": lambda error: reasons.append(error.str())},
-        logger=_quiet,
-    )
+    settings: dict[str, Any] = {
+        **config.security, "bootstrap.servers": config.brokers, "error_cb": lambda error: reasons.append(error.str())
+    }  # fmt: skip
+    client = AdminClient(settings, logger=_quiet)
     deadline = time.monotonic() + config.broker_wait_ms / 1000
     while True:
         try:
             metadata = await asyncio.to_thread(client.list_topics, timeout=_TRY_S)
         except KafkaException as error:
+            client.poll(0)
             if time.monotonic() < deadline:
                 await asyncio.sleep(_PAUSE_S)
                 continue

@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -17,6 +17,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from streams.local import Server, local_broker
+
+if TYPE_CHECKING:
+    from tests.faults.kafka import KafkaCluster
 
 PARTITIONS = 4
 BOUND_S = 30.0
@@ -250,13 +253,50 @@ def test_missing_or_uneven_topics_are_refused(workers: Workers) -> None:
         assert len(errors.splitlines()) == 1
 
 
+@pytest.mark.kafka
+def test_a_topic_made_anew_is_refused(kafka: "KafkaCluster", tmp_path: Path) -> None:
+    """When a topic has fewer records than were committed, the worker says so instead of skipping or replaying."""
+    create(kafka.bootstrap, "anew")
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "anew"})
+    consumer.commit(offsets=[TopicPartition("anew", 0, 1_000)], asynchronous=False)
+    consumer.close()
+    produce(kafka.bootstrap, "anew", 40)
+    worker = Workers(kafka.bootstrap, tmp_path).start("w", ["anew"], group="anew", session_ms=6_000)
+    _, errors = worker.communicate(timeout=BOUND_S)
+    assert worker.returncode == 2
+    assert "fewer records than the 1000 that were committed" in errors
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.kafka
+def test_records_deleted_before_they_were_read_are_reported(kafka: "KafkaCluster", tmp_path: Path) -> None:
+    """What retention took from a worker that was away too long is counted in the log, and the rest is read."""
+    create(kafka.bootstrap, "short")
+    produce(kafka.bootstrap, "short", 80)
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "short"})
+    consumer.commit(offsets=[TopicPartition("short", 1, 5)], asynchronous=False)
+    consumer.close()
+    client = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    for deleted in client.delete_records([TopicPartition("short", 1, 12)]).values():
+        deleted.result(BOUND_S)
+    workers = Workers(kafka.bootstrap, tmp_path)
+    worker = workers.start("w", ["short"], group="short", session_ms=6_000)
+    until(lambda: workers.count("w") >= 3 * 20 + 8)
+    worker.terminate()
+    _, errors = worker.communicate(timeout=BOUND_S)
+    assert worker.returncode == 0
+    assert errors.splitlines() == ["short[1]: 7 records were deleted by retention before they were read"]
+    assert workers.offsets("w")["short", 1] == list(range(12, 20))
+
+
 def test_no_broker_at_start(tmp_path: Path) -> None:
     """Without a broker the worker waits so long, says where it looked, and exits."""
     workers = Workers("127.0.0.1:1", tmp_path)
     worker = workers.start("w", ["a"], broker_wait_ms=1_500)
     _, errors = worker.communicate(timeout=BOUND_S)
     assert worker.returncode == 3
-    assert "cannot reach Kafka at 127.0.0.1:1 after 1 s: start it or set NPS_BROKERS" in errors
+    assert "cannot reach Kafka at 127.0.0.1:1 after 1 s: start it or set NPS_BROKERS (" in errors
+    assert "Connection refused" in errors
     assert len(errors.splitlines()) == 1
 
 

@@ -1,0 +1,49 @@
+"""The guard: an error is one line and one exit code; cancellation is no error."""
+
+import asyncio
+import logging
+
+import pytest
+
+from streams.engine.fuse import FuseBlown
+from streams.engine.guard import BadTopics, BrokerAway, ExitCode, guard
+from streams.engine.lease import LeaseLost
+from streams.engine.producer import Undelivered
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BadTopics("x"), ExitCode.BAD_SETTINGS),
+        (BrokerAway("x"), ExitCode.BROKER_AWAY),
+        (LeaseLost("x"), ExitCode.LEASE_LOST),
+        (FuseBlown("x"), ExitCode.FUSE_BLOWN),
+        (Undelivered("x"), ExitCode.UNDELIVERED),
+        (KeyError("x"), ExitCode.UNEXPECTED),
+        (SystemExit(0), ExitCode.UNEXPECTED),
+    ],
+)
+def test_each_error_has_its_exit_code(error: BaseException, code: ExitCode) -> None:
+    """The supervisor can tell the causes apart, and no error ends with 0."""
+    stopped: list[ExitCode] = []
+    with pytest.raises(type(error)), guard("here", stopped.append):
+        raise error
+    assert stopped == [code]
+
+
+def test_an_error_is_one_line_that_says_where(caplog: pytest.LogCaptureFixture) -> None:
+    """Line breaks are folded; an unforeseen error names its type and the line that raised it."""
+    with pytest.raises(ValueError, match="two"), guard("a[1] offsets 3 to 7", lambda code: None):
+        raise ValueError("one\ntwo")
+    (line,) = (record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL)
+    assert line.startswith("worker stopped: a[1] offsets 3 to 7: ValueError: one two at ")
+    assert "test_guard.py:" in line
+
+
+@pytest.mark.parametrize("passing", [asyncio.CancelledError, GeneratorExit])
+def test_cancellation_stops_nothing(passing: type[BaseException]) -> None:
+    """Stopping an agent is not an error."""
+    stopped: list[ExitCode] = []
+    with pytest.raises(passing), guard("here", stopped.append):
+        raise passing
+    assert stopped == []
