@@ -20,10 +20,11 @@ import faust
 from faust.app.base import BootStrategy
 from faust.types import TP
 
-from streams.engine.blocks import Block, BlockConsumer, BlockTransport
+from streams.engine.blocks import Block
 from streams.engine.broker import check_topics, wait_for_broker
 from streams.engine.config import EngineConfig
-from streams.engine.guard import BrokerAway, ExitCode, Stop, describe, exit_code, guard, stop_at_once
+from streams.engine.consumer import BlockConsumer, BlockTransport
+from streams.engine.guard import BrokerAway, ExitCode, Stop, exit_code, guard, stop_at_once
 from streams.engine.lease import Lease, LeaseLost, monotonic_ms
 
 logger = logging.getLogger("streams.engine")
@@ -65,6 +66,7 @@ class Engine:
         self._owned: frozenset[int] = frozenset()
         self._restoring: asyncio.Task[None] | None = None
         self._app: _App | None = None
+        self._silent = False
 
     def run(self) -> ExitCode:
         """Work until SIGTERM or SIGINT, then finish the block in hand, commit, leave the group and return OK.
@@ -86,7 +88,7 @@ class Engine:
         work = asyncio.create_task(self._work())
         try:
             await asyncio.wait((work, asking), return_when=asyncio.FIRST_COMPLETED)
-            with guard("stopping" if asked.is_set() else "worker", self._stop):
+            with guard("stopping" if asked.is_set() else "running", self._stop):
                 if not asked.is_set():
                     await work
                 await self._leave(work)
@@ -117,9 +119,19 @@ class Engine:
             return
         if (failure := consumer.failure()) is not None:
             raise failure
-        patience_ms = self.config.broker_wait_ms + (self.config.rebalance_timeout_ms if app.rebalancing else 0)
-        if monotonic_ms() - consumer.heard_ms > patience_ms:
-            raise BrokerAway(f"no answer from Kafka at {self.config.brokers} for {patience_ms // 1000} s")
+        self._listen(monotonic_ms() - consumer.heard_ms, joining=app.rebalancing)
+
+    def _listen(self, silent_ms: int, *, joining: bool) -> None:
+        """Say once that Kafka is silent, and give up in the end; while joining, an answer may take longer."""
+        allowance_ms = self.config.rebalance_timeout_ms if joining else 0
+        if silent_ms > self.config.broker_wait_ms + allowance_ms:
+            raise BrokerAway(f"no answer from Kafka at {self.config.brokers} for {silent_ms // 1000} s: see if it runs")
+        silent = silent_ms > self.config.session_timeout_ms + allowance_ms
+        if silent and not self._silent:
+            logger.warning("no answer from Kafka at %s for %d s", self.config.brokers, silent_ms // 1000)
+        elif self._silent and not silent:
+            logger.warning("Kafka at %s answers again", self.config.brokers)
+        self._silent = silent
 
     def _agent(self, handler: Handler) -> Callable[[Any], Awaitable[None]]:
         async def body(stream: AsyncIterable[Block]) -> None:
@@ -255,11 +267,10 @@ class _App(faust.App):
 
 
 def _quieten() -> None:
-    """Faust and its client report to the log what we report better; their warnings stay."""
-    for name in ("faust", "mode", "aiokafka"):
+    """Faust's warnings stay.  The client says each of its retries; what matters of that the engine says once."""
+    for name in ("faust", "mode"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Says a warning at every rebalance, and an error every 100 ms while Kafka is away.
-    logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
-__all__ = ["Block", "Engine", "EngineConfig", "ExitCode", "Handler", "describe"]
+__all__ = ["Block", "Engine", "EngineConfig", "ExitCode", "Handler"]

@@ -309,7 +309,9 @@ def test_the_broker_vanishes(tmp_path: Path) -> None:
         until(lambda: bool(workers.events("w", "assigned")))
     _, errors = worker.communicate(timeout=BOUND_S)
     assert worker.returncode == 3, errors
-    assert "no answer from Kafka at 127.0.0.1:" in errors
+    warning, stopped_line = errors.splitlines()
+    assert warning.startswith("no answer from Kafka at 127.0.0.1:")
+    assert stopped_line.startswith("worker stopped: running: no answer from Kafka at 127.0.0.1:")
 
 
 def test_an_idle_worker_is_quick(workers: Workers) -> None:

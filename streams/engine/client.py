@@ -1,0 +1,111 @@
+"""The Kafka client in its own thread: aiokafka, set up by us rather than by Faust; it hears what the group answers."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import aiokafka
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import CommitFailedError
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from streams.engine.config import EngineConfig
+from streams.engine.lease import monotonic_ms
+from streams.engine.security import for_aiokafka
+
+if TYPE_CHECKING:
+    from streams.engine.consumer import BlockConsumer
+
+_T = TypeVar("_T")
+
+# Kafka's error codes after which the group no longer counts us in: illegal generation, unknown member, fenced instance.
+_CAST_OUT = (22, 25, 82)
+_ACCEPTED = (0, 27)  # no error; a rebalance has begun, which still renews the session
+
+
+class BlockThread(driver.AIOKafkaConsumerThread):
+    """The thread that owns the Kafka client.  It renews the lease and remembers when Kafka last answered."""
+
+    consumer: "BlockConsumer"
+    heard_ms: int = 0
+
+    async def on_start(self) -> None:
+        """Start the client and listen in on what it says to the group."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator
+        send, lease = coordinator._send_req, self.consumer.transport.lease
+
+        async def listening(request: Any) -> Any:
+            sent_ms = monotonic_ms()
+            response = await send(request)
+            self.heard_ms = monotonic_ms()
+            if isinstance(request, HeartbeatRequest | SyncGroupRequest):
+                if response.error_code in _ACCEPTED:
+                    lease.renew(sent_ms)
+                elif response.error_code in _CAST_OUT:
+                    lease.lose()
+            return response
+
+        coordinator._send_req = listening
+        self.heard_ms = monotonic_ms()
+
+    @property
+    def ready(self) -> bool:
+        """True once the client has reached Kafka."""
+        return self.heard_ms > 0
+
+    def failure(self) -> BaseException | None:
+        """The error for which the client has silently stopped working, if it has (a missing permission, say)."""
+        coordinator = self._ensure_consumer()._coordinator
+        if coordinator._pending_exception is not None:
+            return coordinator._pending_exception  # type: ignore[no-any-return]
+        task = coordinator._coordination_task
+        return task.exception() if task.done() and not task.cancelled() else None
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        config: EngineConfig = transport.config
+        return aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=config.brokers.split(","),
+            client_id=config.client_id,
+            group_id=config.group,
+            group_instance_id=config.instance_id,
+            # The same partition numbers of every topic to the same worker; round robin would scatter them.
+            partition_assignment_strategy=[RangePartitionAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=config.fetch_wait_ms,
+            max_partition_fetch_bytes=config.partition_fetch_bytes,
+            consumer_timeout_ms=max(20, config.fetch_wait_ms),
+            session_timeout_ms=config.session_timeout_ms,
+            heartbeat_interval_ms=max(100, config.session_timeout_ms // 4),
+            rebalance_timeout_ms=config.rebalance_timeout_ms,
+            max_poll_interval_ms=86_400_000,  # a slow block must not make the client leave: the lease guards writes
+            request_timeout_ms=max(config.session_timeout_ms, config.rebalance_timeout_ms) + 5_000,
+            **for_aiokafka(config.security),
+        )
+
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        """Fetch, past Faust's method queue: its two workers may both be waiting for an assignment."""
+        consumer = self._ensure_consumer()
+        return await self.here(self._fetch_records(consumer, active_partitions or set(), timeout))
+
+    async def commit(self, tps: Mapping[TP, int]) -> bool:
+        """Commit; False when the group has moved on and would not listen."""
+        return await self.here(self._commit(tps))
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        try:
+            await self._ensure_consumer().commit(
+                {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+            )
+        except CommitFailedError:
+            return False
+        return True
+
+    async def here(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine on this thread's loop and wait for it on the caller's."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
