@@ -109,6 +109,12 @@ class ClickHouse:
         with _translated(self._address):
             return [tuple(row) for row in self._client.query(sql, parameters=dict(parameters or {})).result_rows]
 
+    def table(self, sql: str) -> tuple[Sequence[str], list[Row]]:
+        """Column names and rows of a query, for showing.  Raises WarehouseError."""
+        with _translated(self._address):
+            result = self._client.query(sql)
+            return result.column_names, [tuple(row) for row in result.result_rows]
+
     def command(self, sql: str, parameters: Mapping[str, object] | None = None, *, anywhere: bool = False) -> None:
         """Run one statement that returns nothing; `anywhere` means outside the database.  Raises WarehouseError."""
         with _translated(self._address):

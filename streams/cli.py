@@ -1,6 +1,324 @@
-"""`nps`: the command line, and the one place that knows both the stream side and the sinks."""
+"""`nps`: the command line, and the one place that knows both the stream side and the sinks.
+
+Exit codes: 0 done; 2 wrong settings, program or arguments; the worker's others are in `streams.engine.guard`.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from prometheus_client import start_http_server
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from schemas.codec import Codec
+from schemas.deadletters import opened
+from schemas.registry import ConfluentRegistry
+from schemas.topics import DEAD_LETTERS
+from sinks.batch import Policy
+from sinks.clickhouse import connect
+from sinks.loader import Loader
+from sinks.migrate import migrate
+from sinks.warehouse import WarehouseError
+from streams import produce, program, settings
+from streams.demo import Demo, Died
+from streams.engine.fuse import FuseLimits
+from streams.engine.guard import BadTopics, BrokerAway, ExitCode
+from streams.engine.producer import Producer
+from streams.engine.reader import KafkaReader
+from streams.engine.topics import ensure_topics, verify_topics
+from streams.local import NotStarted
+from streams.program import BadProgram
+from streams.settings import BadSettings, Settings
+from streams.stack import local_stack
+from streams.supervisor import Supervisor
+from streams.worker import Worker
+
+DEMO_PROGRAM = Path(__file__).with_name("demo.toml")
+WRONG = (BadSettings, BadProgram, BadTopics, produce.BadLine)
+AWAY = (BrokerAway, NotStarted, Died, WarehouseError, ConnectionError)
+
+out = Console()
 
 
-def main() -> None:
-    """Run the command line."""
-    raise SystemExit("nps: not built yet")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; errors fit one line."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        sys.exit(parsed.run(parsed))
+    except WRONG as error:
+        sys.exit(_said(error, ExitCode.BAD_SETTINGS))
+    except AWAY as error:
+        sys.exit(_said(error, ExitCode.BROKER_AWAY))
+    except KeyboardInterrupt:
+        sys.exit(_said("stopped", 130))
+
+
+def _said(error: object, code: int) -> int:
+    print(f"nps: {error}", file=sys.stderr)  # noqa: T201  # what a command says is its product
+    return code
+
+
+# services
+
+
+def _worker(_: argparse.Namespace) -> int:
+    chosen = _settings()
+    rules = program.load(chosen.program_path)
+    fuse = FuseLimits(in_a_row=chosen.fuse_in_a_row, ratio=chosen.fuse_ratio)
+    _serve_metrics(chosen)
+    return Worker(chosen.engine(), rules, _codec(chosen), fuse, chosen.topic_epoch).run()
+
+
+def _sink(_: argparse.Namespace) -> int:
+    chosen = _settings()
+    policy = Policy(chosen.sink_rows, chosen.sink_bytes, chosen.sink_age_ms)
+    verify = verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
+    if missing := [line for line in verify.differences if "is missing" in line]:
+        raise BadTopics(missing[0])
+    with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
+        kafka = {"bootstrap.servers": chosen.brokers, **chosen.security}
+        consumer = {**kafka, "group.id": f"{chosen.group}-sink", "session.timeout.ms": str(chosen.session_timeout_ms)}
+        _serve_metrics(chosen)
+        Loader(consumer, kafka, warehouse, _codec(chosen), policy).run(_asked_to_stop())
+    return ExitCode.OK
+
+
+def _notify(_: argparse.Namespace) -> int:
+    _asked_to_stop().wait()
+    return ExitCode.OK
+
+
+# one-shot jobs
+
+
+def _topics(parsed: argparse.Namespace) -> int:
+    chosen = _settings()
+    if parsed.verify:
+        report = verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
+    else:
+        report = ensure_topics(
+            chosen.brokers, chosen.security, chosen.partitions, chosen.replication, chosen.server_wait_s
+        )
+    for name in report.created:
+        out.print(f"created {name}")
+    for line in (*report.differences, *report.notes):
+        out.print(line, soft_wrap=True)
+    out.print("topics are as they should be" if report.ok else "topics differ: see above")
+    return ExitCode.OK if report.ok else ExitCode.BAD_SETTINGS
+
+
+def _migrate(_: argparse.Namespace) -> int:
+    chosen = _settings()
+    with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
+        applied = migrate(warehouse)
+    out.print(f"applied {', '.join(applied)}" if applied else "nothing to apply")
+    return ExitCode.OK
+
+
+# the local stack
+
+
+def _up(parsed: argparse.Namespace) -> int:
+    ports = (parsed.kafka_port, parsed.clickhouse_port)
+    with local_stack(_folder(parsed.data), _program_path(), *ports) as stack:
+        out.print(f"Kafka       {stack.brokers}      export NPS_BROKERS={stack.brokers}", soft_wrap=True)
+        out.print(
+            f"ClickHouse  {stack.clickhouse_url}  export NPS_CLICKHOUSE_URL={stack.clickhouse_url}", soft_wrap=True
+        )
+        for child in stack.children:
+            out.print(
+                f"metrics     http://127.0.0.1:{child.env['NPS_METRICS_PORT']}/metrics  {child.name}", soft_wrap=True
+            )
+        return Supervisor(stack.children).run()
+
+
+def _demo(parsed: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with tempfile.TemporaryDirectory(prefix="nps-demo-") as folder:
+        with local_stack(Path(folder), DEMO_PROGRAM) as stack:
+            chosen = Settings.from_env(stack.environ)
+            with closing(connect(chosen.clickhouse_url)) as warehouse:
+                verdict = Demo(stack, chosen, Path(folder), warehouse.query, out).run(
+                    program.duration_ms(parsed.seconds) / 1000
+                )
+    out.print(verdict.table())
+    out.print(f"suppressed by reason: {_counts(verdict.reasons)}; dead letters by reason: {_counts(verdict.dead)}")
+    same = sum(figure.agrees for figure in verdict.figures)
+    out.print(f"{same} of {len(verdict.figures)} figures agree between stream, ClickHouse and a recount of the input")
+    return ExitCode.OK if verdict.agrees else ExitCode.UNEXPECTED
+
+
+# tools
+
+
+def _produce(parsed: argparse.Namespace) -> int:
+    chosen = _settings()
+    with _lines(parsed.file) as lines:
+        events = list(produce.parse(lines, parsed.file, parsed.topic))
+    if parsed.rebase:
+        events = produce.rebased(events, time.time_ns() // 1_000_000)
+    verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
+    log = Producer(chosen.brokers, client_id="nps-produce", security=chosen.security)
+    with Progress(console=out, disable=not out.is_terminal) as progress:
+        task = progress.add_task("producing", total=len(events))
+        produce.send(events, log, _codec(chosen), lambda: progress.advance(task))
+        asyncio.run(log.flush())
+    out.print(f"{len(events)} events produced")
+    return ExitCode.OK
+
+
+def _query(parsed: argparse.Namespace) -> int:
+    chosen = _settings()
+    with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
+        names, rows = warehouse.table(parsed.sql)
+    table = Table(*names)
+    for row in rows:
+        table.add_row(*map(str, row))
+    out.print(table)
+    return ExitCode.OK
+
+
+def _deadletters(parsed: argparse.Namespace) -> int:
+    chosen = _settings()
+    table = Table("time (UTC)", "reason", "topic", "partition", "offset", "bytes", "detail")
+    verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
+    with closing(KafkaReader(chosen.brokers, chosen.security)) as reader:
+        letters = [record for _, record in reader.read([(DEAD_LETTERS, 0)])]
+    for record in letters[-parsed.last :]:
+        _, death = opened(record.headers)
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.timestamp / 1000))
+        size = len(record.value or b"")
+        table.add_row(
+            moment, death.reason, death.topic, str(death.partition), str(death.offset), str(size), death.detail
+        )
+    out.print(table)
+    out.print(f"{len(letters)} dead letters")
+    return ExitCode.OK
+
+
+def _config(_: argparse.Namespace) -> int:
+    chosen = _settings()
+    meanings = {name: meaning for name, _, meaning in settings.rows()}
+    table = Table("setting", "value", "meaning")
+    for name, value in settings.shown(chosen):
+        table.add_row(name, value, meanings[name])
+    out.print(table)
+    rules = program.load(chosen.program_path)
+    out.print(f"program {chosen.program or 'nps.toml (as shipped)'}, hash {rules.hash}, {len(rules.rules)} rules")
+    return ExitCode.OK
+
+
+# shared by commands
+
+
+def _settings() -> Settings:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+    return Settings.from_env(os.environ)
+
+
+def _program_path() -> Path | None:
+    chosen = os.environ.get("NPS_PROGRAM")
+    path = Path(chosen).resolve() if chosen else None
+    program.load(path)
+    return path
+
+
+def _codec(chosen: Settings) -> Codec:
+    return Codec(ConfluentRegistry(chosen.registry_url) if chosen.registry_url else None)
+
+
+def _serve_metrics(chosen: Settings) -> None:
+    if chosen.metrics_port:
+        start_http_server(chosen.metrics_port, chosen.metrics_host)
+
+
+def _asked_to_stop() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _folder(name: str) -> Path:
+    folder = Path(name).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+
+
+@contextmanager
+def _lines(name: str) -> Iterator[Iterator[str]]:
+    if name == "-":
+        yield iter(sys.stdin)
+        return
+    try:
+        with open(name, encoding="utf-8") as file:
+            yield iter(file)
+    except OSError as error:
+        raise produce.BadLine(f"{name}: cannot be read ({error.strerror})") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nps",
+        description="Real-time NPS: events trigger surveys, answers become rolling NPS, alerts and ClickHouse rows.",
+        epilog="Settings come from NPS_* variables; `nps config` shows them.  Start with: nps demo",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, example: str
+    ) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}")
+        one.set_defaults(run=run)
+        return one
+
+    demo = command("demo", _demo, "Run the whole pipeline for a while and prove its numbers.", "nps demo --for 60s")
+    demo.add_argument("--for", dest="seconds", default="60s", metavar="60s", help="how long to live after the history")
+    up = command("up", _up, "Run the whole pipeline on this machine until Ctrl-C.", "nps up --data ./data")
+    up.add_argument(
+        "--data", default="data", metavar="FOLDER", help="where ClickHouse keeps its data (default: ./data)"
+    )
+    up.add_argument("--kafka-port", type=int, default=9092, metavar="PORT", help="default 9092")
+    up.add_argument("--clickhouse-port", type=int, default=8123, metavar="PORT", help="default 8123")
+    command(
+        "worker", _worker, "Process events: surveys, answers, rolling NPS, alerts.", "NPS_BROKERS=kafka:9092 nps worker"
+    )
+    command("sink", _sink, "Load the output topics into ClickHouse.", "NPS_BROKERS=kafka:9092 nps sink")
+    command("notify", _notify, "Post alerts to a webhook, or print them.", "NPS_WEBHOOK_URL=https://... nps notify")
+    topics = command("topics", _topics, "Create the topics, or say how they differ.", "NPS_PARTITIONS=12 nps topics")
+    topics.add_argument("--verify", action="store_true", help="only look, create nothing")
+    command("migrate", _migrate, "Bring the ClickHouse tables and views up to date.", "nps migrate")
+    send = command(
+        "produce", _produce, "Send JSON lines to a topic.", "nps produce --topic purchases --rebase now orders.jsonl"
+    )
+    send.add_argument("file", help="JSON lines; - for standard input")
+    send.add_argument("--topic", choices=sorted(produce.TOPICS), help="for lines without a field 'topic'")
+    send.add_argument("--rebase", choices=["now"], help="shift the history so that its last event happens now")
+    query = command("query", _query, "Ask ClickHouse and print a table.", 'nps query "SELECT * FROM nps_current"')
+    query.add_argument("sql", help="one SELECT")
+    dead = command(
+        "deadletters", _deadletters, "List what could not be used, and why.", "nps deadletters list --last 20"
+    )
+    dead.add_argument("action", choices=["list"])
+    dead.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N (default 50)")
+    command("config", _config, "Show every setting, its value and meaning, and the program.", "nps config")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

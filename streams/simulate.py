@@ -38,7 +38,7 @@ class Shop:
     def history(self, end_ms: int, days: int, orders: int) -> list[Written]:
         """So many orders over so many days up to `end_ms`, in order of time."""
         times = sorted(end_ms - 1 - self._random.randrange(days * DAY_MS) for _ in range(orders))
-        return sorted(written for at_ms in times for written in self.order(at_ms))
+        return sorted((written for at_ms in times for written in self.order(at_ms)), key=lambda written: written.at_ms)
 
     def order(self, at_ms: int) -> Iterator[Written]:
         """What comes of one order: a delivery, at times repeated, solved as a case, returned, or an opt-out."""
@@ -65,10 +65,11 @@ class Shop:
             yield Written(at_ms, CONTACTS.name, stop)
 
 
+UNHAPPY = {"country": "DE", "category": "toys"}
+
+
 class Respondents:
     """Answers surveys.  From `bad_from_ms` on, one segment is unhappy."""
-
-    BAD = {"country": "DE", "category": "toys"}
 
     def __init__(self, seed: int, bad_from_ms: int) -> None:
         self._random = random.Random(seed)
@@ -80,7 +81,7 @@ class Respondents:
         if r.random() > 0.6:
             return
         at_ms = dispatch.due_ms + r.randrange(*delay_ms)
-        unhappy = at_ms >= self._bad_from_ms and self.BAD.items() <= dispatch.dimensions.items()
+        unhappy = at_ms >= self._bad_from_ms and UNHAPPY.items() <= dispatch.dimensions.items()
         score = r.choice(MOODS["bad" if unhappy else "good"])
         first = SurveyResponse(
             "survey-tool", f"{dispatch.survey_id}-1", "survey.answered", at_ms, dispatch.customer_id,

@@ -96,7 +96,8 @@ class Worker:
         panes = [(PANES.name, number) for number in range(self._segment_partitions)]
         ours = tuple(f"|{number}".encode() for number in partitions)
         with closing(KafkaReader(self._config.brokers, self._config.security)) as reader:
-            for count, ((topic, number), record) in enumerate(reader.read([*journeys, *panes]), 1):
+            for (topic, number), record in reader.read([*journeys, *panes]):
+                count += 1
                 if topic == JOURNEYS:
                     works[number].journeys.restore(record)
                 elif record.value is not None and (number in works or (record.key or b"").endswith(ours)):

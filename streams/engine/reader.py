@@ -7,6 +7,7 @@ which some brokers report too low.
 import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 import confluent_kafka
 
@@ -64,4 +65,5 @@ class KafkaReader:
 
 
 def _record(message: confluent_kafka.Message) -> Record:
-    return Record(message.offset() or 0, message.timestamp()[1], message.key(), message.value())
+    headers: Any = message.headers() or ()  # declared wider than it is: never text, never a mapping
+    return Record(message.offset() or 0, message.timestamp()[1], message.key(), message.value(), headers)
