@@ -18,6 +18,9 @@ WINDOWS = tuple(
 START_MS = 1_700_000_000_000
 TALLIES = st.builds(Tally, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
 
+Put = tuple[Resolution, int, int, int, Tally]
+"""Resolution, panes back from the open one, source partition, version, absolute tally."""
+
 
 @dataclass
 class Recount:
@@ -42,7 +45,7 @@ class Recount:
 
 
 @st.composite
-def put(draw: st.DrawFn) -> tuple[Resolution, int, int, int, Tally]:
+def put(draw: st.DrawFn) -> Put:
     """A tally of a pane up to 100 days old, up to two panes ahead of the clock; version and source at random."""
     resolution = draw(st.sampled_from(list(Resolution)))
     back = draw(st.integers(-2, {Resolution.MINUTE: 75, Resolution.HOUR: 190, Resolution.DAY: 100}[resolution]))
@@ -56,7 +59,7 @@ ADVANCES = st.one_of(
 
 @settings(max_examples=300)
 @given(st.lists(st.one_of(put(), ADVANCES), max_size=60), st.integers(0, DAY_MS))
-def test_equals_a_recount(actions: list[tuple[Resolution, int, int, int, Tally] | int], offset_ms: int) -> None:
+def test_equals_a_recount(actions: list[Put | int], offset_ms: int) -> None:
     """Absolute tallies of three source partitions, repeated and in any order of version, under any clock."""
     oracle = Recount(START_MS + offset_ms)
     windows = SegmentWindows(WINDOWS, oracle.now_ms)
@@ -68,10 +71,10 @@ def test_equals_a_recount(actions: list[tuple[Resolution, int, int, int, Tally] 
             moved = windows.advance(oracle.now_ms)
             assert moved == (ends != [running.end_ms for running in windows.sums])
         else:
-            resolution, back, *rest = action
+            resolution, back, partition, version, tally = action
             start = (oracle.now_ms // LENGTH_MS[resolution] - back) * LENGTH_MS[resolution]
-            oracle.put(resolution, start, *rest)
-            changed = windows.put(resolution, start, *rest)
+            oracle.put(resolution, start, partition, version, tally)
+            changed = windows.put(resolution, start, partition, version, tally)
             assert changed or before == [running.tally for running in windows.sums], "every change is told"
         assert [running.tally for running in windows.sums] == [oracle.tally(window) for window in WINDOWS]
         assert all(running.end_ms - running.start_ms == running.window.length_ms for running in windows.sums)
@@ -79,13 +82,12 @@ def test_equals_a_recount(actions: list[tuple[Resolution, int, int, int, Tally] 
 
 
 @given(st.integers(0, DAY_MS), st.lists(put(), max_size=20))
-def test_a_clock_that_goes_back_changes_nothing(
-    back_ms: int, puts: list[tuple[Resolution, int, int, int, Tally]]
-) -> None:
+def test_a_clock_that_goes_back_changes_nothing(back_ms: int, puts: list[Put]) -> None:
     """Windows never move back."""
     windows = SegmentWindows(WINDOWS, START_MS)
-    for resolution, back, *rest in puts:
-        windows.put(resolution, (START_MS // LENGTH_MS[resolution] - back) * LENGTH_MS[resolution], *rest)
+    for resolution, back, partition, version, tally in puts:
+        start = (START_MS // LENGTH_MS[resolution] - back) * LENGTH_MS[resolution]
+        windows.put(resolution, start, partition, version, tally)
     before = [(running.end_ms, running.tally) for running in windows.sums]
     assert not windows.advance(START_MS - back_ms)
     assert before == [(running.end_ms, running.tally) for running in windows.sums]
@@ -110,11 +112,12 @@ def test_one_hour_in_minute_panes() -> None:
 
 
 @given(st.lists(put(), min_size=1, max_size=30))
-def test_every_window_empties_on_time_without_traffic(puts: list[tuple[Resolution, int, int, int, Tally]]) -> None:
+def test_every_window_empties_on_time_without_traffic(puts: list[Put]) -> None:
     """One pane beyond its length after the last answer every window is empty, and nothing is kept of it."""
     windows = SegmentWindows(WINDOWS, START_MS)
-    for resolution, back, *rest in puts:
-        windows.put(resolution, (START_MS // LENGTH_MS[resolution] - back) * LENGTH_MS[resolution], *rest)
+    for resolution, back, partition, version, tally in puts:
+        start = (START_MS // LENGTH_MS[resolution] - back) * LENGTH_MS[resolution]
+        windows.put(resolution, start, partition, version, tally)
     windows.advance(START_MS + 93 * DAY_MS)
     assert all(running.tally == EMPTY for running in windows.sums)
     assert kept(windows) == 0
