@@ -1,46 +1,52 @@
 """A warehouse in memory that keeps the promises of the real one: absolute rows, the highest version wins.
 
-For tests and for trying things out.  It refuses what ClickHouse refuses, as far as its column rules say.
+For tests and for trying things out.  Its tables are those of the migrations; it passes the same contract suite as
+ClickHouse, and refuses what ClickHouse refuses as far as that suite asks.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from sinks.migrate import released
+from sinks.sqltext import statements
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable
 
 Rule: TypeAlias = Callable[[object], bool]
 
+_CREATE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)\s*\((.*?)\n\)\s*ENGINE.*ORDER BY (.+)", re.DOTALL)
+_COLUMN = re.compile(r"^\s+(\w+)\s+(.+?),?$", re.MULTILINE)
+_INTEGER = re.compile(r"(U?)Int(\d+)\Z")
+
 
 @dataclass(frozen=True, slots=True)
-class TableRules:
-    """What a table takes: a rule for each column, the columns of its key, and its version column."""
+class Table:
+    """What a table takes: a rule for each column, and the columns of its key."""
 
     columns: Mapping[str, Rule]
     key: tuple[str, ...]
-    version: str = "version"
 
 
 class Memory:
-    """Tables in a dictionary.  Set `away` to have every insert raise Unavailable."""
+    """The tables of the migrations.  Set `away`, and every insert raises Unavailable."""
 
-    def __init__(self, tables: Mapping[str, TableRules]) -> None:
-        self._tables = tables
-        self._rows: dict[str, dict[Row, dict[str, object]]] = {name: {} for name in tables}
+    def __init__(self) -> None:
+        self._tables = _tables()
+        self._rows: dict[str, dict[Row, dict[str, object]]] = {name: {} for name in self._tables}
         self.away = False
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Write all of these rows or none.  Raises Refused, Unavailable or Misconfigured."""
         if self.away:
             raise Unavailable("memory is away")
-        rules = self._tables.get(table)
-        if rules is None or not set(columns) <= set(rules.columns):
+        known = self._tables.get(table)
+        if known is None or not set(columns) <= set(known.columns):
             raise Misconfigured(f"no table {table} with columns {', '.join(columns)}: run `nps migrate`")
-        named = [_checked(rules, dict(zip(columns, row, strict=True))) for row in rows]
-        for row in named:
-            key = tuple(row[name] for name in rules.key)
+        for row in [_checked(known, dict(zip(columns, row, strict=True))) for row in rows]:
+            key = tuple(row[name] for name in known.key)
             held = self._rows[table].get(key)
-            if held is None or _version(held, rules) <= _version(row, rules):
+            if held is None or _version(held) <= _version(row):
                 self._rows[table][key] = row
 
     def rows(self, table: str) -> list[dict[str, object]]:
@@ -48,13 +54,42 @@ class Memory:
         return list(self._rows[table].values())
 
 
-def _checked(rules: TableRules, row: dict[str, object]) -> dict[str, object]:
+def _tables() -> dict[str, Table]:
+    found = {}
+    for statement in (text for migration in released() for text in statements(migration.text)):
+        if create := _CREATE.search(statement):
+            name, body, key = create.groups()
+            columns = {column: _rule(kind) for column, kind in _COLUMN.findall(body)}
+            found[name] = Table(columns, tuple(re.findall(r"\w+", key)))
+    return found
+
+
+def _rule(kind: str) -> Rule:
+    inner = kind.removeprefix("LowCardinality(") if kind.startswith("LowCardinality(") else kind
+    if inner.startswith("Nullable("):
+        rule = _plain_rule(inner.removeprefix("Nullable(").rstrip(")"))
+        return lambda value: value is None or rule(value)
+    return _plain_rule(inner.rstrip(")") if inner is not kind else inner)
+
+
+def _plain_rule(kind: str) -> Rule:
+    if integer := _INTEGER.match(kind):
+        low, high = (0, 1 << int(integer[2])) if integer[1] else (-1 << int(integer[2]) - 1, 1 << int(integer[2]) - 1)
+        return lambda value: isinstance(value, int) and low <= value < high
+    accepted: dict[str, type | tuple[type, ...]] = {
+        "String": (str, bytes), "Bool": bool, "Float64": (int, float), "DateTime64": int, "Array": list, "Map": dict,
+    }  # fmt: skip
+    types = accepted[kind.partition("(")[0]]
+    return lambda value: isinstance(value, types)
+
+
+def _checked(table: Table, row: dict[str, object]) -> dict[str, object]:
     for name, value in row.items():
-        if not rules.columns[name](value):
-            raise Refused(f"column {name} does not take a {type(value).__name__}")
+        if not table.columns[name](value):
+            raise Refused(f"column {name} does not take {type(value).__name__} {str(value)[:20]!r}")
     return row
 
 
-def _version(row: Mapping[str, object], rules: TableRules) -> int:
-    version = row[rules.version]
+def _version(row: Mapping[str, object]) -> int:
+    version = row.get("version", 0)
     return version if isinstance(version, int) else 0

@@ -1,0 +1,24 @@
+"""Alerts to a terminal: one line for each, for trying out without a receiver."""
+
+from typing import TextIO
+
+from schemas.events import Alert
+
+
+class Console:
+    """Writes to a stream.  Comments, which are personal data, only when asked for."""
+
+    def __init__(self, out: TextIO, *, show_comments: bool = False) -> None:
+        self._out = out
+        self._show_comments = show_comments
+
+    def deliver(self, alert: Alert) -> None:
+        """Write the alert's line."""
+        score = "withdrawn" if alert.score is None else str(alert.score)
+        comment = f" comment={alert.comment!r}" if self._show_comments and alert.comment else ""
+        self._out.write(
+            f"alert {alert.status} severity={alert.severity} score={score} survey={alert.survey} "
+            f"segments={','.join(alert.segments)} customer={alert.customer_id} about={alert.correlation_id} "
+            f"alert_id={alert.alert_id}{comment}\n"
+        )
+        self._out.flush()

@@ -1,0 +1,49 @@
+"""Alerts to a webhook: one signed JSON POST for each, recognisable when it comes again."""
+
+import json
+import time
+from urllib.parse import urlsplit
+
+import urllib3
+
+from schemas.events import Alert
+from sinks.notify.channel import GiveUp, TryLater
+from sinks.notify.signature import sign
+
+TOO_MANY_REQUESTS = 429
+
+
+class Webhook:
+    """One receiver.  Raises ValueError for an address that is not plain http(s)."""
+
+    def __init__(self, url: str, secret: str, timeout_s: float = 10.0) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise ValueError("the webhook's URL must look like https://host/path, without a user")
+        if not secret:
+            raise ValueError("the webhook needs a secret, so that its receiver can tell us from others")
+        self._url = url
+        self._where = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+        self._secret = secret
+        self._pool = urllib3.PoolManager(retries=False, timeout=timeout_s)
+
+    def deliver(self, alert: Alert) -> None:
+        """POST the alert.  Raises TryLater (no answer, 429, 5xx) or GiveUp (any other answer but 2xx)."""
+        body = json.dumps(alert._asdict(), ensure_ascii=False).encode()
+        now_s = int(time.time())
+        headers = {
+            "Content-Type": "application/json",
+            "Nps-Signature": sign(self._secret, body, now_s),
+            "Nps-Timestamp": str(now_s),
+            "Idempotency-Key": alert.alert_id,
+        }
+        try:
+            status = self._pool.request("POST", self._url, body=body, headers=headers, redirect=False).status
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise TryLater(f"{self._where} does not answer: {type(error).__name__}") from error
+        except ValueError as error:
+            raise GiveUp(f"the alert makes no valid request: {error}") from error
+        if status == TOO_MANY_REQUESTS or status >= 500:
+            raise TryLater(f"{self._where} answered {status}")
+        if not 200 <= status < 300:
+            raise GiveUp(f"{self._where} answered {status}")

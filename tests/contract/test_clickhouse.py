@@ -1,0 +1,436 @@
+"""What every warehouse promises, the shipped fake and ClickHouse alike; then what is ClickHouse's own."""
+
+import datetime
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from schemas.codec import versions
+from sinks.clickhouse import Address, ClickHouse, connect
+from sinks.memory import Memory
+from sinks.migrate import Edited, Migration, migrate, released
+from sinks.rows import LINEAGE, TABLES
+from sinks.sqltext import statements
+from sinks.warehouse import Misconfigured, Refused, Row, Unavailable, Warehouse
+from streams.local import Server, local_clickhouse
+
+UTC = datetime.UTC
+PANES = TABLES["nps.panes"].columns
+ANSWERS = TABLES["nps.answers"].columns
+DISPATCHES = TABLES["nps.dispatches"].columns
+ROLLING = TABLES["nps.rolling"].columns
+DAY_MS = 86_400_000
+
+
+def pane(segment: str = "all", start_ms: int = 0, tally: tuple[int, int, int] = (1, 0, 0), version: int = 1,
+         partition: int = 0, resolution: str = "day") -> Row:  # fmt: skip
+    return (segment, resolution, start_ms, partition, *tally, "prog", version, "nps.panes", 0, version, 1_000)
+
+
+def answer(survey: str, score: object, band: str | None, at_ms: int = 0, version: int = 1, counted: bool = True) -> Row:
+    segments, dimensions = ["all", "country=BR"], {"country": "BR"}
+    fields: Row = (survey, "c1", "post_purchase", "delivered", "o1", "shop", f"r-{survey}", 1, score, band, "nice",
+              counted, None if counted else "voided", 0, at_ms, 2_000, segments, dimensions)  # fmt: skip
+    return (*fields, "prog", version, "nps.answers", 0, version, 3_000)
+
+
+def dispatch(survey: str) -> Row:
+    fields: Row = (survey, "c1", "post_purchase", "delivered", "shop", "t1", 0, "o1", 0, 9, ["all", "country=BR"], {})
+    return (*fields, "prog", 1, "nps.dispatches", 0, 1, 3_000)
+
+
+class Rows(Protocol):
+    def __call__(self, table: str, columns: Sequence[str]) -> list[Row]: ...
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with local_clickhouse(tmp_path_factory.mktemp("chdb")) as running:
+        yield running
+
+
+@pytest.fixture
+def database(server: Server, request: pytest.FixtureRequest) -> Iterator[ClickHouse]:
+    """An empty database of this test's own."""
+    name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
+    made = connect(f"{server.address}/{name}")
+    migrate(made)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["memory", "clickhouse"])
+def warehouse(request: pytest.FixtureRequest) -> Warehouse:
+    return Memory() if request.param == "memory" else request.getfixturevalue("database")
+
+
+@pytest.fixture
+def seen(warehouse: Warehouse) -> Rows:
+    """What a reader sees before any merge."""
+
+    def rows(table: str, columns: Sequence[str]) -> list[Row]:
+        if isinstance(warehouse, Memory):
+            return sorted(tuple(row[name] for name in columns) for row in warehouse.rows(table))
+        assert isinstance(warehouse, ClickHouse)
+        return sorted(warehouse.query(f"SELECT {', '.join(columns)} FROM {table} FINAL"))
+
+    return rows
+
+
+# -- the contract ----------------------------------------------------------------------------------------------------
+
+
+def test_the_highest_version_of_a_key_wins(warehouse: Warehouse, seen: Rows) -> None:
+    """Redelivery and late writes of older versions change nothing, in one insert or in several."""
+    warehouse.insert("panes", PANES, [pane(tally=(1, 0, 0), version=5), pane(tally=(9, 9, 9), version=4)])
+    warehouse.insert("panes", PANES, [pane(tally=(2, 0, 0), version=6), pane("b", version=1)])
+    warehouse.insert("panes", PANES, [pane(tally=(1, 0, 0), version=5), pane(partition=1, tally=(0, 0, 3))])
+    found = seen("panes", ("segment", "source_partition", "promoters", "detractors"))
+    assert found == [("all", 0, 2, 0), ("all", 1, 0, 3), ("b", 0, 1, 0)]
+
+
+def test_nothing_to_write_is_no_error(warehouse: Warehouse, seen: Rows) -> None:
+    """An empty insert is none."""
+    warehouse.insert("panes", PANES, [])
+    assert seen("panes", ("segment",)) == []
+
+
+def test_nested_and_null_values_arrive(warehouse: Warehouse, seen: Rows) -> None:
+    """Lists, maps and nulls are kept."""
+    warehouse.insert("answers", ANSWERS, [answer("s1", None, None, counted=False)])
+    columns = ("survey_id", "score", "band", "segments", "dimensions", "counted")
+    assert seen("answers", columns) == [("s1", None, None, ["all", "country=BR"], {"country": "BR"}, False)]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [pane(version=-1), pane(version=1 << 64), pane(segment=None), pane(tally=("x", 0, 0)), pane(tally=(1 << 63, 0, 0))],  # type: ignore[arg-type]
+    ids=["negative version", "huge version", "no segment", "text for a count", "huge count"],
+)  # fmt: skip
+def test_bad_rows_are_refused_whole(warehouse: Warehouse, seen: Rows, bad: Row) -> None:
+    """One row that does not fit refuses its insert and writes none of it; without it the rest passes."""
+    rows = [pane("a"), bad, pane("b")]
+    with pytest.raises(Refused):
+        warehouse.insert("panes", PANES, rows)
+    assert seen("panes", ("segment",)) == []
+    warehouse.insert("panes", PANES, [rows[0], rows[2]])
+    assert seen("panes", ("segment",)) == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize(("table", "columns"), [("nowhere", ("a",)), ("panes", ("segment", "nowhere"))])
+def test_a_missing_table_or_column_stops_us(warehouse: Warehouse, table: str, columns: tuple[str, ...]) -> None:
+    """It is not the row's fault, and waiting does not help: the error says to migrate."""
+    with pytest.raises(Misconfigured, match="run `nps migrate`"):
+        warehouse.insert(table, columns, [tuple("x" for _ in columns)])
+
+
+def test_a_fake_can_be_away() -> None:
+    """The fake plays an outage: nothing is written until it is back."""
+    memory = Memory()
+    memory.away = True
+    with pytest.raises(Unavailable):
+        memory.insert("panes", PANES, [pane()])
+    memory.away = False
+    memory.insert("panes", PANES, [pane()])
+    assert len(memory.rows("panes")) == 1
+
+
+# -- tables, migrations ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topic", TABLES)
+def test_every_field_is_a_column(database: ClickHouse, topic: str) -> None:
+    """A table has the record's fields in their order, then the lineage; instants are instants."""
+    table = TABLES[topic]
+    found = database.query("SELECT name, type FROM system.columns WHERE database = {d:String} AND table = {t:String} "
+                           "ORDER BY position", {"d": database.database, "t": table.name})  # fmt: skip
+    assert [name for name, _ in found] == list(table.columns)
+    assert tuple(name for name, _ in found[-4:]) == LINEAGE
+    if table.record:
+        assert [field["name"] for field in versions(table.record)[-1]["fields"]] == [name for name, _ in found[:-4]]
+    assert {kind for name, kind in found if str(name).endswith("_ms")} == {"DateTime64(3, 'UTC')"}
+
+
+def test_migrations_are_applied_once(database: ClickHouse) -> None:
+    """A second run applies nothing; a new file alone is applied; each is recorded."""
+    assert migrate(database) == []
+    more = Migration(9000, "9000_more.sql", "CREATE TABLE IF NOT EXISTS more (a Int8) ENGINE=Memory; -- ; done")
+    assert migrate(database, [*released(), more]) == ["9000_more.sql"]
+    assert migrate(database, [*released(), more]) == []
+    numbers = database.query("SELECT number FROM schema_migrations FINAL ORDER BY number")
+    assert numbers == [(migration.number,) for migration in [*released(), more]]
+
+
+def test_an_edited_migration_is_refused(database: ClickHouse) -> None:
+    """A released file may not change: the run stops before touching anything and names the file."""
+    first, *others = released()
+    edited = Migration(first.number, first.name, first.text + "\n-- harmless?")
+    extra = Migration(9000, "9000_more.sql", "CREATE TABLE IF NOT EXISTS more (a Int8) ENGINE=Memory")
+    with pytest.raises(Edited, match=f"{first.name} was edited after it was applied: restore it"):
+        migrate(database, [edited, *others, extra])
+    assert ("more",) not in database.query("SHOW TABLES")
+
+
+def test_migrations_may_run_at_the_same_time(server: Server) -> None:
+    """Several runs at once all succeed and leave what one would."""
+    connections = [connect(f"{server.address}/at_once") for _ in range(4)]
+    errors: list[Exception] = []
+
+    def run(connection: ClickHouse) -> None:
+        try:
+            migrate(connection)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(connection,)) for connection in connections]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    recorded = connections[0].query("SELECT number, checksum FROM schema_migrations FINAL ORDER BY number")
+    assert recorded == [(migration.number, migration.checksum) for migration in released()]
+
+
+def test_every_statement_may_run_again() -> None:
+    """Each released statement says IF NOT EXISTS or OR REPLACE, so that two runs at once do no harm."""
+    for migration in released():
+        for statement in statements(migration.text):
+            assert "IF NOT EXISTS" in statement or "OR REPLACE" in statement, statement
+
+
+def test_partitions_follow_from_the_key() -> None:
+    """Rows replace each other only inside a partition: a partition is a function of its table's key, or absent."""
+    for statement in statements(released()[0].text):
+        if "PARTITION BY" in statement:
+            by = statement.split("PARTITION BY toYYYYMM(")[1].split(")")[0]
+            assert by in statement.split("ORDER BY")[1]
+
+
+def test_roles_show_readers_no_person(database: ClickHouse) -> None:
+    """The statements parse; `nps_reader` may read views alone, and every view; `nps_personal` may read every table."""
+    texts = statements((Path(__file__).parents[2] / "sinks/sql/roles.sql").read_text())
+    for text in texts:
+        database.query(f"EXPLAIN AST {text}")
+    granted = [text.split() for text in texts if text.split()[0] == "GRANT" and text.split()[1] == "SELECT"]
+    reader = {words[3] for words in granted if words[-1] == "nps_reader"}
+    personal = {words[3] for words in granted if words[-1] == "nps_personal"}
+    kinds = database.query("SELECT name, engine FROM system.tables WHERE database = currentDatabase()")
+    assert reader == {name for name, engine in kinds if engine == "View"}
+    assert personal == {table.name for table in TABLES.values()}
+    shown = "SELECT name FROM system.columns WHERE database = currentDatabase() AND table IN {views:Array(String)}"
+    columns = database.query(shown, {"views": sorted(reader)})
+    assert {name for (name,) in columns}.isdisjoint({"customer_id", "comment", "correlation_id", "survey_id", "value"})
+
+
+# -- views -----------------------------------------------------------------------------------------------------------
+
+
+def test_nps_over_time_gives_score_and_interval(database: ClickHouse) -> None:
+    """50/30/20 gives 30.0 and 14.05 to 44.2 over two partitions, before any merge; no answers give null, never 0."""
+    old = pane(start_ms=-DAY_MS, tally=(99, 0, 0), version=1)
+    halves = [
+        pane(start_ms=-DAY_MS, tally=(20, 30, 5), version=2),
+        pane(start_ms=-DAY_MS, tally=(30, 0, 15), partition=1),
+    ]
+    emptied = pane(start_ms=0, tally=(0, 0, 0))
+    database.insert("panes", PANES, [old])
+    database.insert("panes", PANES, [*halves, emptied])
+    found = database.query(
+        "SELECT start, promoters, passives, detractors, n, nps, low, high, margin "
+        "FROM nps_over_time WHERE resolution = 'day' AND segment = 'all' ORDER BY start"
+    )
+    assert found == [
+        (datetime.datetime(1969, 12, 31), 50, 30, 20, 100, 30.0, 14.05, 44.2, 15.08),
+        (datetime.datetime(1970, 1, 1), 0, 0, 0, 0, None, None, None, None),
+    ]
+
+
+@pytest.mark.parametrize("tally", [(1, 0, 0), (0, 0, 1), (0, 5, 0), (7, 1, 3), (123, 45, 67), (1, 0, 799), (3, 29, 0)])
+def test_the_warehouse_computes_what_the_stream_computes(database: ClickHouse, tally: tuple[int, int, int]) -> None:
+    """Score and interval of a tally are the same, to the last digit, in the domain and in the views."""
+    from streams.domain.nps import Tally, interval, score
+
+    database.insert("panes", PANES, [pane(tally=tally)])
+    expected = (score(Tally(*tally)), *(interval(Tally(*tally)) or ()))
+    for view in ("nps_over_time", "nps_by_segment"):
+        assert database.query(f"SELECT nps, low, high, margin FROM {view}") == [expected]
+
+
+def test_nps_by_segment_sums_days_alone(database: ClickHouse) -> None:
+    """Lifetime counts come from day panes; minutes and hours would count each answer again."""
+    rows = [pane(start_ms=day * DAY_MS, tally=(2, 1, 1), resolution=r) for day in (0, 400) for r in ("day", "minute")]
+    database.insert("panes", PANES, rows)
+    assert database.query("SELECT segment, promoters, n, nps FROM nps_by_segment") == [("all", 4, 8, 25.0)]
+
+
+def test_nps_current_is_the_latest_window(database: ClickHouse) -> None:
+    """Of each segment and window the newest as-of counts, and of that the highest version; nulls stay null."""
+
+    def window(as_of_ms: int, n: int, nps: float | None, version: int) -> Row:
+        fields = ("all", "24h", 0, as_of_ms, n, 0, 0, n, nps, nps, nps, nps, True, 5, "prog")
+        return (*fields, version, "nps.rolling", 0, version, 9)
+
+    database.insert("rolling", ROLLING, [window(60_000, 3, 1.5, 7), window(120_000, 4, 2.5, 8)])
+    database.insert("rolling", ROLLING, [window(120_000, 0, None, 9), window(60_000, 9, 9.5, 10)])
+    found = database.query("SELECT segment, window, as_of, n, nps, low, version FROM nps_current")
+    assert found == [("all", "24h", datetime.datetime(1970, 1, 1, 0, 2), 0, None, None, 9)]
+
+
+def test_response_rate_counts_surveys_once(database: ClickHouse) -> None:
+    """Dispatched and answered are counted per segment and survey; redelivery and withdrawn answers add nothing."""
+    database.insert("dispatches", DISPATCHES, [dispatch(f"s{n}") for n in range(4)])
+    database.insert("dispatches", DISPATCHES, [dispatch("s0")])
+    database.insert("answers", ANSWERS, [answer("s0", 9, "promoter"), answer("s1", 2, "detractor")])
+    database.insert("answers", ANSWERS, [answer("s1", 2, "detractor", version=2, counted=False)])
+    found = database.query("SELECT * FROM response_rate ORDER BY segment")
+    assert found == [("all", "post_purchase", 4, 1, 0.25), ("country=BR", "post_purchase", 4, 1, 0.25)]
+
+
+def test_the_audit_recounts_the_panes(database: ClickHouse) -> None:
+    """No row when panes equal the answers, also after an edit and before 1970; one row for each pane that differs."""
+    at_ms = -90_061_000  # 1969-12-30 22:58:59
+    starts = {"minute": -90_120_000, "hour": -93_600_000, "day": -2 * DAY_MS}
+    database.insert("answers", ANSWERS, [answer("s1", 3, "detractor", at_ms), answer("s2", 7, "passive", at_ms)])
+    database.insert(
+        "answers", ANSWERS, [answer("s1", 9, "promoter", at_ms, version=2), answer("s3", 1, "detractor", counted=False)]
+    )
+    for segment in ("all", "country=BR"):
+        database.insert("panes", PANES, [pane(segment, start, (0, 1, 1), 1, 0, name) for name, start in starts.items()])
+    assert len(database.query("SELECT * FROM audit")) == 6
+    for segment in ("all", "country=BR"):
+        halves = [((1, 0, 0), 0), ((0, 1, 0), 1)]
+        rows = [pane(segment, s, tally, 2, part, name) for name, s in starts.items() for tally, part in halves]
+        database.insert("panes", PANES, rows)
+    assert database.query("SELECT * FROM audit") == []
+    database.insert("panes", PANES, [pane("all", starts["hour"], (2, 0, 0), 3, 0, "hour"), pane("ghost", 0, (0, 0, 0))])
+    found = database.query("SELECT segment, resolution, answers_promoters, panes_promoters FROM audit")
+    assert found == [("all", "hour", 1, 2)]
+
+
+# -- the adapter -----------------------------------------------------------------------------------------------------
+
+
+def test_years_of_history_go_in_at_once(database: ClickHouse) -> None:
+    """Ten years of months in one insert are not refused for too many partitions."""
+    database.insert("panes", PANES, [pane(start_ms=month * 31 * DAY_MS) for month in range(120)])
+    assert database.query("SELECT uniqExact(_partition_id) FROM panes") == [(120,)]
+
+
+def test_instants_keep_their_milliseconds(database: ClickHouse) -> None:
+    """Integer milliseconds arrive as the same instant, to the millisecond."""
+    database.insert("answers", ANSWERS, [answer("s1", 9, "promoter", at_ms=1_700_000_000_123)])
+    assert database.query("SELECT toUnixTimestamp64Milli(answered_ms) FROM answers") == [(1_700_000_000_123,)]
+
+
+def test_values_are_bound_not_written(database: ClickHouse) -> None:
+    """A parameter cannot leave its place."""
+    nasty = "x' OR 1 = 1 --"
+    assert database.query("SELECT count() FROM panes WHERE segment = {s:String}", {"s": nasty}) == [(0,)]
+    assert database.query("SELECT {s:String}", {"s": nasty}) == [(nasty,)]
+
+
+class Grumpy(ThreadingHTTPServer):
+    """Passes for ClickHouse while connecting, then answers everything with `reply`: status and code."""
+
+    reply: tuple[int, str | None] = (200, None)
+
+
+class Answers(BaseHTTPRequestHandler):
+    server: Grumpy
+
+    def do_GET(self) -> None:
+        self._reply(200, None, b"Ok.\n")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if b"version()" in body:
+            self._reply(200, None, b"26.9.2.1\tUTC\n")
+        elif b"system.settings" in body:
+            self._reply(200, None, b"")
+        else:
+            status, code = self.server.reply
+            self._reply(status, code, f"Code: {code}. DB::Exception: grumpy".encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _reply(self, status: int, code: str | None, body: bytes) -> None:
+        self.send_response(status)
+        if code:
+            self.send_header("X-ClickHouse-Exception-Code", code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def grumpy() -> Iterator[Grumpy]:
+    server = Grumpy(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (500, "252", Unavailable), (500, "241", Unavailable), (500, "243", Unavailable), (500, "164", Unavailable),
+        (500, "242", Unavailable), (503, None, Unavailable), (502, None, Unavailable), (500, "9999", Unavailable),
+        (400, "27", Refused), (500, "349", Refused), (500, "469", Refused),
+        (404, "60", Misconfigured), (403, "516", Misconfigured), (403, "497", Misconfigured),
+    ],
+)  # fmt: skip
+def test_answers_fall_into_three_kinds(grumpy: Grumpy, status: int, code: str | None, error: type[Exception]) -> None:
+    """Too many parts, memory, disk and read-only mean "not now"; parse errors mean "bad rows"; rights mean "stop"."""
+    grumpy.reply = (status, code)
+    database = connect(f"http://127.0.0.1:{grumpy.server_port}/nps")
+    with pytest.raises(error) as raised:
+        database.query("SELECT 1")
+    assert "\n" not in str(raised.value)
+
+
+def test_nobody_there_is_said_in_one_line() -> None:
+    """A server that does not come within the bound is named, with what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        began = time.monotonic()
+        with pytest.raises(Unavailable) as raised:
+            connect(f"http://127.0.0.1:{port}/nps", within_s=0.5)
+    message = f"cannot reach ClickHouse at 127.0.0.1:{port} after 0.5 s: start it or set NPS_CLICKHOUSE_URL"
+    assert str(raised.value) == message
+    assert time.monotonic() - began < 5
+
+
+def test_an_insert_to_a_server_that_left_is_kept(tmp_path: Path) -> None:
+    """A server that went away is Unavailable, so the batch is kept; when it is back the same insert works."""
+    with local_clickhouse(tmp_path) as first:
+        database = connect(f"{first.address}/nps")
+        migrate(database)
+        port = int(first.address.rsplit(":", 1)[1])
+    with pytest.raises(Unavailable):
+        database.insert("panes", PANES, [pane()])
+    with local_clickhouse(tmp_path, port):
+        database.insert("panes", PANES, [pane()])
+        assert database.query("SELECT count() FROM panes") == [(1,)]
+
+
+def test_addresses_are_read_and_passwords_masked() -> None:
+    """Defaults are filled in, escapes undone, and no password is printed."""
+    address = Address.of("https://bob:p%40ss@db.example/")
+    assert (address.user, address.password, address.port, address.database) == ("bob", "p@ss", 8443, "nps")
+    assert "p@ss" not in repr(address)
+    assert Address.of("http://localhost/other") == Address("http", "localhost", 8123, "default", "", "other")
+    for bad in ("localhost:8123", "clickhouse://localhost", "http://", "http://localhost/nps?x=1"):
+        with pytest.raises(ValueError, match="NPS_CLICKHOUSE_URL"):
+            Address.of(bad)
