@@ -113,8 +113,9 @@ class Program:
 
     @cached_property
     def longest_quarantine_ms(self) -> int:
-        """How long it matters when somebody was asked."""
-        return max([self.quarantine_ms, *self.survey_quarantine_ms.values()])
+        """How long it matters when somebody was asked: topics may be read up to `late` apart while catching up."""
+        longest_ms = max([self.quarantine_ms, *self.survey_quarantine_ms.values()])
+        return longest_ms + self.limits.late_ms if longest_ms else 0
 
     @cached_property
     def rule_by_name(self) -> Mapping[str, Rule]:
