@@ -116,6 +116,18 @@ def test_never_inside_a_quarantine_when_topics_drift(history: list[Moment], data
     check_quarantines(journey.all(SurveyDispatch))
 
 
+def test_quarantine_outlives_a_clock_that_ran_ahead() -> None:
+    """A trigger read after the quarantine's end, though written before it, is still too soon.
+
+    written:   asked ................ trigger | quarantine ends
+    read:      asked .......................................... trigger
+    """
+    asks, early_ms = program(rules=[rule("r", "s", "x")]), START_MS + QUARANTINE_MS - HOUR_MS
+    history = [(START_MS, purchase("1", "x", START_MS)), wakeup(START_MS + QUARANTINE_MS + HOUR_MS)]
+    journey = run([*history, (early_ms, purchase("2", "x", early_ms))], asks)
+    assert reasons(journey) == [("1", None, None), ("2", Reason.ASKED_RECENTLY, None)]
+
+
 @settings(max_examples=200)
 @given(histories(), st.data())
 def test_never_early(history: list[Moment], data: st.DataObject) -> None:
