@@ -6,6 +6,7 @@ a partition is given up; and reading starts again only once the state of a new a
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Any
@@ -21,6 +22,8 @@ from streams.engine.config import EngineConfig
 from streams.engine.guard import BadTopics, Stop, guard
 from streams.engine.lease import Lease
 from streams.engine.tracker import Tracker
+
+logger = logging.getLogger("streams.engine")
 
 _FETCH_WAIT_S = 0.2  # bounds how long a rebalance waits for a fetch under way
 
@@ -138,7 +141,10 @@ class BlockConsumer(driver.Consumer):
         """Commit everything that is done.  True when something was committed."""
         async with self._commit_lock:
             offsets = self._done()
-            if not offsets or not await self._commit(offsets):
+            if not offsets:
+                return False
+            if not await self._commit(offsets):
+                logger.warning("the group moved on before we could commit: the last blocks will be read again")
                 return False
             self._committed_offset.update(offsets)
             return True
