@@ -82,7 +82,7 @@ def check_quarantines(dispatches: list[SurveyDispatch]) -> None:
             assert survey != "delivery" or other != survey or later_ms - earlier_ms >= DELIVERY_QUARANTINE_MS
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(histories())
 def test_one_decision_for_each_trigger(history: list[Moment]) -> None:
     """Triggers = sent + suppressed + still pending, at any time; a dispatch for each `sent` and for nothing else."""
@@ -98,7 +98,7 @@ def test_one_decision_for_each_trigger(history: list[Moment]) -> None:
     assert len(journey.all(Decision)) == len(triggers), "in the end nothing is left pending"
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(histories())
 def test_never_inside_a_quarantine(history: list[Moment]) -> None:
     """Two clocks, over all surveys and of the same survey."""
@@ -107,7 +107,7 @@ def test_never_inside_a_quarantine(history: list[Moment]) -> None:
     check_quarantines(journey.all(SurveyDispatch))
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(histories(), st.data())
 def test_never_inside_a_quarantine_when_topics_drift(history: list[Moment], data: st.DataObject) -> None:
     """The same where topics are read up to two days apart, as they are while catching up."""
@@ -128,7 +128,7 @@ def test_quarantine_outlives_a_clock_that_ran_ahead() -> None:
     assert reasons(journey) == [("1", None, None), ("2", Reason.ASKED_RECENTLY, None)]
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(histories(), st.data())
 def test_never_early(history: list[Moment], data: st.DataObject) -> None:
     """Neither before the delay has passed, nor before the trigger was read, nor ahead of the customer's own time."""
@@ -141,7 +141,7 @@ def test_never_early(history: list[Moment], data: st.DataObject) -> None:
                 assert effect.expires_ms == effect.due_ms + 30 * DAY_MS
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(histories())
 def test_no_dispatch_after_an_opt_out(history: list[Moment]) -> None:
     """Whoever said no before the due time and has not said yes since is not asked."""
