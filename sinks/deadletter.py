@@ -26,10 +26,11 @@ class Undelivered(Exception):
 
 
 class DeadLetters:
-    """The producer side of the dead-letter topic."""
+    """The producer side of the dead-letter topic.  Connects with the first record, for most never see one."""
 
     def __init__(self, producer_config: Mapping[str, str]) -> None:
-        self._producer = Producer({**PRODUCER, **producer_config})
+        self._config = {**PRODUCER, **producer_config}
+        self._producer: Producer | None = None
         self._errors: list[KafkaError] = []
 
     def put(self, message: Message, reason: str, detail: str) -> None:
@@ -38,6 +39,7 @@ class DeadLetters:
         kind, timestamp_ms = message.timestamp()
         death = Death(reason, detail[:2_000], *where, timestamp_ms if kind else -1)
         headers: list[tuple[str, str | bytes | None]] = [*sealed(headers_of(message), death)]
+        self._producer = self._producer or Producer(self._config)
         try:
             self._producer.produce(
                 DEAD_LETTERS, message.value(), message.key(), headers=headers, on_delivery=self._delivered
@@ -52,6 +54,8 @@ class DeadLetters:
 
     def flush(self) -> None:
         """Return once everything put is durable.  Raises Undelivered."""
+        if self._producer is None:
+            return
         left = self._producer.flush(FLUSH_S)
         errors, self._errors = self._errors, []
         if left or errors:

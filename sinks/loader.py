@@ -75,7 +75,7 @@ class Loader:
 
         Raises Misconfigured, TooManyRefused, or KafkaException when the consumer cannot go on.
         """
-        self._consumer.subscribe(list(TABLES), on_revoke=self._revoked, on_lost=self._lost)
+        self._consumer.subscribe(list(TABLES), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         try:
             while not stop.is_set():
                 if self._failures:
@@ -174,6 +174,10 @@ class Loader:
         for offset in offsets:
             _, end = self._consumer.get_watermark_offsets(offset, cached=True)
             metrics.LAG_RECORDS.labels(offset.topic, offset.partition).set(max(0, end - offset.offset))
+
+    def _assigned(self, _: Consumer, __: list[TopicPartition]) -> None:
+        # a partition that was revoked while paused comes back paused
+        self._paused = True
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._flush()

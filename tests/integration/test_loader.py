@@ -1,0 +1,248 @@
+"""The loader between a real broker and a warehouse: nothing lost, nothing stuck, nothing twice."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from prometheus_client import REGISTRY
+
+from schemas.codec import Codec
+from schemas.deadletters import Death, Header, opened, sealed
+from schemas.events import Answer, PaneTally
+from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, PANES
+from sinks.batch import Backoff, Policy
+from sinks.clickhouse import connect
+from sinks.loader import GROUP, Loader
+from sinks.memory import Memory
+from sinks.migrate import migrate
+from sinks.rows import TABLES
+from sinks.warehouse import Warehouse
+from sinks.writing import TooManyRefused
+from streams.local import Server, local_clickhouse
+
+CODEC = Codec()
+PARTITIONS = 2
+BOUND_S = 30.0
+
+
+@pytest.fixture
+def kafka(broker: Server) -> str:
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    topics = [NewTopic(t.topic.name, t.topic.partitions or PARTITIONS, 1) for t in TABLES.values()]
+    for made in admin.create_topics(topics).values():
+        made.result(10)
+    return broker.address
+
+
+def answer(number: int, score: int | None = 9) -> bytes:
+    return CODEC.encode(
+        Answer(f"s{number}", f"c{number}", "post_purchase", "delivered", "o1", "shop", f"r{number}", 1, score,
+               "promoter", None, True, None, 0, 60_000, 1_000, ["all"], {"country": "BR"}, "prog", number)
+    )  # fmt: skip
+
+
+def pane(number: int, promoters: int = 1) -> bytes:
+    return CODEC.encode(PaneTally("all", "day", number * 86_400_000, 0, promoters, 0, 0, "prog", number))
+
+
+def send(kafka: str, *records: tuple[str, bytes | None], headers: list[Header] | None = None) -> None:
+    producer = Producer({"bootstrap.servers": kafka})
+    for number, (topic, value) in enumerate(records):
+        producer.produce(topic, value, f"k{number}".encode(), headers=headers)  # type: ignore[arg-type]
+    assert producer.flush(BOUND_S) == 0
+
+
+@contextmanager
+def loading(kafka: str, warehouse: Warehouse, max_refused: int = 1_000) -> Iterator[list[BaseException]]:
+    """A loader at work; ends as SIGTERM would have it end.  Yields what it died of."""
+    loader = Loader(
+        {"bootstrap.servers": kafka, "session.timeout.ms": "2000", "heartbeat.interval.ms": "300"},
+        {"bootstrap.servers": kafka},
+        warehouse,
+        CODEC,
+        Policy(max_rows=500, max_age_ms=100),
+        backoff=Backoff(20, 100),
+        max_refused=max_refused,
+    )
+    stop, died = threading.Event(), list[BaseException]()
+
+    def run() -> None:
+        try:
+            loader.run(stop)
+        except Exception as error:
+            died.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield died
+    finally:
+        stop.set()
+        thread.join(BOUND_S)
+        assert not thread.is_alive()
+
+
+def eventually(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + BOUND_S
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.02)
+
+
+def committed(kafka: str, topic: str) -> int:
+    """Records of the topic up to the group's committed offsets."""
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": GROUP})
+    try:
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        return sum(max(0, found.offset) for found in consumer.committed(partitions, 10))
+    finally:
+        consumer.close()
+
+
+def dead_letters(kafka: str, count: int) -> list[Message]:
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "reader"})
+    consumer.assign([TopicPartition(DEAD_LETTERS, 0, 0)])
+    found: list[Message] = []
+
+    def read() -> bool:
+        found.extend(consumer.consume(10, 0.1))
+        return len(found) >= count
+
+    try:
+        eventually(read)
+        return found
+    finally:
+        consumer.close()
+
+
+def metric(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_records_become_rows_and_are_committed(kafka: str) -> None:
+    """Every record is a row with its lineage, offsets are committed, and a second run reads nothing again."""
+    send(kafka, *((ANSWERS.name, answer(number)) for number in range(1_200)), (PANES.name, pane(1)), (PANES.name, None))
+    memory = Memory()
+    with loading(kafka, memory) as died:
+        eventually(lambda: len(memory.rows("answers")) == 1_200 and len(memory.rows("panes")) == 1)
+    assert died == []
+    places = {(row["kafka_topic"], row["kafka_partition"], row["kafka_offset"]) for row in memory.rows("answers")}
+    assert len(places) == 1_200
+    assert committed(kafka, ANSWERS.name) == 1_200
+    assert metric("nps_sink_rows_total", table="answers") >= 1_200
+    second = Memory()
+    send(kafka, (ANSWERS.name, answer(9_999)))
+    with loading(kafka, second):
+        eventually(lambda: second.rows("answers"))
+    assert [row["survey_id"] for row in second.rows("answers")] == ["s9999"]
+
+
+def test_an_outage_keeps_the_batch_and_commits_nothing(kafka: str) -> None:
+    """While the warehouse is away nothing is committed and memory is bounded; when it is back everything arrives."""
+    memory = Memory()
+    memory.away = True
+    failed = metric("nps_sink_failures_total", kind="unavailable")
+    send(kafka, *((ANSWERS.name, answer(number)) for number in range(800)))
+    with loading(kafka, memory) as died:
+        eventually(lambda: metric("nps_sink_failures_total", kind="unavailable") > failed + 3)
+        send(kafka, *((ANSWERS.name, answer(number)) for number in range(800, 3_000)))
+        # longer than the group's session: it must not be lost, or the batch would be read by somebody else
+        began = time.monotonic()
+        eventually(lambda: time.monotonic() - began > 3)
+        assert metric("nps_sink_waiting_rows") <= 800
+        assert committed(kafka, ANSWERS.name) == 0
+        memory.away = False
+        eventually(lambda: len(memory.rows("answers")) == 3_000)
+        eventually(lambda: metric("nps_sink_waiting_rows") == 0)
+    assert died == []
+    assert committed(kafka, ANSWERS.name) == 3_000
+
+
+def test_refused_and_undecodable_records_become_dead_letters(kafka: str) -> None:
+    """The bad ones alone go to dead letters, original bytes and place kept, and from there into their own table."""
+    refused, junk = answer(66, score=-1), b"junk"
+    good = [(ANSWERS.name, answer(number)) for number in range(60)]
+    send(kafka, *good[:30], (ANSWERS.name, refused), *good[30:])
+    send(kafka, (ALERTS.name, junk), headers=[("trace", b"\xff\x00")])
+    memory = Memory()
+    with loading(kafka, memory) as died:
+        eventually(lambda: len(memory.rows("answers")) == 60 and len(memory.rows("dead_letters")) == 2)
+    assert died == []
+    assert committed(kafka, ANSWERS.name) == 61
+    found = {letter.value(): letter for letter in dead_letters(kafka, 2)}
+    assert set(found) == {refused, junk}
+    original, death = opened(found[junk].headers())  # type: ignore[arg-type]  # a list, as produced
+    assert (original, death.reason, death.topic, found[junk].key()) == (
+        [("trace", b"\xff\x00")],
+        "undecodable",
+        ALERTS.name,
+        b"k0",
+    )
+    rows = {row["reason"]: row for row in memory.rows("dead_letters")}
+    assert (rows["refused_by_warehouse"]["value"], rows["undecodable"]["value"]) == (refused, junk)
+    assert rows["refused_by_warehouse"]["origin_topic"] == ANSWERS.name
+
+
+def test_a_refused_dead_letter_does_not_go_round(kafka: str) -> None:
+    """It is logged and counted, not dead-lettered again."""
+    before = metric("nps_sink_refused_dead_letters_total")
+    wild = sealed(None, Death("reason", "detail", "topic", partition=1 << 40, offset=1, timestamp_ms=1))
+    send(kafka, (DEAD_LETTERS, b"x"), headers=wild)
+    memory = Memory()
+    with loading(kafka, memory) as died:
+        eventually(lambda: metric("nps_sink_refused_dead_letters_total") == before + 1)
+        send(kafka, (ANSWERS.name, answer(1)))
+        eventually(lambda: memory.rows("answers"))
+    assert (died, memory.rows("dead_letters")) == ([], [])
+    assert len(dead_letters(kafka, 1)) == 1
+
+
+def test_the_fuse_stops_a_loader_whose_every_row_is_refused(kafka: str) -> None:
+    """It ends with an error instead of draining the topic into dead letters, and commits nothing."""
+    send(kafka, *((ANSWERS.name, answer(number, score=-1)) for number in range(50)))
+    with loading(kafka, Memory(), max_refused=20) as died:
+        eventually(lambda: died)
+    assert isinstance(died[0], TooManyRefused)
+    assert committed(kafka, ANSWERS.name) == 0
+
+
+def test_a_rebalance_loses_nothing(kafka: str) -> None:
+    """A second member joins in the middle of an outage and the first one leaves: every record still becomes a row."""
+    memory = Memory()
+    memory.away = True
+    send(kafka, *((ANSWERS.name, answer(number)) for number in range(2_000)))
+    with loading(kafka, memory) as second_died:
+        failed = metric("nps_sink_failures_total", kind="unavailable")
+        eventually(lambda: metric("nps_sink_failures_total", kind="unavailable") > failed)
+        with loading(kafka, memory) as first_died:
+            began = time.monotonic()
+            eventually(lambda: time.monotonic() - began > 3)
+            memory.away = False
+            eventually(lambda: len(memory.rows("answers")) == 2_000)
+        send(kafka, *((ANSWERS.name, answer(number)) for number in range(2_000, 4_000)))
+        eventually(lambda: len(memory.rows("answers")) == 4_000)
+    assert (first_died, second_died) == ([], [])
+    assert committed(kafka, ANSWERS.name) == 4_000
+
+
+def test_rows_reach_clickhouse_within_seconds(kafka: str, tmp_path: Path) -> None:
+    """From topic to view on the real engine, restatements and redelivery included, each record within five seconds."""
+    with local_clickhouse(tmp_path) as server:
+        database, reader = (connect(f"{server.address}/nps") for _ in range(2))
+        migrate(database)
+        with loading(kafka, database) as died:
+            send(kafka, *((ANSWERS.name, answer(number)) for number in range(1_000)), (PANES.name, pane(1, 5)))
+            eventually(lambda: reader.query("SELECT count() FROM answers FINAL") == [(1_000,)])
+            began = time.monotonic()
+            send(kafka, (ANSWERS.name, answer(7)), (PANES.name, pane(1, 1_000)), (ALERTS.name, b"junk"))
+            eventually(lambda: reader.query("SELECT reason, value FROM dead_letters") == [("undecodable", "junk")])
+            assert time.monotonic() - began < 5
+            assert reader.query("SELECT count() FROM answers FINAL") == [(1_000,)]
+            assert reader.query("SELECT segment, promoters, nps FROM nps_by_segment")[0][0] == "all"
+        assert died == []
