@@ -1,0 +1,57 @@
+"""The topic table: what correctness depends on, in one place."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import topics
+from schemas.events import RECORDS, PaneTally
+from schemas.topics import BY_NAME, DAY_MS, INBOUND, INBOUND_RECORDS, TOPICS, pane_key
+
+
+def test_names() -> None:
+    """Each once, all under `nps.`."""
+    assert len(BY_NAME) == len(TOPICS) == len({topic.name for topic in TOPICS})
+    assert all(topic.name.startswith("nps.") for topic in TOPICS)
+
+
+def test_every_record_travels_on_one_topic() -> None:
+    """No record without a topic, none on two."""
+    carried = [topic.record for topic in TOPICS if topic.record is not None]
+    assert len(carried) == len(RECORDS)
+    assert set(carried) == set(RECORDS)
+
+
+def test_customers_side_is_keyed_by_customer() -> None:
+    """So all that is known of one customer meets in one partition; the operator's partition count holds for all."""
+    customers = [topic for topic in TOPICS if topic.key == "customer_id"]
+    assert set(INBOUND) <= set(customers)
+    assert all(topic.partitions is None for topic in customers)
+    for topic in customers:
+        assert topic.record is None or "customer_id" in topic.record._fields
+    assert {topic.name: topic.record for topic in INBOUND} == INBOUND_RECORDS
+
+
+def test_order_of_inbound_topics_is_part_of_the_state() -> None:
+    """A journey keeps one offset for each, in this order: append, never reorder."""
+    assert [topic.name for topic in INBOUND[:5]] == [
+        "nps.purchases", "nps.support", "nps.contacts", "nps.responses", "nps.wakeups"
+    ]  # fmt: skip
+
+
+def test_state_is_compacted_and_events_expire() -> None:
+    """State keeps the last value of each key for ever; events are kept so long that a rebuild can read them."""
+    assert {topic.name for topic in TOPICS if topic.compacted} == {"nps.journeys", "nps.panes", "nps.rolling"}
+    for topic in TOPICS:
+        assert topic.config["cleanup.policy"] == ("compact" if topic.compacted else "delete")
+        assert topic.config["retention.ms"] == str(topic.retention_ms or -1)
+    longest_window_ms = 90 * DAY_MS
+    assert all((topics.BY_NAME[name].retention_ms or 0) > longest_window_ms
+               for name in ("nps.purchases", "nps.support", "nps.contacts", "nps.responses"))  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from(["all", "a=b|c"]), st.sampled_from(["minute", "day"]), st.integers(-9, 9),
+                          st.integers(0, 3)), max_size=12))  # fmt: skip
+def test_a_panes_key_names_it(named: list[tuple[str, str, int, int]]) -> None:
+    """Different panes never share a key, or compaction would lose one."""
+    keys = [pane_key(PaneTally(*name, 1, 2, 3, "program", 4)) for name in named]
+    assert len(set(keys)) == len(set(named))
