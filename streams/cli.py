@@ -88,7 +88,13 @@ def _sink(_: argparse.Namespace) -> int:
         raise BadTopics(missing[0])
     with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
         kafka = {"bootstrap.servers": chosen.brokers, **chosen.security}
-        consumer = {**kafka, "group.id": f"{chosen.group}-sink", "session.timeout.ms": str(chosen.session_timeout_ms)}
+        session_ms = chosen.session_timeout_ms
+        consumer = {
+            **kafka,
+            "group.id": f"{chosen.group}-sink",
+            "session.timeout.ms": str(session_ms),
+            "heartbeat.interval.ms": str(max(100, session_ms // 4)),  # librdkafka's own 3 s outlives a short session
+        }
         _serve_metrics(chosen)
         Loader(consumer, kafka, warehouse, _codec(chosen), policy).run(_asked_to_stop())
     return ExitCode.OK
