@@ -72,7 +72,10 @@ class Codec:
         header, schema = self._writers[type(record)]
         out = BytesIO()
         out.write(header)
-        fastavro.schemaless_writer(out, schema, dict(zip(record._fields, record, strict=True)))
+        try:
+            fastavro.schemaless_writer(out, schema, dict(zip(record._fields, record, strict=True)))
+        except (TypeError, OverflowError) as error:
+            raise ValueError(f"not a valid {schema['name']}: {error}") from error
         return out.getvalue()
 
     def decode(self, cls: type[R], data: bytes | None) -> R:
@@ -92,7 +95,8 @@ class Codec:
             raise Undecodable("undecodable", f"not a valid {name}: {type(error).__name__} {error}") from error
         if body.tell() != len(data):
             raise Undecodable("undecodable", f"{len(data) - body.tell()} bytes left over after {name}")
-        return cls(*cast(dict[str, Any], fields).values())
+        found = cast(dict[str, Any], fields)
+        return cls(*found.values()) if written is current else cls(**found)  # a foreign schema has an order of its own
 
     def _header(self, cls: type[Record], schema: Any) -> bytes:
         if self._registry is None:
@@ -111,10 +115,14 @@ class Codec:
         if self._registry is None:
             raise Undecodable("unknown_schema", f"schema id {schema_id}, but no registry is configured")
         try:
-            schema: Any = fastavro.parse_schema(_plain(json.loads(self._registry.schema_of(schema_id))))
+            text = self._registry.schema_of(schema_id)
         except KeyError:
             raise Undecodable("unknown_schema", f"the registry has no schema {schema_id}") from None
-        found = (str(schema["name"]), schema)
+        try:
+            schema: Any = fastavro.parse_schema(_plain(json.loads(text)))
+            found = (str(schema["name"]), schema)
+        except Exception as error:  # whatever else lives in a registry: JSON Schema, Protobuf, a bare type
+            raise Undecodable("unknown_schema", f"schema {schema_id} is no Avro record: {error!r}") from error
         self._readers[data[:5]] = found
         return found
 
