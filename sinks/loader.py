@@ -156,7 +156,8 @@ class Loader:
     def _bury(self, reject: Reject) -> None:
         if reject.message.topic() == DEAD_LETTERS:
             metrics.DROPPED.inc()
-            log.error("dead_letter_refused offset=%s: %s", reject.message.offset(), reject.detail)
+            # what the warehouse said may quote the record, and logs hold no personal data
+            log.error("dead_letter_refused offset=%s reason=%s", reject.message.offset(), reject.reason)
         else:
             self._dead.put(reject.message, reject.reason, reject.detail)
 

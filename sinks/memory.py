@@ -86,7 +86,7 @@ def _plain_rule(kind: str) -> Rule:
 def _checked(table: Table, row: dict[str, object]) -> dict[str, object]:
     for name, value in row.items():
         if not table.columns[name](value):
-            raise Refused(f"column {name} does not take {type(value).__name__} {str(value)[:20]!r}")
+            raise Refused(f"column {name} does not take this {type(value).__name__}")
     return row
 
 

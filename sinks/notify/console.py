@@ -16,9 +16,11 @@ class Console:
         """Write the alert's line."""
         score = "withdrawn" if alert.score is None else str(alert.score)
         comment = f" comment={alert.comment!r}" if self._show_comments and alert.comment else ""
-        self._out.write(
+        line = (
             f"alert {alert.status} severity={alert.severity} score={score} survey={alert.survey} "
             f"segments={','.join(alert.segments)} customer={alert.customer_id} about={alert.correlation_id} "
-            f"alert_id={alert.alert_id}{comment}\n"
+            f"alert_id={alert.alert_id}{comment}"
         )
+        # a line end or an escape sequence in a field must not write a line of its own
+        self._out.write("".join(letter if letter.isprintable() else "?" for letter in line) + "\n")
         self._out.flush()

@@ -1,0 +1,294 @@
+"""Alerts reach their receiver: signed, again when it falters, once more after a crash, and never for nothing."""
+
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.codec import Codec
+from schemas.deadletters import opened
+from schemas.events import Alert
+from schemas.topics import ALERTS, DEAD_LETTERS
+from sinks.batch import Backoff
+from sinks.notify.channel import Channel, GiveUp, TryLater
+from sinks.notify.console import Console
+from sinks.notify.notifier import Notifier
+from sinks.notify.signature import is_genuine, sign
+from sinks.notify.webhook import Webhook
+from streams.local import Server
+
+CODEC = Codec()
+SECRET = "whsec_test"
+BOUND_S = 30.0
+
+
+class Receiver(ThreadingHTTPServer):
+    """Answers with `replies` in turn, then 200; keeps the headers and body of each request."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.replies: list[int] = []
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/hook"
+
+    def ids(self) -> list[str]:
+        return [headers["Idempotency-Key"] for headers, _ in self.requests]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.append((dict(self.headers), body))
+        self.send_response(self.server.replies.pop(0) if self.server.replies else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def kafka(broker: Server) -> str:
+    admin = AdminClient({"bootstrap.servers": broker.address})
+    for made in admin.create_topics([NewTopic(name, 1, 1) for name in (ALERTS.name, DEAD_LETTERS)]).values():
+        made.result(10)
+    return broker.address
+
+
+def alert(alert_id: str = "a1", comment: str | None = "too slow, João") -> Alert:
+    return Alert(alert_id, "s1", "open", "critical", "c1", "post_purchase", "delivered", "o1", 2, comment, 1,
+                 1_000, 2_000, ["all", "country=BR"], "prog", 7)  # fmt: skip
+
+
+def send(kafka: str, *values: bytes, timestamp_ms: int = 0) -> None:
+    producer = Producer({"bootstrap.servers": kafka})
+    for value in values:
+        producer.produce(ALERTS.name, value, b"c1", timestamp=timestamp_ms)
+    assert producer.flush(BOUND_S) == 0
+
+
+@contextmanager
+def notifying(kafka: str, channel: Channel, **options: int) -> Iterator[None]:
+    notifier = Notifier(
+        {"bootstrap.servers": kafka, "session.timeout.ms": "2000", "heartbeat.interval.ms": "300"},
+        {"bootstrap.servers": kafka}, CODEC, channel, backoff=Backoff(10, 40), **options,
+    )  # fmt: skip
+    stop = threading.Event()
+    thread = threading.Thread(target=notifier.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(BOUND_S)
+        assert not thread.is_alive()
+
+
+def eventually(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + BOUND_S
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.02)
+
+
+def dead_letters(kafka: str, count: int) -> list[Message]:
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "reader"})
+    consumer.assign([TopicPartition(DEAD_LETTERS, 0, 0)])
+    found: list[Message] = []
+
+    def read() -> bool:
+        found.extend(consumer.consume(10, 0.1))
+        return len(found) >= count
+
+    try:
+        eventually(read)
+        return found
+    finally:
+        consumer.close()
+
+
+# -- the signature -----------------------------------------------------------------------------------------------------
+
+
+@given(st.text(min_size=1), st.binary(), st.integers(0, 10**11), st.integers(-300, 300))
+def test_what_was_signed_is_genuine(secret: str, body: bytes, at_s: int, drift_s: int) -> None:
+    """The holder of the secret is believed while clocks differ by up to the tolerance."""
+    assert is_genuine(secret, body, sign(secret, body, at_s), at_s + drift_s)
+
+
+@pytest.mark.parametrize(
+    "header", ["", "t=,v1=", "t=1000", "v1=x", "t=1_0,v1=x", "t=²,v1=x", "t=-1,v1=x", "=,=", "t=" + "9" * 5_000]
+)
+def test_nonsense_is_not_genuine(header: str) -> None:
+    """A header that is none is refused, not tripped over."""
+    assert not is_genuine(SECRET, b"body", header, 1_000)
+
+
+def test_a_changed_body_secret_or_time_is_not_genuine() -> None:
+    """Each of them is under the signature, and an old message cannot be sent again."""
+    header = sign(SECRET, b"body", 1_000)
+    assert header.startswith("t=1000,v1=")
+    assert is_genuine(SECRET, b"body", header, 1_300)
+    assert not is_genuine(SECRET, b"body", header, 1_301)
+    assert not is_genuine(SECRET, b"bodY", header, 1_000)
+    assert not is_genuine("other", b"body", header, 1_000)
+    assert not is_genuine(SECRET, b"body", header.replace("t=1000", "t=1001"), 1_000)
+
+
+# -- the channels ------------------------------------------------------------------------------------------------------
+
+
+def test_a_webhook_gets_signed_json(receiver: Receiver) -> None:
+    """The body is the alert, the signature holds, and the same alert comes under the same key."""
+    for _ in range(2):
+        Webhook(receiver.url, SECRET).deliver(alert())
+    headers, body = receiver.requests[0]
+    assert json.loads(body) == alert()._asdict()
+    assert is_genuine(SECRET, body, headers["Nps-Signature"], int(time.time()))
+    assert f"t={headers['Nps-Timestamp']}," in headers["Nps-Signature"]
+    assert receiver.ids() == ["a1", "a1"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(429, TryLater), (500, TryLater), (503, TryLater), (400, GiveUp), (404, GiveUp), (302, GiveUp)],
+)
+def test_answers_fall_into_two_kinds(receiver: Receiver, status: int, error: type[Exception]) -> None:
+    """A passing trouble is worth another try; a plain no is not, and a redirect is not followed."""
+    receiver.replies = [status]
+    with pytest.raises(error, match=str(status)):
+        Webhook(receiver.url, SECRET).deliver(alert())
+    assert len(receiver.requests) == 1
+
+
+def test_a_receiver_that_is_down_is_worth_another_try() -> None:
+    """A refused connection is TryLater; an id that makes no header is GiveUp; neither says the secret."""
+    with Receiver() as closed:
+        url = closed.url
+    with pytest.raises(TryLater, match="does not answer") as error:
+        Webhook(url, SECRET).deliver(alert())
+    assert SECRET not in str(error.value)
+    with pytest.raises(GiveUp, match="no valid request"):
+        Webhook(url, SECRET).deliver(alert("a1\r\nX-Forged: 1"))
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://host/x", "host/x", "https://user:pass@host/x", "https://"]
+)
+def test_only_plain_http_addresses_are_taken(url: str) -> None:
+    """Anything else is refused when made, as is an empty secret."""
+    with pytest.raises(ValueError, match="webhook's URL"):
+        Webhook(url, SECRET)
+    with pytest.raises(ValueError, match="secret"):
+        Webhook("https://host/x", "")
+
+
+def test_the_terminal_shows_no_comment_unless_asked() -> None:
+    """One line an alert, without what the customer wrote."""
+    out, chatty = io.StringIO(), io.StringIO()
+    Console(out).deliver(alert())
+    Console(chatty, show_comments=True).deliver(alert())
+    assert out.getvalue() == ("alert open severity=critical score=2 survey=post_purchase segments=all,country=BR "
+                              "customer=c1 about=o1 alert_id=a1\n")  # fmt: skip
+    assert "João" in chatty.getvalue()
+
+
+def test_a_line_cannot_be_forged() -> None:
+    """Line ends in a field do not start a line of their own."""
+    out = io.StringIO()
+    Console(out, show_comments=True).deliver(alert(comment="x\nalert open")._replace(correlation_id="o\nalert\x1b[2J"))
+    assert (out.getvalue().count("\n"), out.getvalue().isascii(), "\x1b" in out.getvalue()) == (1, True, False)
+
+
+# -- the notifier ------------------------------------------------------------------------------------------------------
+
+
+def test_a_faltering_receiver_gets_every_alert_in_order(kafka: str, receiver: Receiver) -> None:
+    """A passing trouble is tried again until it works; then the next one; after a restart none comes again."""
+    receiver.replies = [503, 429, 200, 500]
+    now_ms = int(time.time() * 1_000)
+    send(kafka, *(CODEC.encode(alert(f"a{number}")) for number in range(3)), timestamp_ms=now_ms)
+    with notifying(kafka, Webhook(receiver.url, SECRET)):
+        eventually(lambda: len(receiver.requests) >= 6)
+    assert receiver.ids() == ["a0", "a0", "a0", "a1", "a1", "a2"]
+    send(kafka, CODEC.encode(alert("a3")), timestamp_ms=now_ms)
+    with notifying(kafka, Webhook(receiver.url, SECRET)):
+        eventually(lambda: len(receiver.requests) >= 7)
+    assert receiver.ids()[6:] == ["a3"]
+
+
+def test_what_cannot_be_delivered_is_a_dead_letter(kafka: str, receiver: Receiver) -> None:
+    """After the last try, or at once for a plain no, the alert is dead-lettered as it was, and the next one goes on."""
+    receiver.replies = [500, 500, 500, 404, 200]
+    values = [CODEC.encode(alert(f"a{number}")) for number in range(3)]
+    send(kafka, *values[:2], b"junk", values[2], timestamp_ms=int(time.time() * 1_000))
+    with notifying(kafka, Webhook(receiver.url, SECRET), max_tries=3):
+        eventually(lambda: len(receiver.requests) >= 5)
+        found = dead_letters(kafka, 3)
+    assert receiver.ids() == ["a0", "a0", "a0", "a1", "a2"]
+    deaths = [opened(letter.headers())[1] for letter in found]  # type: ignore[arg-type]  # a list, as produced
+    assert [letter.value() for letter in found] == [values[0], values[1], b"junk"]
+    assert [(death.reason, death.offset) for death in deaths] == [
+        ("undelivered", 0),
+        ("undelivered", 1),
+        ("undecodable", 2),
+    ]
+    assert "answered 500" in deaths[0].detail
+
+
+def test_history_pages_nobody(kafka: str, receiver: Receiver) -> None:
+    """Alerts older than the bound are passed over; the next fresh one is delivered."""
+    now_ms = int(time.time() * 1_000)
+    send(kafka, CODEC.encode(alert("old")), timestamp_ms=now_ms - 90_000_000)
+    send(kafka, CODEC.encode(alert("new")), timestamp_ms=now_ms)
+    with notifying(kafka, Webhook(receiver.url, SECRET)):
+        eventually(lambda: receiver.requests)
+    assert receiver.ids() == ["new"]
+
+
+class Frozen:
+    """A channel on which every try fails, and which says when it was tried."""
+
+    def __init__(self) -> None:
+        self.tried = threading.Event()
+
+    def deliver(self, alert: Alert) -> None:
+        self.tried.set()
+        raise TryLater(f"{alert.alert_id}: not now")
+
+
+def test_an_alert_in_the_middle_of_its_tries_comes_again(kafka: str, receiver: Receiver) -> None:
+    """Stopping between two tries loses nothing: the next run delivers it."""
+    send(kafka, CODEC.encode(alert("a1")), timestamp_ms=int(time.time() * 1_000))
+    frozen = Frozen()
+    with notifying(kafka, frozen, max_tries=10_000):
+        assert frozen.tried.wait(BOUND_S)
+    with notifying(kafka, Webhook(receiver.url, SECRET)):
+        eventually(lambda: receiver.requests)
+    assert receiver.ids() == ["a1"]
