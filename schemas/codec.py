@@ -67,13 +67,16 @@ class Codec:
             self._current[name] = current
             self._writers[cls] = (self._header(cls, current), current)
 
-    def encode(self, record: Record) -> bytes:
-        """The record's bytes.  Raises ValueError when a field breaks the contract."""
+    def encode(self, record: Record, version: int | None = None) -> bytes:
+        """The record's bytes, with another `version` when one is given.  Raises ValueError for a broken contract."""
         header, schema = self._writers[type(record)]
+        fields = dict(zip(record._fields, record, strict=True))
+        if version is not None:
+            fields["version"] = version
         out = BytesIO()
         out.write(header)
         try:
-            fastavro.schemaless_writer(out, schema, dict(zip(record._fields, record, strict=True)))
+            fastavro.schemaless_writer(out, schema, fields)
         except (TypeError, OverflowError) as error:
             raise ValueError(f"not a valid {schema['name']}: {error}") from error
         return out.getvalue()

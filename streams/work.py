@@ -16,7 +16,7 @@ import msgspec
 
 from schemas import deadletters
 from schemas.codec import Codec, Undecodable
-from schemas.events import Alert, Decision, Inbound, PaneTally
+from schemas.events import Alert, Answer, Decision, Inbound, PaneTally, SurveyDispatch
 from schemas.topics import (
     ALERTS,
     ANSWERS,
@@ -30,7 +30,7 @@ from schemas.topics import (
     RESPONSES,
     pane_key,
 )  # fmt: skip
-from streams.domain.effects import Count, Effect, Ignore, Reject, Requeue
+from streams.domain.effects import Count, Ignore, Publication, Reject, Requeue
 from streams.domain.journey import is_blank, step, wake_ms
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
@@ -43,7 +43,12 @@ from streams.engine.wheel import Wheel
 EPOCH_SHIFT = 48
 _INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
 _BAND = {Band.PROMOTER: 0, Band.PASSIVE: 1, Band.DETRACTOR: 2}
-_PUBLISHED_ON = {topic.record: topic.name for topic in (DECISIONS, DISPATCHES, ANSWERS, ALERTS)}
+_PUBLISHED_ON: dict[type[Publication], str] = {
+    Decision: DECISIONS.name,
+    SurveyDispatch: DISPATCHES.name,
+    Answer: ANSWERS.name,
+    Alert: ALERTS.name,
+}
 _ANY = 1 << 62
 
 
@@ -147,8 +152,9 @@ class Work:
         outcome = Outcome(last=self.version(records[-1].offset))
         counts: dict[tuple[tuple[str, ...], int, int], list[int]] = {}
         latest_ms = self._now_ms() + self._program.limits.early_ms
+        responses, epoch = topic == RESPONSES.name, self._epoch
         for position, record in enumerate(records):
-            version = self.version(record.offset)
+            version = epoch | record.offset
             key = record.key or b""
             entry = outcome.journeys.get(key) or self.journeys.get(key)
             if version <= entry.as_of[index]:
@@ -156,11 +162,10 @@ class Work:
                 continue
             event = self._read(cls, record, latest_ms)
             if isinstance(event, Reject):
-                self._act(event, version, topic, record, outcome)
+                self._act(event, topic, record, outcome)
                 outcome.bad.append((position, event))
                 continue
-            outcome.tally["in", topic] += 1
-            evidence = self._evidence(topic, record) if topic == RESPONSES.name else b""
+            evidence = _keep(self._as_evidence(topic, record)) if responses else b""
             journey, effects = step(entry.journey, event, self._program, record.timestamp, evidence)
             if journey is not entry.journey:
                 as_of = (*entry.as_of[:index], version, *entry.as_of[index + 1 :])
@@ -168,8 +173,12 @@ class Work:
             for effect in effects:
                 if isinstance(effect, Count):
                     self._count(effect, version, counts)
+                elif isinstance(effect, Reject | Ignore | Requeue):
+                    self._act(effect, topic, record, outcome)
                 else:
-                    self._act(effect, version, topic, record, outcome)
+                    self._publish(effect, version, record, outcome)
+        skipped = outcome.tally["skipped", topic]
+        outcome.tally["in", topic] = len(records) - len(outcome.bad) - skipped
         self._fold(counts, outcome)
         return outcome
 
@@ -217,29 +226,27 @@ class Work:
             return Reject(Reason.TOO_EARLY, f"Kafka timestamp {record.timestamp} is in the future or missing")
         return event
 
-    def _act(self, effect: Effect, version: int, topic: str, record: SourceRecord, outcome: Outcome) -> None:
+    def _publish(self, value: Publication, version: int, record: SourceRecord, outcome: Outcome) -> None:
+        topic = _PUBLISHED_ON[type(value)]
+        outcome.outputs.append(Output(topic, self._codec.encode(value, version), record.key, self.partition))
+        outcome.tally["out", topic] += 1
+        if isinstance(value, Alert):
+            outcome.alert_timestamps.append(record.timestamp)
+        elif isinstance(value, Decision) and value.reason is not None:
+            outcome.tally["suppressed", value.reason] += 1
+
+    def _act(self, effect: Reject | Ignore | Requeue, topic: str, record: SourceRecord, outcome: Outcome) -> None:
         if isinstance(effect, Reject):
             evidence = _recall(effect.evidence) if effect.evidence is not None else self._as_evidence(topic, record)
             outcome.outputs.append(_dead_letter(evidence, effect))
             outcome.tally["dead", effect.reason] += 1
         elif isinstance(effect, Ignore):
             outcome.tally["ignored", effect.reason] += 1
-        elif isinstance(effect, Requeue):
-            held = _recall(effect.evidence)
-            outcome.outputs.append(
-                Output(held.topic, held.value, held.key, held.partition, held.timestamp, held.headers)
-            )
-            outcome.tally["requeued", held.topic] += 1
         else:
-            assert not isinstance(effect, Count)
-            if isinstance(effect, Decision) and effect.reason is not None:
-                outcome.tally["suppressed", effect.reason] += 1
-            stamped = effect._replace(version=version)
-            out = Output(_PUBLISHED_ON[type(effect)], self._codec.encode(stamped), record.key, self.partition)
-            outcome.outputs.append(out)
-            outcome.tally["out", out.topic] += 1
-            if isinstance(effect, Alert):
-                outcome.alert_timestamps.append(record.timestamp)
+            held = _recall(effect.evidence)
+            back = Output(held.topic, held.value, held.key, held.partition, held.timestamp, held.headers)
+            outcome.outputs.append(back)
+            outcome.tally["requeued", held.topic] += 1
 
     def _count(self, count: Count, version: int, counts: dict[tuple[tuple[str, ...], int, int], list[int]]) -> None:
         """Gather counts by segments and minute; those that a replay may have counted already stay apart by version."""
@@ -270,9 +277,6 @@ class Work:
         return Evidence(
             topic, self.partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers)
         )
-
-    def _evidence(self, topic: str, record: SourceRecord) -> bytes:
-        return _keep(self._as_evidence(topic, record))
 
 
 def _dead_letter(evidence: Evidence, reject: Reject) -> Output:

@@ -1,6 +1,7 @@
 """A worker: the journeys and the rolling windows of its partitions, restored before the first block is touched."""
 
 import asyncio
+import gc
 import logging
 import time
 import zlib
@@ -25,6 +26,9 @@ from streams.work import EPOCH_SHIFT, Work
 
 TICK_S = 0.2
 """How often wakeups and rolling rows go out."""
+
+GARBAGE_AFTER = 200_000
+"""New objects before Python looks for cycles: a block makes many thousands and no cycles."""
 
 logger = logging.getLogger("streams.worker")
 
@@ -63,6 +67,7 @@ class Worker:
 
     def run(self) -> ExitCode:
         """Work until asked to stop; the exit code says how it ended."""
+        gc.set_threshold(GARBAGE_AFTER)
         return self._engine.run()
 
     async def _journey_block(self, block: Block) -> None:

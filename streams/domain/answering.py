@@ -43,7 +43,7 @@ def respond(
             if answered is survey:
                 return journey
             surveys = (*journey.surveys[:index], answered, *journey.surveys[index + 1 :])
-            return journey._replace(surveys=surveys)
+            return Journey(*journey[:4], surveys, *journey[5:])
     held = (*journey.held, Held(event.survey_id, now_ms + program.limits.hold_ms, evidence))
     effects.extend(_give_up(one) for one in held[:-MOST_HELD])
     return journey._replace(held=held[-MOST_HELD:])

@@ -9,6 +9,7 @@ survey never came: wakeups are written when a partition has caught up, other eve
 from schemas.events import ContactUpdate, Inbound, SurveyResponse, Wakeup
 from streams.domain import answering, asking
 from streams.domain.effects import Effect, Reject
+from streams.domain.panes import DAY_MS, floor_ms
 from streams.domain.policy import Limits, Program
 from streams.domain.reasons import Reason
 from streams.domain.state import Journey
@@ -42,20 +43,16 @@ def step(
 def wake_ms(journey: Journey, program: Program) -> int | None:
     """When this customer must be looked at again though nothing comes; None for never.
 
-    The next survey due or response to give up; when there is none, the time at which all can be forgotten.
+    The next survey due or response to give up; when there is none, a day by which all can be forgotten.
     """
-    coming = {pending.survey_id for pending in journey.pending}
-    due = [pending.due_ms for pending in journey.pending]
-    due += [held.until_ms for held in journey.held if held.survey_id not in coming]
-    if due:
+    if journey.pending or journey.held:
+        coming = {pending.survey_id for pending in journey.pending}
+        due = [pending.due_ms for pending in journey.pending]
+        due += [held.until_ms for held in journey.held if held.survey_id not in coming]
         return min(due)
-    remembered = [
-        *(survey.sent_ms + program.limits.remember_ms for survey in journey.surveys),
-        *(time_ms + program.limits.remember_ms for _, time_ms in journey.seen),
-        *(cancel.time_ms + program.limits.remember_ms for cancel in journey.cancels),
-        *(last_ms + program.longest_quarantine_ms for _, last_ms in journey.asked),
-    ]
-    return max(remembered, default=None)
+    if journey.surveys or journey.seen or journey.asked or journey.cancels:
+        return floor_ms(journey.clock_ms, DAY_MS) + 2 * DAY_MS + program.memory_ms
+    return None
 
 
 def is_blank(journey: Journey) -> bool:
@@ -70,17 +67,23 @@ def _advance(journey: Journey, customer_id: str, program: Program, to_ms: int, e
 
 
 def _forget(journey: Journey, program: Program) -> Journey:
-    """Drop what is no longer remembered; the same value when there is nothing to drop."""
+    """Drop what is no longer remembered, once the oldest is not; the same value when there is nothing to drop."""
+    _, _, _, _, surveys, _, seen, asked, cancels = journey
     oldest_ms = journey.clock_ms - program.limits.remember_ms
     unquarantined_ms = journey.clock_ms - program.longest_quarantine_ms
-    surveys = tuple([survey for survey in journey.surveys if survey.sent_ms > oldest_ms])
-    seen = tuple([seen for seen in journey.seen if seen[1] > oldest_ms])
-    asked = tuple([asked for asked in journey.asked if asked[1] > unquarantined_ms])
-    cancels = tuple([cancel for cancel in journey.cancels if cancel.time_ms > oldest_ms])
-    kept = len(surveys) + len(seen) + len(asked) + len(cancels)
-    if kept == len(journey.surveys) + len(journey.seen) + len(journey.asked) + len(journey.cancels):
+    if (
+        (not surveys or surveys[0].sent_ms > oldest_ms)
+        and (not seen or seen[0][1] > oldest_ms)
+        and (not asked or asked[0][1] > unquarantined_ms)
+        and (not cancels or cancels[0].time_ms > oldest_ms)
+    ):
         return journey
-    return journey._replace(surveys=surveys, seen=seen, asked=asked, cancels=cancels)
+    return journey._replace(
+        surveys=tuple(survey for survey in surveys if survey.sent_ms > oldest_ms),
+        seen=tuple(one for one in seen if one[1] > oldest_ms),
+        asked=tuple(one for one in asked if one[1] > unquarantined_ms),
+        cancels=tuple(cancel for cancel in cancels if cancel.time_ms > oldest_ms),
+    )
 
 
 def _out_of_time(time_ms: int, now_ms: int, limits: Limits) -> Reject | None:

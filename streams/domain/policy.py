@@ -118,6 +118,11 @@ class Program:
         return longest_ms + self.limits.late_ms if longest_ms else 0
 
     @cached_property
+    def memory_ms(self) -> int:
+        """After this long without an event nothing about a customer matters any more."""
+        return max(self.limits.remember_ms, self.longest_quarantine_ms)
+
+    @cached_property
     def rule_by_name(self) -> Mapping[str, Rule]:
         """The rules by name."""
         return {rule.name: rule for rule in self.rules}

@@ -30,10 +30,13 @@ from streams.engine.lease import Lease, LeaseLost, monotonic_ms
 logger = logging.getLogger("streams.engine")
 
 Handler = Callable[[Block], Awaitable[None]]
-"""Processes one block and returns once its effects are durable; raising stops the process."""
+"""Processes one block and returns once its effects are durable; raising stops the process.
+
+Blocks of one topic come in order but may overlap: a handler keeps the blocks of a partition apart itself."""
 OnPartitions = Callable[[frozenset[int]], Awaitable[None]]
 
 _WATCH_S = 0.25
+_BLOCKS_AT_ONCE = 3
 _STOP_S = 10.0
 
 
@@ -134,9 +137,16 @@ class Engine:
         self._silent = silent
 
     def _agent(self, handler: Handler) -> Callable[[Any], Awaitable[None]]:
+        """Faust's agent of one topic; while one partition's block becomes durable, another's is decided."""
+
         async def body(stream: AsyncIterable[Block]) -> None:
+            hands, running = asyncio.Semaphore(_BLOCKS_AT_ONCE), set[asyncio.Task[None]]()
             async for block in stream:
-                await self._handle(handler, block)
+                await hands.acquire()
+                task = asyncio.create_task(self._handle(handler, block))
+                running.add(task)
+                task.add_done_callback(running.discard)
+                task.add_done_callback(lambda _: hands.release())
 
         return body
 
