@@ -8,6 +8,7 @@ import re
 import tomllib
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -45,7 +46,7 @@ class _Segments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Windows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lengths: list[str]
-    minimum_n: int = 30
+    minimum_n: Annotated[int, msgspec.Meta(ge=0)] = 30
 
 
 class _Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +80,8 @@ def load(path: Path | None = None) -> Program:
         return parse(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise BadProgram(f"{path}: cannot be read ({error.strerror}); set NPS_PROGRAM to a program file") from None
+    except UnicodeDecodeError as error:
+        raise BadProgram(f"{path}: byte {error.start} is not UTF-8; save the program file as UTF-8") from None
 
 
 def parse(text: str, name: str) -> Program:
@@ -87,7 +90,9 @@ def parse(text: str, name: str) -> Program:
         file = msgspec.convert(tomllib.loads(text), _File)
         return _program(file)
     except tomllib.TOMLDecodeError as error:
-        raise BadProgram(f"{name}: {error}") from None
+        message, _, where = str(error).partition(" (at ")
+        line = re.match(r"line (\d+)", where)
+        raise BadProgram(f"{name}:{line[1] if line else max(1, len(text.splitlines()))}: {message}") from None
     except msgspec.ValidationError as error:
         found = _WHERE.search(str(error))
         message = _WHERE.sub("", str(error))
@@ -104,37 +109,69 @@ def duration_ms(text: str) -> int:
 
 
 def _program(file: _File) -> Program:
+    _check_names(file)
     canonical = msgspec.json.encode(file, order="sorted")
+    quarantines = file.quarantine.surveys.items()
     return Program(
-        rules=tuple(_rule(rule) for rule in file.rules),
-        quarantine_ms=duration_ms(file.quarantine.any),
-        survey_quarantine_ms={name: duration_ms(text) for name, text in file.quarantine.surveys.items()},
+        rules=tuple(_rule(rule, f"rules[{index}]") for index, rule in enumerate(file.rules)),
+        quarantine_ms=_ms(file.quarantine.any, "quarantine.any"),
+        survey_quarantine_ms={name: _ms(text, f"quarantine.surveys.{name}") for name, text in quarantines},
         dimensions=tuple(file.segments.dimensions),
         combinations=tuple(tuple(combination) for combination in file.segments.combinations),
-        windows=tuple(Window(text, duration_ms(text)) for text in file.windows.lengths),
+        windows=tuple(Window(text, _ms(text, "windows.lengths")) for text in file.windows.lengths),
         minimum_n=file.windows.minimum_n,
         limits=Limits(
-            late_ms=duration_ms(file.limits.late),
-            early_ms=duration_ms(file.limits.early),
-            edit_ms=duration_ms(file.limits.edit),
-            hold_ms=duration_ms(file.limits.hold),
-            remember_ms=duration_ms(file.limits.remember),
+            late_ms=_ms(file.limits.late, "limits.late"),
+            early_ms=_ms(file.limits.early, "limits.early"),
+            edit_ms=_ms(file.limits.edit, "limits.edit"),
+            hold_ms=_ms(file.limits.hold, "limits.hold"),
+            remember_ms=_ms(file.limits.remember, "limits.remember"),
         ),
         alerts=AlertPolicy(file.alerts.critical_max, file.alerts.error_max, file.alerts.warning_max),
         hash=hashlib.sha256(canonical).hexdigest()[:12],
     )
 
 
-def _rule(rule: _Rule) -> Rule:
-    return Rule(
-        name=rule.name,
-        survey=rule.survey,
-        on=frozenset(rule.on),
-        where={name: frozenset(values) for name, values in rule.where.items()},
-        delay_ms=duration_ms(rule.delay),
-        expires_ms=duration_ms(rule.expires),
-        cancel_on=frozenset(rule.cancel_on),
-    )
+def _rule(rule: _Rule, path: str) -> Rule:
+    delay_ms, expires_ms = _ms(rule.delay, f"{path}.delay"), _ms(rule.expires, f"{path}.expires")
+    try:
+        return Rule(
+            name=rule.name,
+            survey=rule.survey,
+            on=frozenset(rule.on),
+            where={name: frozenset(values) for name, values in rule.where.items()},
+            delay_ms=delay_ms,
+            expires_ms=expires_ms,
+            cancel_on=frozenset(rule.cancel_on),
+        )
+    except ValueError as error:
+        raise _wrong(str(error), f"{path}.expires") from None
+
+
+def _check_names(file: _File) -> None:
+    """Refuse what would count twice or silently do nothing."""
+    combinations, surveys = file.segments.combinations, {rule.survey for rule in file.rules}
+    lists = {"segments.dimensions": file.segments.dimensions, "windows.lengths": file.windows.lengths}
+    for path, words in lists.items():
+        if len(set(words)) < len(words):
+            raise _wrong(f"{words} names something twice", path)
+    for combination in combinations:
+        if not combination or len(set(combination)) < len(combination) or combinations.count(combination) > 1:
+            raise _wrong(f"{combination} is empty or there twice; 'all' is always there", "segments.combinations")
+    if unknown := sorted(set(file.quarantine.surveys) - surveys):
+        raise _wrong(f"no rule asks for the survey {unknown[0]!r}", f"quarantine.surveys.{unknown[0]}")
+
+
+def _ms(text: str, path: str) -> int:
+    try:
+        return duration_ms(text)
+    except ValueError as error:
+        raise _wrong(str(error), path) from None
+
+
+def _wrong(message: str, path: str) -> msgspec.ValidationError:
+    """An error that says where, as msgspec's own do."""
+    return msgspec.ValidationError(f"{message} - at `$.{path}`")
 
 
 def _line_of(text: str, path: str, message: str) -> int:
@@ -143,7 +180,7 @@ def _line_of(text: str, path: str, message: str) -> int:
     quoted = re.findall(r"[`']([^`']+)[`']", message)
     unknown = quoted[-1:] if "unknown field" in message else []
     dotted = re.match(r"[a-z]+\.[a-z_]+", message)
-    keys = re.findall(r"([A-Za-z_]+)|\[(\d+)\]", path or (dotted[0] if dotted else ""))
+    keys = re.findall(r"([^.\[\]]+)(?![^\[]*\])|\[(\d+)\]", path or (dotted[0] if dotted else ""))
     start = 0
     for key, index in [*keys, *((word, "") for word in unknown)]:
         if index:
@@ -152,7 +189,7 @@ def _line_of(text: str, path: str, message: str) -> int:
         else:
             start = next((i for i in range(start, len(lines)) if _names(lines[i], key)), start)
     if not keys and not unknown:
-        start = next((i for i, line in enumerate(lines) if any(word in line for word in quoted)), start)
+        start = max((i for i, line in enumerate(lines) if any(f'"{word}"' in line for word in quoted)), default=start)
     return start + 1
 
 
