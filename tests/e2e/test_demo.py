@@ -1,0 +1,84 @@
+"""`nps demo` proves its numbers and leaves nothing behind, whether it ends by itself or by Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from streams import process
+from streams.stack import nps
+
+BOUND_S = 90.0
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+
+
+def test_a_short_demo_agrees_with_the_recount_and_leaves_nothing(tmp_path: Path) -> None:
+    """It exits with 0, says last that all figures agree, and no process and no file of it is left."""
+    with _demo(tmp_path, "10s") as demo:
+        assert demo.wait(BOUND_S) == 0, _said(tmp_path)
+        same, of, all_, *rest = _said(tmp_path)[-1].split()
+        assert (same, of, rest[:2]) == (all_, "of", ["figures", "agree"])
+        assert int(all_) > 50
+        assert _left_over(tmp_path) == []
+
+
+def test_ctrl_c_in_the_middle_of_the_demo_leaves_nothing(tmp_path: Path) -> None:
+    """Interrupted while all its processes run, it ends with 130 and takes them along."""
+    with _demo(tmp_path, "10m") as demo:
+        _await(lambda: len(_processes(tmp_path)) >= 6, "six processes: the demo, two servers, three services")
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(BOUND_S) == 130, _said(tmp_path)
+        assert _left_over(tmp_path) == []
+
+
+@contextmanager
+def _demo(folder: Path, seconds: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A running demo whose processes can be told by their temporary folder; ended in the end, whatever happens."""
+    with (folder / "said").open("wb") as output:
+        demo = process.start(nps("demo", "--for", seconds), output, {"TMPDIR": str(_scratch(folder)), "COLUMNS": "200"})
+    try:
+        yield demo
+    finally:
+        process.stop(demo, signal.SIGINT, bound_s=20)
+        for pid in _processes(folder):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _said(folder: Path) -> list[str]:
+    return (folder / "said").read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+
+
+def _left_over(folder: Path) -> list[object]:
+    return [*_processes(folder), *_scratch(folder).iterdir()]
+
+
+def _scratch(folder: Path) -> Path:
+    place = folder / "tmp"
+    place.mkdir(exist_ok=True)
+    return place
+
+
+def _processes(folder: Path) -> list[int]:
+    """Processes whose environment names the demo's temporary folder: children have it from their parents."""
+    mark = f"TMPDIR={_scratch(folder)}".encode()
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if mark in _environment(pid)]
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []  # it ended, or is somebody else's
+
+
+def _await(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + BOUND_S
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {BOUND_S:.0f} s for {what}"
+        time.sleep(0.1)
