@@ -33,7 +33,9 @@ class Settings:
     partitions: int = _setting(6, "Partitions of the topics that `nps topics` creates; fixed for their life.")
     replication: int = _setting(1, "Copies of each partition that `nps topics` asks for; 3 in production.")
     topic_epoch: int = _setting(0, "Raise by one whenever topics are recreated, so that new rows beat old ones.")
-    registry_url: str = _setting("", "Confluent-compatible schema registry; empty for single-object encoding.")
+    registry_url: str = _setting(
+        "", "Confluent-compatible schema registry; empty for single-object encoding.", secret=True
+    )
     session_timeout_ms: int = _setting(10_000, "After this silence Kafka gives a worker's partitions away.")
     rebalance_timeout_ms: int = _setting(60_000, "How long Kafka waits for all workers at a rebalance.")
     fetch_wait_ms: int = _setting(5, "How long Kafka may hold a fetch when nothing is new.")
@@ -65,11 +67,17 @@ class Settings:
         for name in ("partitions", "replication", "sink_rows", "sink_bytes", "sink_age_ms", "server_wait_s"):
             if getattr(self, name) <= 0:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be above 0")
-        url = urlsplit(self.clickhouse_url)
-        if url.scheme not in ("http", "https") or not url.hostname:
+        for name, lowest, highest in (
+            ("topic_epoch", 0, 32_767), ("metrics_port", 0, 65_535), ("fuse_in_a_row", 1, 1_000_000),
+            ("fuse_ratio", 0, 1),
+        ):  # fmt: skip
+            if not lowest <= getattr(self, name) <= highest:
+                raise BadSettings(f"{PREFIX}{name.upper()} must be {lowest} to {highest}")
+        if not _is_http(self.clickhouse_url):
             raise BadSettings("NPS_CLICKHOUSE_URL must look like http://user:password@host:port/database")
-        if self.webhook_url and urlsplit(self.webhook_url).scheme not in ("http", "https"):
-            raise BadSettings("NPS_WEBHOOK_URL must begin with http:// or https://")
+        for name in ("webhook_url", "registry_url"):
+            if getattr(self, name) and not _is_http(getattr(self, name)):
+                raise BadSettings(f"{PREFIX}{name.upper()} must look like http://host:port or https://host")
         try:
             self.engine()
         except ValueError as error:
@@ -138,10 +146,19 @@ def shown(settings: Settings) -> list[tuple[str, str]]:
 def _masked(f: Field[Any], value: object) -> str:
     if not f.metadata["secret"] or not value:
         return str(value)
-    url = urlsplit(str(value))
-    if url.hostname is None:
+    if not f.name.endswith("_url"):
         return "***"
+    url = urlsplit(str(value))
     return f"{url.scheme}://{'***@' if url.password else ''}{url.hostname}{f':{url.port}' if url.port else ''}/..."
+
+
+def _is_http(text: str) -> bool:
+    """True for an address with a scheme of HTTP, a host and, where there is one, a port that can be."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
 
 
 def _parse(name: str, text: str, f: Field[Any]) -> object:
