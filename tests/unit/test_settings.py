@@ -1,0 +1,119 @@
+"""Settings: every name and value is checked when read, every mistake is one line, no secret is ever shown."""
+
+import dataclasses
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from streams.settings import RESERVED, BadSettings, Settings, rows, shown
+
+NAMES = {"NPS_" + each.name.upper(): each for each in dataclasses.fields(Settings)}
+SECRETS = ["NPS_KAFKA_SASL_PASSWORD", "NPS_WEBHOOK_SECRET"]
+
+
+def complaint(environ: dict[str, str]) -> str:
+    """The one line with which an environment is refused."""
+    with pytest.raises(BadSettings) as caught:
+        Settings.from_env(environ)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_defaults_work_locally() -> None:
+    """Nothing needs to be set, and what is not ours is not looked at."""
+    assert Settings.from_env({}) == Settings() == Settings.from_env({"PATH": "/bin", "OTHER_NPS_BROKERS": "x"})
+    assert Settings().brokers.startswith("127.0.0.1:")
+    assert Settings().metrics_host == "127.0.0.1"
+
+
+def test_every_setting_is_read() -> None:
+    """From its own name, with its own type."""
+    texts = {int: "77", float: "0.25"}
+    for name, each in NAMES.items():
+        text = texts.get(type(each.default), "http://h:1/d" if name.endswith("_URL") else "text")
+        if name in ("NPS_KAFKA_SECURITY_PROTOCOL", "NPS_KAFKA_SASL_MECHANISM"):
+            continue
+        got = getattr(Settings.from_env({name: text}), each.name)
+        assert got == {int: 77, float: 0.25}.get(type(each.default), text)
+
+
+@given(st.from_regex(r"NPS_[A-Z_]{0,20}", fullmatch=True).filter(lambda name: name not in NAMES.keys() | RESERVED))
+def test_unknown_names_are_refused(name: str) -> None:
+    """A typo is not a default."""
+    assert complaint({name: "1"}).startswith(f"{name} is no setting")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("NPS_PARTITIONS", "six", "whole number"),
+        ("NPS_PARTITIONS", "6.5", "whole number"),
+        ("NPS_PARTITIONS", "", "whole number"),
+        ("NPS_PARTITIONS", "0", "above 0"),
+        ("NPS_REPLICATION", "-1", "above 0"),
+        ("NPS_SINK_ROWS", "0", "above 0"),
+        ("NPS_SERVER_WAIT_S", "0", "above 0"),
+        ("NPS_FUSE_RATIO", "half", "a number"),
+        ("NPS_FUSE_RATIO", "nan", "NPS_FUSE_RATIO"),
+        ("NPS_FUSE_RATIO", "1.5", "NPS_FUSE_RATIO"),
+        ("NPS_FUSE_IN_A_ROW", "0", "NPS_FUSE_IN_A_ROW"),
+        ("NPS_TOPIC_EPOCH", "-1", "NPS_TOPIC_EPOCH"),
+        ("NPS_TOPIC_EPOCH", "32768", "NPS_TOPIC_EPOCH"),
+        ("NPS_METRICS_PORT", "70000", "NPS_METRICS_PORT"),
+        ("NPS_METRICS_PORT", "-1", "NPS_METRICS_PORT"),
+        ("NPS_FETCH_WAIT_MS", "0", "fetch_wait_ms"),
+        ("NPS_SESSION_TIMEOUT_MS", "-5", "session_timeout_ms"),
+        ("NPS_BROKERS", "", "brokers"),
+        ("NPS_CLICKHOUSE_URL", "localhost:8123", "NPS_CLICKHOUSE_URL"),
+        ("NPS_CLICKHOUSE_URL", "http://", "NPS_CLICKHOUSE_URL"),
+        ("NPS_CLICKHOUSE_URL", "http://h:99999/d", "NPS_CLICKHOUSE_URL"),
+        ("NPS_CLICKHOUSE_URL", "http://[h/d", "NPS_CLICKHOUSE_URL"),
+        ("NPS_CLICKHOUSE_URL", "", "NPS_CLICKHOUSE_URL"),
+        ("NPS_WEBHOOK_URL", "ftp://h/x", "NPS_WEBHOOK_URL"),
+        ("NPS_REGISTRY_URL", "registry:8081", "NPS_REGISTRY_URL"),
+        ("NPS_KAFKA_SECURITY_PROTOCOL", "TLS", "TLS"),
+    ],
+)
+def test_values_that_cannot_be_meant(name: str, text: str, says: str) -> None:
+    """Each is refused at start, in one line that names what is wrong."""
+    assert says in complaint({name: text})
+
+
+@example("NPS_WEBHOOK_SECRET", "//half/shown")
+@example("NPS_WEBHOOK_SECRET", "//[")
+@given(st.sampled_from(SECRETS), st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=4, max_size=30))
+def test_secrets_are_never_shown(name: str, secret: str) -> None:
+    """Neither by repr nor by `nps config`; not even a part of one that looks like an address."""
+    settings = Settings.from_env({name: secret})
+    assert getattr(settings, NAMES[name].name) == secret
+    assert dict(shown(settings))[name] == "***"
+    assert repr(settings) == repr(Settings())
+
+
+def test_passwords_in_addresses_are_never_shown() -> None:
+    """The host is shown, since it is what one looks for; user, password and path are not."""
+    urls = {
+        "NPS_CLICKHOUSE_URL": "https://ana:hunter2@click.example:8443/nps",
+        "NPS_REGISTRY_URL": "https://ana:hunter2@registry.example",
+        "NPS_WEBHOOK_URL": "https://hooks.example/services/T0/hunter2",
+    }
+    settings = Settings.from_env(urls)
+    for name, url in shown(settings):
+        if name in urls:
+            assert "example" in url
+        assert "hunter2" not in url
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in repr(Settings.from_env({"NPS_KAFKA_SASL_PASSWORD": "hunter2"}).engine())
+
+
+def test_a_wrong_address_is_not_repeated() -> None:
+    """What is refused may hold a password."""
+    assert "hunter2" not in complaint({"NPS_CLICKHOUSE_URL": "clickhouse://ana:hunter2@h/d"})
+    assert "hunter2" not in complaint({"NPS_WEBHOOK_URL": "ftp://ana:hunter2@h/d"})
+
+
+def test_every_setting_has_its_sentence() -> None:
+    """The README table and `nps config` show the same names, all of them."""
+    assert [name for name, _, _ in rows()] == [name for name, _ in shown(Settings())] == list(NAMES)
+    assert all(meaning.endswith(".") for *_, meaning in rows())
