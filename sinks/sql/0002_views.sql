@@ -5,38 +5,30 @@
 -- three answers are added, 3/4 to promoters and 3/4 to detractors, cut off at -100 and 100; 50/30/20 gives 30.0 and 14.1 to
 -- 44.2.
 
+-- The newest as-of of each window is found first, from the key alone; only its rows are then read whole.
 CREATE VIEW IF NOT EXISTS nps_current
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
     segment,
     window,
-    latest.1  AS start,
-    latest.2  AS as_of,
-    latest.3  AS promoters,
-    latest.4  AS passives,
-    latest.5  AS detractors,
-    latest.6  AS n,
-    latest.7  AS nps,
-    latest.8  AS low,
-    latest.9  AS high,
-    latest.10 AS margin,
-    latest.11 AS enough,
-    latest.12 AS published,
-    latest.13 AS program,
-    latest.14 AS version
-FROM
-(
-    SELECT
-        segment,
-        window,
-        argMax(
-            (start_ms, as_of_ms, promoters, passives, detractors, n, nps, low, high, margin, enough, published_ms,
-             program, version),
-            (as_of_ms, version)
-        ) AS latest
-    FROM rolling
-    GROUP BY segment, window
-);
+    start_ms     AS start,
+    as_of_ms     AS as_of,
+    promoters,
+    passives,
+    detractors,
+    n,
+    nps,
+    low,
+    high,
+    margin,
+    enough,
+    published_ms AS published,
+    program,
+    version
+FROM rolling
+WHERE (segment, window, as_of_ms) IN (SELECT segment, window, max(as_of_ms) FROM rolling GROUP BY segment, window)
+ORDER BY segment, window, version DESC
+LIMIT 1 BY segment, window;
 
 CREATE VIEW IF NOT EXISTS nps_over_time
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
