@@ -57,9 +57,14 @@ class JourneyTable:
         return len(self._values)
 
     def get(self, key: bytes) -> Entry:
-        """The customer's entry, blank for an unknown one."""
+        """The customer's entry, blank for an unknown one.  Raises BadState for a journey that cannot be read."""
         value = self._values.get(key)
-        return _decode(memoryview(value)[1:]) if value is not None else BLANK
+        if value is None:
+            return BLANK
+        try:
+            return _decode(memoryview(value)[1:])
+        except msgspec.DecodeError as error:
+            raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
 
     def wake_ms(self, key: bytes) -> int | None:
         """When the customer must be looked at, without decoding the journey."""
