@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeVar, cast
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from schemas.encoder import Encoder, field_encoders
 from schemas.events import RECORDS, Record
 
 SINGLE_OBJECT = b"\xc3\x01"
@@ -57,7 +58,7 @@ class Codec:
 
     def __init__(self, registry: Registry | None = None) -> None:
         self._registry = registry
-        self._writers: dict[type[Record], tuple[bytes, Any]] = {}
+        self._writers: dict[type[Record], tuple[bytes, list[Encoder]]] = {}
         self._readers: dict[bytes, tuple[str, Any]] = {}
         self._current: dict[str, Any] = {}
         for cls in RECORDS:
@@ -65,21 +66,18 @@ class Codec:
             name, current = released[-1]["name"], released[-1]
             self._readers |= {_single_object_header(schema): (name, schema) for schema in released}
             self._current[name] = current
-            self._writers[cls] = (self._header(cls, current), current)
+            self._writers[cls] = (self._header(cls, current), field_encoders(current))
 
     def encode(self, record: Record, version: int | None = None) -> bytes:
-        """The record's bytes, with another `version` when one is given.  Raises ValueError for a broken contract."""
-        header, schema = self._writers[type(record)]
-        fields = dict(zip(record._fields, record, strict=True))
-        if version is not None:
-            fields["version"] = version
-        out = BytesIO()
-        out.write(header)
+        """The record's bytes; `version` replaces its last field.  Raises ValueError when a field breaks the contract."""
+        header, encoders = self._writers[type(record)]
         try:
-            fastavro.schemaless_writer(out, schema, fields)
-        except (TypeError, OverflowError) as error:
-            raise ValueError(f"not a valid {schema['name']}: {error}") from error
-        return out.getvalue()
+            parts = [encode(value) for encode, value in zip(encoders, record, strict=True)]
+            if version is not None:
+                parts[-1] = encoders[-1](version)
+        except (TypeError, AttributeError, KeyError) as error:
+            raise ValueError(f"{type(record).__name__} breaks its contract: {error!r}") from error
+        return header + b"".join(parts)
 
     def decode(self, cls: type[R], data: bytes | None) -> R:
         """The record in these bytes.  Raises Undecodable, or RegistryAway when a registry is needed and away."""
