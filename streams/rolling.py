@@ -69,10 +69,13 @@ class Rolling:
         return rows
 
     def _is_news(self, segment: _Segment, running: RunningSum) -> bool:
-        """True for a new tally, or a moved window that is not and was not empty."""
+        """True for a new tally, a moved window that is not and was not empty, and the first look at a window.
+
+        The first look tells even an empty one: it may have emptied while nobody ran, and its last row says otherwise.
+        """
         name = running.window.name
-        end_ms, tally = segment.published.get(name, (-1, EMPTY))
-        if (end_ms, tally) == (running.end_ms, running.tally) or (tally == EMPTY == running.tally):
+        known = segment.published.get(name)
+        if known == (running.end_ms, running.tally) or (known is not None and known[1] == EMPTY == running.tally):
             return False
         segment.published[name] = (running.end_ms, running.tally)
         return True
