@@ -24,9 +24,17 @@ STAMPS = st.tuples(INSTANTS, st.integers(-(2**63), 2**63 - 1))
 SEGMENTS = st.lists(TEXT, max_size=3).map(tuple)
 DIMENSIONS = st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple)
 GIVEN = st.builds(
-    Given, st.integers(0, 99), st.one_of(st.none(), st.integers(0, 10)), STAMPS,
-    st.lists(INSTANTS, max_size=3).map(tuple), st.one_of(st.none(), TEXT), STAMPS, INSTANTS, st.one_of(st.none(), st.tuples(INSTANTS, TEXT)), TEXT,
-)  # fmt: skip
+    Given,
+    revision=st.integers(0, 99),
+    score=st.one_of(st.none(), st.integers(0, 10)),
+    score_stamp=STAMPS,
+    scored_ms=st.lists(INSTANTS, max_size=3).map(tuple),
+    comment=st.one_of(st.none(), TEXT),
+    comment_stamp=STAMPS,
+    voided_ms=INSTANTS,
+    counted=st.one_of(st.none(), st.tuples(INSTANTS, TEXT)),
+    severity=TEXT,
+)
 PENDING = st.builds(Pending, INSTANTS, *[TEXT] * 6, INSTANTS, TEXT, SEGMENTS, DIMENSIONS, INSTANTS)
 SURVEY = st.builds(Survey, *[TEXT] * 4, SEGMENTS, DIMENSIONS, INSTANTS, INSTANTS, st.one_of(st.none(), GIVEN))
 
