@@ -38,7 +38,7 @@ MEANING = {
     "unknown_survey": "dead letter: never delivered, never asked",
 }
 
-out = Console(soft_wrap=True)
+out = Console(soft_wrap=True, width=max(110, Console().width))  # the tables' widest row
 
 
 def main() -> int:
@@ -56,6 +56,9 @@ def main() -> int:
     except (Died, NotStarted) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     out.print(largest(outcomes[-1], expected))
     figures = [figure for outcome in outcomes for figure in outcome.figures]
     agreed = sum(figure.agrees for figure in figures)
@@ -104,7 +107,7 @@ def compared(outcome: Outcome) -> Table:
 def largest(outcome: Outcome, expected: Expected) -> Table:
     """`all` and the ten largest segments of state and category, as ClickHouse has them."""
     table = Table(title=f"all, and the ten largest of state x category\n{NOTE}", title_justify="left")
-    for column in ("segment", "answers", "prom.", "pass.", "detr.", "NPS", "files"):
+    for column in ("segment", "answers", "promoters", "passives", "detractors", "NPS", "files"):
         table.add_column(column, justify="left" if column == "segment" else "right", no_wrap=True)
     pairs = [segment for segment in outcome.tallies if segment.startswith("state=") and ",category=" in segment]
     pairs.sort(key=lambda segment: (-outcome.tallies[segment][0], segment))
