@@ -33,7 +33,7 @@ COPIES, SEED = 3, 5_598
 MEANING = {
     "counted": "the last word on its order",
     "corrected": "a later one of the same order took its place",
-    "expired": "kept and flagged: first review 90 days or more after delivery",
+    "expired": "kept and flagged: the first came after the survey had expired",
     "edit_closed": "dead letter: came after the time for corrections",
     "unknown_survey": "dead letter: never delivered, never asked",
 }
