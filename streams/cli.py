@@ -29,7 +29,11 @@ from sinks.batch import Policy
 from sinks.clickhouse import connect
 from sinks.loader import Loader
 from sinks.migrate import migrate
-from sinks.warehouse import WarehouseError
+from sinks.notify.console import Console as AlertLines
+from sinks.notify.notifier import Notifier
+from sinks.notify.webhook import Webhook
+from sinks.warehouse import Misconfigured, WarehouseError
+from sinks.writing import TooManyRefused
 from streams import produce, program, settings
 from streams.demo import Demo, Died
 from streams.engine.fuse import FuseLimits
@@ -45,7 +49,7 @@ from streams.supervisor import Supervisor
 from streams.worker import Worker
 
 DEMO_PROGRAM = Path(__file__).with_name("demo.toml")
-WRONG = (BadSettings, BadProgram, BadTopics, produce.BadLine)
+WRONG = (BadSettings, BadProgram, BadTopics, produce.BadLine, Misconfigured)
 AWAY = (BrokerAway, NotStarted, Died, WarehouseError, ConnectionError)
 
 out = Console()
@@ -58,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(parsed.run(parsed))
     except WRONG as error:
         sys.exit(_said(error, ExitCode.BAD_SETTINGS))
+    except TooManyRefused as error:
+        sys.exit(_said(error, ExitCode.FUSE_BLOWN))
     except AWAY as error:
         sys.exit(_said(error, ExitCode.BROKER_AWAY))
     except KeyboardInterrupt:
@@ -83,26 +89,37 @@ def _worker(_: argparse.Namespace) -> int:
 def _sink(_: argparse.Namespace) -> int:
     chosen = _settings()
     policy = Policy(chosen.sink_rows, chosen.sink_bytes, chosen.sink_age_ms)
-    verify = verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
-    if missing := [line for line in verify.differences if "is missing" in line]:
-        raise BadTopics(missing[0])
+    producer, consumer = _clients(chosen, "sink")
     with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
-        kafka = {"bootstrap.servers": chosen.brokers, **chosen.security}
-        session_ms = chosen.session_timeout_ms
-        consumer = {
-            **kafka,
-            "group.id": f"{chosen.group}-sink",
-            "session.timeout.ms": str(session_ms),
-            "heartbeat.interval.ms": str(max(100, session_ms // 4)),  # librdkafka's own 3 s outlives a short session
-        }
         _serve_metrics(chosen)
-        Loader(consumer, kafka, warehouse, _codec(chosen), policy).run(_asked_to_stop())
+        Loader(consumer, producer, warehouse, _codec(chosen), policy).run(_asked_to_stop())
     return ExitCode.OK
 
 
 def _notify(_: argparse.Namespace) -> int:
-    _asked_to_stop().wait()
+    chosen = _settings()
+    if chosen.webhook_url and not chosen.webhook_secret:
+        raise BadSettings("NPS_WEBHOOK_SECRET is needed with NPS_WEBHOOK_URL, so that the receiver can tell who posts")
+    producer, consumer = _clients(chosen, "notifier")
+    channel = Webhook(chosen.webhook_url, chosen.webhook_secret) if chosen.webhook_url else AlertLines(sys.stdout)
+    _serve_metrics(chosen)
+    Notifier(consumer, producer, _codec(chosen), channel).run(_asked_to_stop())
     return ExitCode.OK
+
+
+def _clients(chosen: Settings, role: str) -> tuple[dict[str, str], dict[str, str]]:
+    """A sink's producer and consumer settings, once Kafka answers and has the topics."""
+    found = verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
+    if missing := [line for line in found.differences if "is missing" in line]:
+        raise BadTopics(missing[0])
+    kafka = {"bootstrap.servers": chosen.brokers, **chosen.security}
+    session_ms = chosen.session_timeout_ms
+    membership = {
+        "group.id": f"{chosen.group}-{role}",
+        "session.timeout.ms": str(session_ms),
+        "heartbeat.interval.ms": str(max(100, session_ms // 4)),  # librdkafka's own 3 s outlives a short session
+    }
+    return kafka, {**kafka, **membership}
 
 
 # one-shot jobs
@@ -151,13 +168,13 @@ def _up(parsed: argparse.Namespace) -> int:
 
 def _demo(parsed: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    with tempfile.TemporaryDirectory(prefix="nps-demo-") as folder:
-        with local_stack(Path(folder), DEMO_PROGRAM) as stack:
-            chosen = Settings.from_env(stack.environ)
-            with closing(connect(chosen.clickhouse_url)) as warehouse:
-                verdict = Demo(stack, chosen, Path(folder), warehouse.query, out).run(
-                    program.duration_ms(parsed.seconds) / 1000
-                )
+    live_s = program.duration_ms(parsed.seconds) / 1000
+    with (
+        tempfile.TemporaryDirectory(prefix="nps-demo-") as name,
+        local_stack(Path(name), DEMO_PROGRAM) as stack,
+        closing(connect(stack.clickhouse_url)) as warehouse,
+    ):
+        verdict = Demo(stack, Settings.from_env(stack.environ), Path(name), warehouse.query, out).run(live_s)
     out.print(verdict.table())
     out.print(f"suppressed by reason: {_counts(verdict.reasons)}; dead letters by reason: {_counts(verdict.dead)}")
     same = sum(figure.agrees for figure in verdict.figures)
