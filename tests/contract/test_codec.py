@@ -96,6 +96,13 @@ def test_headers() -> None:
     assert int.from_bytes(confluent[1:5], "big") in REGISTRY.schemas
 
 
+@given(ANY.filter(lambda record: "version" in record._fields), st.integers(0, 2**63 - 1))
+def test_encode_with_another_version(record: Record, version: int) -> None:
+    """The same bytes as of the record that says so itself."""
+    fields = dict(zip(record._fields, record, strict=True)) | {"version": version}
+    assert CODEC.encode(record, version) == CODEC.encode(type(record)(**fields))
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_golden_bytes_decode_for_ever(file: str) -> None:
     """Bytes of every version ever released still read as what was written.  Never change a golden file; add one."""

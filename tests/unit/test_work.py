@@ -1,0 +1,236 @@
+"""A block through one partition's work: bad records become dead letters whole, neighbours are unaffected."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.codec import Codec
+from schemas.deadletters import opened
+from schemas.events import Answer, Decision, PaneTally, SurveyDispatch, Wakeup
+from schemas.events import Record as Event
+from schemas.topics import ANSWERS, DEAD_LETTERS, DECISIONS, DISPATCHES, JOURNEYS, PANES, PURCHASES, RESPONSES, WAKEUPS
+from streams.domain.identity import survey_id
+from streams.domain.nps import Tally
+from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane, Resolution
+from streams.domain.reasons import Reason
+from streams.engine.log import MemoryLog, Record
+from streams.engine.tables import PaneValue
+from streams.work import Outcome, Output, Work
+from tests.unit.histories import OPEN, START_MS, case, purchase, response
+
+CODEC = Codec()
+NOW_MS = START_MS + HOUR_MS
+HEADERS = [("trace", b"\x00\xff"), ("nps.dead.reason", b"not ours"), ("empty", None)]
+KEY = b"c1"
+
+
+def work(epoch: int = 0) -> Work:
+    """The work of partition 3, blank."""
+    return Work(3, OPEN, CODEC, lambda segment: len(segment), lambda: NOW_MS, epoch)
+
+
+def record(event: Event, offset: int = 0, at_ms: int = START_MS, key: bytes | None = KEY) -> Record:
+    """An event as it was fetched."""
+    return Record(offset, at_ms, key, CODEC.encode(event), HEADERS)
+
+
+def published(outcome: Outcome, topic: str) -> list[Output]:
+    """What goes to a topic."""
+    return [output for output in outcome.outputs if output.topic == topic]
+
+
+def durable(one: Work, outcome: Outcome) -> MemoryLog:
+    """Written and taken into the tables."""
+    log = MemoryLog()
+    asyncio.run(one.make_durable(outcome, log, lambda: None))
+    return log
+
+
+SHOP = purchase("p", "order.delivered", START_MS)
+GOOD = record(SHOP)
+BAD: dict[str, tuple[Record, Reason]] = {
+    "null value": (GOOD._replace(value=None), Reason.NO_VALUE),
+    "not Avro": (GOOD._replace(value=b"\x00{junk"), Reason.UNKNOWN_SCHEMA),
+    "no header": (GOOD._replace(value=b'{"score": 9}'), Reason.UNDECODABLE),
+    "empty": (GOOD._replace(value=b""), Reason.UNDECODABLE),
+    "cut off": (GOOD._replace(value=(GOOD.value or b"")[:-1]), Reason.UNDECODABLE),
+    "another type": (record(case("k", "case.solved", START_MS)), Reason.WRONG_TYPE),
+    "another's key": (GOOD._replace(key=b"c2"), Reason.WRONG_KEY),
+    "no key": (GOOD._replace(key=None), Reason.WRONG_KEY),
+    "key not UTF-8": (GOOD._replace(key=b"\xff"), Reason.WRONG_KEY),
+    "future timestamp": (GOOD._replace(timestamp=NOW_MS + 300_001), Reason.TOO_EARLY),
+    "no timestamp": (GOOD._replace(timestamp=-1), Reason.TOO_EARLY),
+    "late": (record(purchase("p", "order.delivered", START_MS - 8 * 24 * HOUR_MS)), Reason.TOO_LATE),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_record_becomes_a_dead_letter(fault: str) -> None:
+    """Original bytes, key, headers, topic, partition, offset and time; the reason; nothing else comes of it."""
+    bad, reason = BAD[fault]
+    bad = bad._replace(offset=42)
+    outcome = work().through(PURCHASES.name, [bad])
+    (letter,) = outcome.outputs
+    assert (letter.topic, letter.value, letter.key) == (DEAD_LETTERS, bad.value, bad.key)
+    headers, death = opened(letter.headers)
+    assert headers == HEADERS
+    assert (death.reason, death.topic, death.partition, death.offset) == (reason, PURCHASES.name, 3, 42)
+    assert death.timestamp_ms == bad.timestamp
+    assert death.detail
+    assert not outcome.panes
+    assert outcome.tally["dead", reason] == 1
+
+
+def test_the_last_moment_that_is_not_the_future() -> None:
+    """A Kafka timestamp ahead by no more than `early` is a good one."""
+    outcome = work().through(PURCHASES.name, [record(purchase("p", "order.delivered", NOW_MS), 0, NOW_MS + 300_000)])
+    assert published(outcome, DEAD_LETTERS) == []
+    assert len(published(outcome, DECISIONS.name)) == 1
+
+
+@settings(max_examples=60)
+@given(st.lists(st.one_of(st.sampled_from(sorted(BAD)), st.integers(0, 4)), max_size=12))
+def test_neighbours_are_unaffected(block: list[str | int]) -> None:
+    """Good records lead to the same with bad ones between them; each bad one to one dead letter, told by position."""
+    records = [
+        (BAD[each][0] if isinstance(each, str) else record(purchase(f"p{each}", "order.delivered", START_MS)))._replace(
+            offset=offset
+        )
+        for offset, each in enumerate(block)
+    ]
+    if not records:
+        return
+    good = [each for each, name in zip(records, block, strict=True) if isinstance(name, int)]
+    outcome = work().through(PURCHASES.name, records)
+    wanted = work().through(PURCHASES.name, good).outputs if good else []
+    assert [output for output in outcome.outputs if output.topic != DEAD_LETTERS] == wanted
+    assert len(published(outcome, DEAD_LETTERS)) == len(records) - len(good)
+    bad = {position for position, name in enumerate(block) if isinstance(name, str)}
+    unreadable = {position for position in bad if block[position] != "late"}
+    assert unreadable <= {position for position, _ in outcome.bad} <= bad, "what the fuse is told"
+
+
+def test_through_changes_nothing() -> None:
+    """Until a block is durable, the same block leads to the same."""
+    one = work()
+    first = one.through(PURCHASES.name, [GOOD])
+    assert one.through(PURCHASES.name, [GOOD]) == first
+    durable(one, first)
+    assert one.through(PURCHASES.name, [GOOD]).outputs == []
+    assert one.through(PURCHASES.name, [GOOD]).tally["skipped", PURCHASES.name] == 1
+
+
+def test_what_is_published_carries_the_source_version() -> None:
+    """Decision, dispatch, answer and panes: epoch and offset of their record, keyed by customer, on its partition."""
+    one = work(epoch=2)
+    asked = one.through(PURCHASES.name, [GOOD._replace(offset=5)])
+    durable(one, asked)
+    answered = one.through(RESPONSES.name, [record(response("a", START_MS, 9), 7)])
+    for outcome, topic, cls, offset in (
+        (asked, DECISIONS.name, Decision, 5), (asked, DISPATCHES.name, SurveyDispatch, 5),
+        (answered, ANSWERS.name, Answer, 7),
+    ):  # fmt: skip
+        (output,) = published(outcome, topic)
+        assert CODEC.decode(cls, output.value)[-1] == (2 << 48 | offset)
+        assert (output.key, output.partition) == (KEY, 3)
+    minute = Pane("all", Resolution.MINUTE, START_MS // MINUTE_MS * MINUTE_MS)
+    assert answered.panes[minute] == PaneValue(2 << 48 | 7, Tally(1, 0, 0))
+    rows = [CODEC.decode(PaneTally, each.value) for (topic, _), all_ in durable(one, answered).partitions.items()
+            if topic == PANES.name for each in all_]  # fmt: skip
+    assert len(rows) == 6
+    assert {row.version for row in rows} == {2 << 48 | 7}
+    assert {row.source_partition for row in rows} == {3}
+
+
+def test_durable_in_the_order_that_replay_relies_on() -> None:
+    """Outputs, then panes, then journeys, with a flush between; nothing is written once the lease is lost."""
+    one, topics, checks = work(), list[str](), list[int]()
+
+    class Listening(MemoryLog):
+        def send(self, topic: str, *args: object, **kwargs: object) -> None:
+            topics.append(topic)
+
+    durable(one, one.through(PURCHASES.name, [GOOD]))
+    outcome = one.through(RESPONSES.name, [record(response("a", START_MS, 3), 1)])
+    asyncio.run(one.make_durable(outcome, Listening(), lambda: checks.append(len(topics))))
+    stages = [PANES.name if t == PANES.name else JOURNEYS if t == JOURNEYS else "outputs" for t in topics]
+    assert stages == sorted(stages, key=["outputs", PANES.name, JOURNEYS].index)
+    assert checks == [stages.count("outputs"), len(stages) - 1, len(stages)]
+
+
+def test_a_lost_lease_writes_nothing_into_the_tables() -> None:
+    """The block is read again by whoever owns the partition now."""
+    one = work()
+    outcome = one.through(PURCHASES.name, [GOOD])
+    with pytest.raises(RuntimeError, match="lost"):
+        asyncio.run(one.make_durable(outcome, MemoryLog(), lost))
+    assert one.through(PURCHASES.name, [GOOD]) == outcome
+
+
+def lost() -> None:
+    """Another owns the partition."""
+    raise RuntimeError("lost")
+
+
+def test_an_answer_held_too_long_dies_as_it_came() -> None:
+    """Given up by a wakeup on another topic, the dead letter is the response: bytes, headers, its own offset."""
+    one = work()
+    orphan = record(response("a", START_MS, 9, survey="nobody's"), 9)
+    durable(one, one.through(RESPONSES.name, [orphan]))
+    outcome = one.through(WAKEUPS.name, [record(Wakeup("c1", NOW_MS), 0, NOW_MS)])
+    (letter,) = outcome.outputs
+    headers, death = opened(letter.headers)
+    assert (letter.topic, letter.value, letter.key, headers) == (DEAD_LETTERS, orphan.value, KEY, HEADERS)
+    assert (death.reason, death.topic, death.offset, death.timestamp_ms) == (
+        Reason.UNKNOWN_SURVEY, RESPONSES.name, 9, START_MS
+    )  # fmt: skip
+
+
+def test_an_early_answer_is_put_back_as_it_came() -> None:
+    """Once its survey is sent: same bytes, key, headers, partition and Kafka timestamp, and then it counts."""
+    one = work()
+    early = record(response("a", START_MS - 5, 9), 0, START_MS - 5)
+    durable(one, one.through(RESPONSES.name, [early]))
+    outcome = one.through(PURCHASES.name, [GOOD])
+    (back,) = published(outcome, RESPONSES.name)
+    assert (list(back.headers), back[:5]) == (HEADERS, (RESPONSES.name, early.value, KEY, 3, early.timestamp))
+    durable(one, outcome)
+    again = one.through(RESPONSES.name, [early._replace(offset=1)])
+    assert len(published(again, ANSWERS.name)) == 1
+    assert {value.tally for value in again.panes.values()} == {Tally(1, 0, 0)}
+
+
+def test_who_must_be_woken() -> None:
+    """A customer is named when something is due, once, and not at all before."""
+    one = work()
+    durable(one, one.through(RESPONSES.name, [record(response("a", START_MS, 9, survey="?"), 0)]))
+    assert one.due(START_MS + HOUR_MS - 1_000, 10) == []
+    assert one.due(START_MS + HOUR_MS, 10) == [KEY]
+    assert one.due(START_MS + HOUR_MS, 10) == []
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(0, 10), min_size=1, max_size=20), st.integers(1, 20))
+def test_block_size_changes_nothing(scores: Sequence[int], size: int) -> None:
+    """The same records in blocks of any size leave the same panes and publish the same."""
+    events: list[Event] = [purchase(f"p{n}", "order.delivered", START_MS) for n in range(len(scores))]
+    whole, parts = run_in_blocks(events, scores, len(scores)), run_in_blocks(events, scores, size)
+    assert whole == parts
+
+
+def run_in_blocks(events: list[Event], scores: Sequence[int], size: int) -> tuple[list[Output], dict[Pane, Tally]]:
+    """All that is published, and the panes that are left."""
+    one, outputs, panes = work(), list[Output](), dict[Pane, Tally]()
+    answers = [response(f"r{n}", START_MS + n, score, survey=survey_id("shop", f"p{n}", "r")) for n, score in
+               enumerate(scores)]  # fmt: skip
+    for topic, all_events in ((PURCHASES.name, events), (RESPONSES.name, answers)):
+        records = [record(event, offset) for offset, event in enumerate(all_events)]
+        for start in range(0, len(records), size):
+            outcome = one.through(topic, records[start : start + size])
+            outputs += outcome.outputs
+            panes |= {pane: value.tally for pane, value in outcome.panes.items()}
+            durable(one, outcome)
+    return outputs, panes
