@@ -1,0 +1,44 @@
+# Each target makes its own virtual environment and installs what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo up test check bench fmt readme clean
+
+demo: $(READY)  ## run the whole pipeline for a minute and prove its numbers
+	$(BIN)/nps demo --for $(or $(FOR),60s)
+
+up: $(READY)  ## run the whole pipeline on this machine until Ctrl-C
+	$(BIN)/nps up
+
+test: $(READY)  ## all tests; those on a real Apache Kafka need Java 17 and Maven, and say loudly when they are skipped
+	$(BIN)/pytest $(ARGS)
+
+check: $(READY)  ## what CI runs: style, types, import contracts, README, then all tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+bench: $(READY)  ## rates as a ratio to a hand-written loop in the same run, latency, restore, memory
+	$(BIN)/python tests/bench/bench.py $(ARGS)
+
+fmt: $(READY)  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+readme: $(READY)  ## write the README's reference tables anew
+	$(BIN)/python -m streams.reference README.md
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+clean:  ## remove what make and the tests made
+	rm -rf $(VENV) .cache data dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
