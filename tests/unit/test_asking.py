@@ -192,6 +192,13 @@ def test_sent_on_time() -> None:
     assert journey.all(Decision)[0].decided_ms == DUE_MS
 
 
+def test_a_trigger_that_comes_late_is_not_sent_back_in_time() -> None:
+    """Its delay is over when it is read: sent then, so that nothing is dispatched before anybody could know of it."""
+    for back_ms in (5 * DAY_MS, 3 * DAY_MS - 1):
+        journey = run([(START_MS, purchase("p", "order.delivered", START_MS - back_ms)), wakeup(START_MS + 1)], PROGRAM)
+        assert [d.due_ms for d in journey.all(SurveyDispatch)] == [max(START_MS, START_MS - back_ms + 3 * DAY_MS)]
+
+
 def reasons(journey: Run) -> list[tuple[str, str | None, str | None]]:
     """Each decision's trigger, reason and cause."""
     return [(decision.trigger_id, decision.reason, decision.cause_id) for decision in journey.all(Decision)]
