@@ -25,11 +25,10 @@ WAKEUPS_AT_ONCE = 5_000
 class Owned:
     """A partition that this worker owns."""
 
-    def __init__(self, work: Work, replayed: bool, now_ms: int) -> None:
+    def __init__(self, work: Work, replayed: bool) -> None:
         self.work = work
         self.lock = asyncio.Lock()
         self.replayed = asyncio.Event()
-        self.quiet_from_ms = now_ms + QUIET_MS
         if replayed:
             self.replayed.set()
 
@@ -46,6 +45,8 @@ class Journeys:
         self._check_lease = check_lease
         self._now_ms = now_ms
         self._owned: dict[int, Owned] = {}
+        self._old_in_hand = 0
+        self._quiet_from_ms = 0
 
     def own(self, work: Work, committed: int | None) -> None:
         """Take over a partition whose tables are restored.
@@ -55,7 +56,8 @@ class Journeys:
         touch the partition, so that they are decided on the same journeys as the first time.
         """
         replayed = committed is not None and work.version(committed) > work.replayed_to
-        self._owned[work.partition] = Owned(work, replayed or work.replayed_to < 0, self._now_ms())
+        self._owned[work.partition] = Owned(work, replayed or work.replayed_to < 0)
+        self._quiet_from_ms = self._now_ms() + QUIET_MS
 
     def disown(self, partitions: Iterable[int]) -> None:
         """Forget partitions that were taken away."""
@@ -64,6 +66,16 @@ class Journeys:
 
     async def handle(self, block: Block) -> None:
         """Gather, decide, act; returns when the block's effects are durable."""
+        is_old = self._now_ms() - block.records[0].timestamp > OLD_MS
+        self._old_in_hand += is_old
+        try:
+            await self._through(block)
+        finally:
+            self._old_in_hand -= is_old
+            if is_old:
+                self._quiet_from_ms = self._now_ms() + QUIET_MS
+
+    async def _through(self, block: Block) -> None:
         owned = self._owned[block.partition]
         if block.topic != RESPONSES.name:
             await owned.replayed.wait()
@@ -82,9 +94,9 @@ class Journeys:
     def wake(self) -> None:
         """Write a wakeup for each customer who is due, where nothing unread may change what is due."""
         now_ms = self._now_ms()
+        if self._old_in_hand or now_ms < self._quiet_from_ms:
+            return
         for partition, owned in self._owned.items():
-            if now_ms < owned.quiet_from_ms or owned.lock.locked():
-                continue
             for key in owned.work.due(now_ms, WAKEUPS_AT_ONCE):
                 value = self._codec.encode(Wakeup(key.decode(), now_ms))
                 self._log.send(WAKEUPS.name, value, key, partition=partition, timestamp_ms=now_ms)
@@ -93,8 +105,6 @@ class Journeys:
     def _note(self, block: Block, owned: Owned, outcome: Outcome) -> None:
         now_ms = self._now_ms()
         age_ms = now_ms - block.records[-1].timestamp
-        if age_ms > OLD_MS:
-            owned.quiet_from_ms = now_ms + QUIET_MS
         metrics.LAG_MS.labels(block.topic, block.partition).set(age_ms)
         metrics.BLOCK_RECORDS.observe(len(block.records))
         metrics.JOURNEYS.labels(block.partition).set(len(owned.work.journeys))

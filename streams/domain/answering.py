@@ -67,11 +67,10 @@ def _answer(survey: Survey, event: SurveyResponse, program: Program, now_ms: int
         effects.append(Reject(Reason.EDIT_CLOSED, f"corrections ended at {before.first_ms + program.limits.edit_ms}"))
         return survey
     stamp = (event.time, fingerprint(event.source, event.id))
-    said = _void(before, event.time) if event.voided else _merge(before, event, stamp)
+    said = _void(before, event.time) if event.voided else _merge(before, event, stamp, program.limits.edit_ms)
     if said is before:
-        repeated = stamp in (before.score_stamp, before.comment_stamp) or (
-            event.voided and event.time == before.voided_ms
-        )
+        known = {before.comment_stamp, *(score[:2] for score in before.scores)}
+        repeated = stamp in known or (event.voided and event.time == before.voided_ms)
         effects.append(Ignore(Reason.DUPLICATE if repeated else Reason.SUPERSEDED))
         return survey
     given = _weighed(survey, said, program)
@@ -83,39 +82,38 @@ def _answer(survey: Survey, event: SurveyResponse, program: Program, now_ms: int
     return Survey(*survey[:-1], given)
 
 
-def _merge(given: Given, event: SurveyResponse, stamp: tuple[int, int]) -> Given:
-    """Registers joined with the response; the same value when it holds nothing new."""
-    _, score, score_stamp, scored_ms, comment, comment_stamp, voided_ms, _, _ = given
-    if event.score is not None and event.time > voided_ms:
-        if event.time not in scored_ms:
-            scored_ms = _kept(sorted((*scored_ms, event.time)))
-        if stamp > score_stamp:
-            score, score_stamp = event.score, stamp
+def _merge(given: Given, event: SurveyResponse, stamp: tuple[int, int], edit_ms: int) -> Given:
+    """What was given, joined with the response; the same value when it holds nothing new."""
+    revision, scores, comment, comment_stamp, voided_ms, _, _ = given
+    if event.score is not None and event.time > voided_ms and (*stamp, event.score) not in scores:
+        scores = _kept(sorted((*scores, (*stamp, event.score))), edit_ms)
     if event.comment is not None and stamp > comment_stamp:
         comment, comment_stamp = event.comment, stamp
-    joined = (score, score_stamp, scored_ms, comment, comment_stamp)
-    return given if joined == given[1:6] else Given(given.revision, *joined, voided_ms)
+    if scores is given.scores and comment_stamp is given.comment_stamp:
+        return given
+    return Given(revision, scores, comment, comment_stamp, voided_ms)
 
 
 def _void(given: Given, at_ms: int) -> Given:
     if at_ms <= given.voided_ms:
         return given
-    scored_ms = tuple(time_ms for time_ms in given.scored_ms if time_ms > at_ms)
-    return given._replace(voided_ms=at_ms, scored_ms=scored_ms, score=given.score if scored_ms else None)
+    return given._replace(voided_ms=at_ms, scores=tuple(score for score in given.scores if score[0] > at_ms))
 
 
-def _kept(times_ms: list[int]) -> tuple[int, ...]:
-    """The first and the last few: enough to find the first score again after a withdrawal that comes late."""
-    return (*times_ms[:1], *times_ms[1:][-MOST_CORRECTIONS:])
+def _kept(scores: list[tuple[int, int, int]], edit_ms: int) -> tuple[tuple[int, int, int], ...]:
+    """The first and the last few within its edit window: enough to find the first again after a late withdrawal."""
+    first, *later = scores
+    return (first, *[score for score in later if score[0] <= first[0] + edit_ms][-MOST_CORRECTIONS:])
 
 
 def _weighed(survey: Survey, said: Given, program: Program) -> Given:
     """The next revision: what it adds to the tallies, and how bad it is."""
     counted, severe = None, ""
-    if said.score is not None and said.scored_ms[0] < survey.expires_ms:
-        counted = (said.scored_ms[0], band(said.score))
-        severe = severity(said.score, program.alerts)
-    return Given(said.revision + 1, *said[1:7], counted, severe)
+    if said.scores and said.scores[0][0] < survey.expires_ms:
+        score = said.scores[-1][2]
+        counted = (said.scores[0][0], band(score))
+        severe = severity(score, program.alerts)
+    return Given(said.revision + 1, said.scores, said.comment, said.comment_stamp, said.voided_ms, counted, severe)
 
 
 def _recount(survey: Survey, old: tuple[int, str] | None, new: tuple[int, str] | None) -> list[Count]:

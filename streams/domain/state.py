@@ -26,17 +26,15 @@ class Pending(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What a customer answered so far.
+    """What a customer answered so far; whatever the order of arrival, the same.
 
-    Score and comment are registers: the response with the highest (time, fingerprint) wins, whatever the order of
-    arrival.  `scored_ms` are the times, ascending, at which a score was given and not withdrawn since; `counted` is the
-    instant and band that the panes hold now.
+    `scores` are (time, fingerprint, score) in order of time, of those not withdrawn since and within the edit window of
+    the first; the last one holds.  The comment with the highest stamp (time, fingerprint) holds.  `counted` is the
+    instant and band that the panes hold now, `severity` that of the alert that is open.
     """
 
     revision: int = 0
-    score: int | None = None
-    score_stamp: tuple[int, int] = (-1, 0)
-    scored_ms: tuple[int, ...] = ()
+    scores: tuple[tuple[int, int, int], ...] = ()
     comment: str | None = None
     comment_stamp: tuple[int, int] = (-1, 0)
     voided_ms: int = -1
@@ -45,8 +43,13 @@ class Given(NamedTuple):
 
     @property
     def first_ms(self) -> int | None:
-        """When the score was first given and not withdrawn since: the minute in which the answer counts."""
-        return self.scored_ms[0] if self.scored_ms else None
+        """When the score was first given: the minute in which the answer counts."""
+        return self.scores[0][0] if self.scores else None
+
+    @property
+    def score(self) -> int | None:
+        """The score that holds."""
+        return self.scores[-1][2] if self.scores else None
 
 
 class Survey(NamedTuple):

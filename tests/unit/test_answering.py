@@ -225,6 +225,16 @@ def test_corrections_end_to_the_millisecond() -> None:
     assert journey.answers[SURVEY].score == 7
 
 
+def test_the_edit_window_does_not_care_for_order() -> None:
+    """A correction outside the window of an earlier score never holds, also when it came first."""
+    beyond_ms = FIRST_MS + OPEN.limits.edit_ms + 1
+    first, beyond = (FIRST_MS, response("a", FIRST_MS, 3)), (beyond_ms, response("b", beyond_ms, 10))
+    for history in ([ASKED, first, beyond], [ASKED, beyond, first]):
+        journey = run(history, OPEN)
+        assert journey.answers[SURVEY].score == 3
+        assert net(journey) == Counter({(FIRST_MS // MINUTE_MS, Band.DETRACTOR): 1})
+
+
 @given(st.integers().filter(lambda score: not 0 <= score <= 10))
 def test_invalid_score_is_rejected(score: int) -> None:
     """Never clamped, and nothing of it is taken, the comment neither."""

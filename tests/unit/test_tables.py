@@ -26,9 +26,7 @@ DIMENSIONS = st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple)
 GIVEN = st.builds(
     Given,
     revision=st.integers(0, 99),
-    score=st.one_of(st.none(), st.integers(0, 10)),
-    score_stamp=STAMPS,
-    scored_ms=st.lists(INSTANTS, max_size=3).map(tuple),
+    scores=st.lists(st.tuples(INSTANTS, st.integers(-(2**63), 2**63 - 1), st.integers(0, 10)), max_size=3).map(tuple),
     comment=st.one_of(st.none(), TEXT),
     comment_stamp=STAMPS,
     voided_ms=INSTANTS,
