@@ -5,6 +5,7 @@ Exit codes: 0 done; 2 wrong settings, program or arguments; the worker's others 
 
 import argparse
 import asyncio
+import io
 import logging
 import os
 import signal
@@ -285,12 +286,13 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 @contextmanager
 def _lines(name: str) -> Iterator[Iterator[str]]:
+    """The lines of a file; bytes that are no UTF-8 are kept, so that whoever reads a line can name it."""
     if name == "-":
-        yield iter(sys.stdin)
+        yield io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape")
         return
     try:
-        with open(name, encoding="utf-8") as file:
-            yield iter(file)
+        with open(name, encoding="utf-8-sig", errors="surrogateescape") as file:
+            yield file
     except OSError as error:
         raise produce.BadLine(f"{name}: cannot be read ({error.strerror})") from None
 

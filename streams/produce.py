@@ -9,7 +9,7 @@ customer, the Kafka timestamp the event's own time, so that a history keeps its 
 import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
@@ -20,6 +20,11 @@ from streams.engine.log import Log
 
 TOPICS = {name.removeprefix("nps."): record for name, record in INBOUND_RECORDS.items() if name != WAKEUPS.name}
 """Short names of the topics that may be written from outside."""
+
+_LONG = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+_INT = Annotated[int, msgspec.Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
+_FITTING = {"time": _LONG, "amount_minor": _LONG | None, "score": _INT | None}
+"""Whole numbers of Python have no end; those of Avro do."""
 
 
 class BadLine(ValueError):
@@ -36,14 +41,16 @@ def parse(lines: Iterable[str], name: str, topic: str | None) -> Iterator[tuple[
         if not line.strip():
             continue
         try:
-            fields = json.loads(line)
+            fields = json.loads(line.rstrip())
             if not isinstance(fields, dict):
                 raise BadLine("expected a JSON object")
-            short = str(fields.pop("topic", topic)).removeprefix("nps.")
+            short = str(fields.pop("topic", topic or "")).removeprefix("nps.")
             if short not in shapes:
                 raise BadLine(f"topic {short!r} is none of {', '.join(shapes)}; give --topic or a field 'topic'")
             yield f"nps.{short}", _event(fields, TOPICS[short], shapes[short])
-        except (ValueError, msgspec.ValidationError) as error:
+        except json.JSONDecodeError as error:
+            raise BadLine(f"{name}:{number}: not JSON: {error.msg} at column {error.colno}") from None
+        except (ValueError, RecursionError, msgspec.ValidationError) as error:
             raise BadLine(f"{name}:{number}: {error}") from None
 
 
@@ -67,7 +74,8 @@ def _time(event: Inbound) -> int:
 def _shape(record: type[Inbound]) -> type[msgspec.Struct]:
     """A struct that takes the record's fields strictly, absent ones where the schema has a default."""
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-    for name, hint in get_type_hints(record).items():
+    for name, declared in get_type_hints(record).items():
+        hint = _FITTING.get(name, declared)
         if type(None) in getattr(hint, "__args__", ()):
             fields.append((name, hint, None))
         elif name == "attributes":
@@ -80,13 +88,26 @@ def _shape(record: type[Inbound]) -> type[msgspec.Struct]:
 
 
 def _event(fields: dict[str, Any], record: type[Inbound], shape: type[msgspec.Struct]) -> Inbound:
+    for name, value in fields.items():
+        _refuse_half_characters(name, value)
     if isinstance(fields.get("time"), str):
         fields["time"] = _milliseconds(fields["time"])
     return record(*msgspec.structs.astuple(msgspec.convert(fields, shape)))
 
 
+def _refuse_half_characters(name: str, value: object) -> None:
+    """What was no UTF-8 in the file, or half of a pair in JSON's escapes, cannot be written as Avro."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadLine(f"text that is not UTF-8 - at `$.{name}`") from None
+
+
 def _milliseconds(text: str) -> int:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadLine(f"{text!r} is no time; write 2026-01-31T12:00:00Z - at `$.time`") from None
     if moment.tzinfo is None:
-        raise BadLine(f"time {text!r} has no time zone; write 2026-01-31T12:00:00Z")
+        raise BadLine(f"{text!r} has no time zone; write 2026-01-31T12:00:00Z - at `$.time`")
     return round(moment.timestamp() * 1000)
