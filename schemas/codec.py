@@ -61,6 +61,7 @@ class Codec:
         self._writers: dict[type[Record], tuple[bytes, list[Encoder]]] = {}
         self._readers: dict[bytes, tuple[str, Any]] = {}
         self._current: dict[str, Any] = {}
+        self._names: dict[type, str] = {cls: f"nps.{cls.__name__}" for cls in RECORDS}
         for cls in RECORDS:
             released: list[Any] = [fastavro.parse_schema(schema) for schema in versions(cls)]
             name, current = released[-1]["name"], released[-1]
@@ -85,8 +86,8 @@ class Codec:
             raise Undecodable("no_value", "the record has no value")
         size = 10 if data[:2] == SINGLE_OBJECT else 5
         name, written = self._readers.get(data[:size]) or self._look_up(data)
-        if name != f"nps.{cls.__name__}":
-            raise Undecodable("wrong_type", f"expected nps.{cls.__name__}, found {name}")
+        if name != self._names[cls]:
+            raise Undecodable("wrong_type", f"expected {self._names[cls]}, found {name}")
         current = self._current[name]
         body = BytesIO(data)
         body.seek(size)

@@ -50,6 +50,10 @@ def _long(value: int) -> bytes:
     return bytes(out)
 
 
+_SHORT = [bytes([2 * size]) for size in range(64)]
+"""Lengths that fit one byte."""
+
+
 def _int(value: int) -> bytes:
     if not -(1 << 31) <= value < 1 << 31:
         raise ValueError(f"{value} does not fit 32 bits")
@@ -58,7 +62,8 @@ def _int(value: int) -> bytes:
 
 def _string(value: str) -> bytes:
     text = value.encode()
-    return _long(len(text)) + text
+    size = len(text)
+    return (_SHORT[size] if size < 64 else _long(size)) + text
 
 
 def _boolean(value: bool) -> bytes:

@@ -10,7 +10,7 @@ from schemas.topics import RESPONSES, WAKEUPS
 from streams import metrics
 from streams.engine.blocks import Block
 from streams.engine.fuse import Fuse, FuseBlown
-from streams.engine.log import Log
+from streams.engine.log import Log, Output
 from streams.work import Outcome, Work
 
 QUIET_MS = 2_000
@@ -99,7 +99,7 @@ class Journeys:
         for partition, owned in self._owned.items():
             for key in owned.work.due(now_ms, WAKEUPS_AT_ONCE):
                 value = self._codec.encode(Wakeup(key.decode(), now_ms))
-                self._log.send(WAKEUPS.name, value, key, partition=partition, timestamp_ms=now_ms)
+                self._log.send_all([Output(WAKEUPS.name, value, key, partition, now_ms)])
                 metrics.WAKEUPS.inc()
 
     def _note(self, block: Block, owned: Owned, outcome: Outcome) -> None:

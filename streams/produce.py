@@ -16,7 +16,7 @@ import msgspec
 from schemas.codec import Codec
 from schemas.events import Inbound, Wakeup
 from schemas.topics import INBOUND_RECORDS, WAKEUPS
-from streams.engine.log import Log
+from streams.engine.log import Log, Output
 
 TOPICS = {name.removeprefix("nps."): record for name, record in INBOUND_RECORDS.items() if name != WAKEUPS.name}
 """Short names of the topics that may be written from outside."""
@@ -63,7 +63,8 @@ def rebased(events: list[tuple[str, Inbound]], end_ms: int) -> list[tuple[str, I
 def send(events: Iterable[tuple[str, Inbound]], log: Log, codec: Codec, sent: Callable[[], None]) -> None:
     """Hand all events to the log, each under its customer and with its own time; `sent` is called after each."""
     for topic, event in events:
-        log.send(topic, codec.encode(event), event.customer_id.encode(), timestamp_ms=max(_time(event), 1))
+        out = Output(topic, codec.encode(event), event.customer_id.encode(), timestamp_ms=max(_time(event), 1))
+        log.send_all([out])
         sent()
 
 

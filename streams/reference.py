@@ -27,7 +27,7 @@ def written(text: str) -> str:
         if not found.search(text):
             raise ValueError(f"README has no block {name}: add <!-- {name} --> and <!-- end of {name} -->")
         block = _BLOCK.format(name=name, text=table())
-        text = found.sub(lambda _, block=block: block, text)
+        text = found.sub(block.replace("\\", r"\\"), text)
     return text
 
 
@@ -38,11 +38,12 @@ def _settings() -> str:
 
 
 def _topics() -> str:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for topic in TOPICS:
         kept = "last of each key" if topic.retention_ms is None else f"{topic.retention_ms // DAY_MS} days"
         value = f"[{topic.record.__name__}](schemas/avro)" if topic.record else "bytes"
-        rows.append((f"`{topic.name}`", value, topic.key.replace("|", "\\|"), str(topic.partitions or "as set"), kept))
+        key = (topic.key or "").replace("|", "\\|")
+        rows.append((f"`{topic.name}`", value, key, str(topic.partitions or "as set"), kept))
     return _table(("topic", "value", "key", "partitions", "kept"), rows)
 
 
@@ -56,7 +57,7 @@ def _metrics() -> str:
     rows = []
     for name, metric in sorted(found.items()):
         suffix = "_total" if metric._type == "counter" else ""
-        rows.append((f"`{name}{suffix}`", metric._type, ", ".join(metric._labelnames), metric._documentation))
+        rows.append((f"`{name}{suffix}`", str(metric._type), ", ".join(metric._labelnames), metric._documentation))
     return _table(("metric", "kind", "labels", "meaning"), rows)
 
 

@@ -13,7 +13,7 @@ from streams.domain.nps import EMPTY, Tally, interval, score
 from streams.domain.panes import MINUTE_MS, Resolution
 from streams.domain.policy import Program
 from streams.domain.rolling import RunningSum, SegmentWindows
-from streams.work import Output
+from streams.engine.log import Output
 
 
 class _Segment:

@@ -8,7 +8,7 @@ or below its journey's `as_of` is skipped whole; otherwise it is stepped again, 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -36,13 +36,14 @@ from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
 from streams.domain.policy import Program
 from streams.domain.reasons import Reason
-from streams.engine.log import Headers, Log
+from streams.engine.log import Headers, Log, Output
 from streams.engine.tables import Entry, JourneyTable, PaneTable, PaneValue, encode
 from streams.engine.wheel import Wheel
 
 EPOCH_SHIFT = 48
 _INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
-_BAND = {Band.PROMOTER: 0, Band.PASSIVE: 1, Band.DETRACTOR: 2}
+_BAND: dict[str, int] = {Band.PROMOTER: 0, Band.PASSIVE: 1, Band.DETRACTOR: 2}
+_UNPUBLISHED = (Reject, Ignore, Requeue)
 _PUBLISHED_ON: dict[type[Publication], str] = {
     Decision: DECISIONS.name,
     SurveyDispatch: DISPATCHES.name,
@@ -81,17 +82,6 @@ class Evidence(NamedTuple):
 
 _keep = msgspec.msgpack.Encoder().encode
 _recall = msgspec.msgpack.Decoder(Evidence).decode
-
-
-class Output(NamedTuple):
-    """A record to be published; `timestamp_ms` 0 means now, a negative partition lets the key choose."""
-
-    topic: str
-    value: bytes | None
-    key: bytes | None
-    partition: int
-    timestamp_ms: int = 0
-    headers: Headers = ()
 
 
 @dataclass(slots=True)
@@ -173,7 +163,7 @@ class Work:
             for effect in effects:
                 if isinstance(effect, Count):
                     self._count(effect, version, counts)
-                elif isinstance(effect, Reject | Ignore | Requeue):
+                elif isinstance(effect, _UNPUBLISHED):
                     self._act(effect, topic, record, outcome)
                 else:
                     self._publish(effect, version, record, outcome)
@@ -182,16 +172,16 @@ class Work:
         self._fold(counts, outcome)
         return outcome
 
-    async def make_durable(self, outcome: Outcome, log: Log, before_flush: Callable[[], None]) -> None:
+    async def make_durable(self, outcome: Outcome, log: Log, check_lease: Callable[[], None]) -> None:
         """Write the outcome in the order that replay relies on, then take it into the tables.
 
-        `before_flush` raises when this process may no longer write.
+        `check_lease` raises when this process may no longer write; it is asked before each stage.
         """
-        await self._write(outcome.outputs, log, before_flush)
-        await self._write([self._pane_record(pane, value) for pane, value in outcome.panes.items()], log, before_flush)
+        await self._write(outcome.outputs, log, check_lease)
+        await self._write([self._pane_record(pane, value) for pane, value in outcome.panes.items()], log, check_lease)
         values = {key: self._journey_value(entry) for key, entry in outcome.journeys.items()}
         written = [Output(JOURNEYS, value, key, self.partition) for key, (value, _) in values.items()]
-        await self._write(written, log, before_flush)
+        await self._write(written, log, check_lease)
         for pane, pane_value in outcome.panes.items():
             self.panes.put(pane, pane_value)
         for key, (value, due_ms) in values.items():
@@ -203,16 +193,10 @@ class Work:
         """Customers whose time has come, oldest first.  Each is named once until its journey changes."""
         return [key for key in self._wheel.due(now_ms, at_most) if (self.journeys.wake_ms(key) or _ANY) <= now_ms]
 
-    async def _write(self, outputs: Iterable[Output], log: Log, before_flush: Callable[[], None]) -> None:
-        sent = False
-        for out in outputs:
-            log.send(
-                out.topic, out.value, out.key,
-                partition=out.partition, timestamp_ms=out.timestamp_ms, headers=out.headers or None,
-            )  # fmt: skip
-            sent = True
-        if sent:
-            before_flush()
+    async def _write(self, outputs: Sequence[Output], log: Log, check_lease: Callable[[], None]) -> None:
+        if outputs:
+            check_lease()
+            log.send_all(outputs)
             await log.flush()
 
     def _read(self, cls: type[Inbound], record: SourceRecord, latest_ms: int) -> Inbound | Reject:

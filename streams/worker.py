@@ -138,6 +138,5 @@ class Worker:
                 self._journeys.wake()
                 if rows := self._rolling.changes():
                     self._engine.lease.check()
-                for row in rows:
-                    self._log.send(row.topic, row.value, row.key, partition=row.partition)
+                    self._log.send_all(rows)
             await asyncio.sleep(TICK_S)

@@ -3,7 +3,6 @@
 from typing import NamedTuple, TypeAlias
 
 from schemas.events import Alert, Answer, Decision, SurveyDispatch
-from streams.domain.nps import Band
 from streams.domain.reasons import Reason
 
 
@@ -12,7 +11,7 @@ class Count(NamedTuple):
 
     segments: tuple[str, ...]
     at_ms: int
-    band: Band
+    band: str
     sign: int
 
 

@@ -3,7 +3,7 @@
 The Kafka adapters are `streams.engine.producer` and `streams.engine.reader`; all pass the same contract tests.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 TopicPartition = tuple[str, int]
@@ -20,20 +20,22 @@ class Record(NamedTuple):
     headers: Headers = ()
 
 
+class Output(NamedTuple):
+    """A record to be written; a negative partition lets the key choose, timestamp 0 means now."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    partition: int = -1
+    timestamp_ms: int = 0
+    headers: Headers = ()
+
+
 class Log(Protocol):
     """Where effects go.  Nothing is durable until `flush` returns."""
 
-    def send(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None,
-        *,
-        partition: int = -1,
-        timestamp_ms: int = 0,
-        headers: Headers | None = None,
-    ) -> None:
-        """Hand over one record.  A negative partition lets the key choose, a zero timestamp means now."""
+    def send_all(self, outputs: Iterable[Output]) -> None:
+        """Hand over records, in order."""
 
     async def flush(self) -> None:
         """Wait until all that was sent is durable.  Raises when anything is not."""
@@ -54,22 +56,14 @@ class MemoryLog:
         self.sent = 0
         self.crash_at: int | None = None
 
-    def send(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None,
-        *,
-        partition: int = -1,
-        timestamp_ms: int = 0,
-        headers: Headers | None = None,
-    ) -> None:
-        """Append the record, or raise ConnectionError where the crash was asked for."""
-        if self.sent == self.crash_at:
-            raise ConnectionError("crashed as asked")
-        self.sent += 1
-        records = self.partitions.setdefault((topic, max(partition, 0)), [])
-        records.append(Record(len(records), timestamp_ms, key, value, tuple(headers or ())))
+    def send_all(self, outputs: Iterable[Output]) -> None:
+        """Append the records, or raise ConnectionError where the crash was asked for."""
+        for out in outputs:
+            if self.sent == self.crash_at:
+                raise ConnectionError("crashed as asked")
+            self.sent += 1
+            records = self.partitions.setdefault((out.topic, max(out.partition, 0)), [])
+            records.append(Record(len(records), out.timestamp_ms, out.key, out.value, tuple(out.headers)))
 
     async def flush(self) -> None:
         """All is durable that was sent, unless the crash was asked for here."""
