@@ -13,23 +13,24 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from confluent_kafka import KafkaException
 from prometheus_client import start_http_server
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from schemas.codec import Codec
-from schemas.deadletters import opened
+from schemas.deadletters import Death, NotADeadLetter, opened
 from schemas.registry import ConfluentRegistry
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import BY_NAME, DEAD_LETTERS
 from sinks.batch import Policy
 from sinks.clickhouse import connect
 from sinks.loader import Loader
-from sinks.migrate import migrate
+from sinks.migrate import Edited, migrate
 from sinks.notify.console import Console as AlertLines
 from sinks.notify.notifier import Notifier
 from sinks.notify.webhook import Webhook
@@ -39,7 +40,8 @@ from streams import produce, program, settings
 from streams.demo import Demo, Died
 from streams.engine.fuse import FuseLimits
 from streams.engine.guard import BadTopics, BrokerAway, ExitCode
-from streams.engine.producer import Producer
+from streams.engine.log import Record
+from streams.engine.producer import Producer, Undelivered
 from streams.engine.reader import KafkaReader
 from streams.engine.topics import ensure_topics, verify_topics
 from streams.local import NotStarted
@@ -50,10 +52,13 @@ from streams.supervisor import Supervisor
 from streams.worker import Worker
 
 DEMO_PROGRAM = Path(__file__).with_name("demo.toml")
-WRONG = (BadSettings, BadProgram, BadTopics, produce.BadLine, Misconfigured)
-AWAY = (BrokerAway, NotStarted, Died, WarehouseError, ConnectionError)
+WRONG = (BadSettings, BadProgram, BadTopics, produce.BadLine, Misconfigured, Edited)
+AWAY = (BrokerAway, NotStarted, Died, WarehouseError, ConnectionError, KafkaException)
 
-out = Console()
+WIDEST = 10_000
+"""Columns for output that goes to a file or another program: nothing is cut there."""
+
+out = Console(markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDEST)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_said(error, ExitCode.BAD_SETTINGS))
     except TooManyRefused as error:
         sys.exit(_said(error, ExitCode.FUSE_BLOWN))
+    except Undelivered as error:
+        sys.exit(_said(error, ExitCode.UNDELIVERED))
     except AWAY as error:
         sys.exit(_said(error, ExitCode.BROKER_AWAY))
     except KeyboardInterrupt:
@@ -110,9 +117,7 @@ def _notify(_: argparse.Namespace) -> int:
 
 def _clients(chosen: Settings, role: str) -> tuple[dict[str, str], dict[str, str]]:
     """A sink's producer and consumer settings, once Kafka answers and has the topics."""
-    found = verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
-    if missing := [line for line in found.differences if "is missing" in line]:
-        raise BadTopics(missing[0])
+    _need(chosen, BY_NAME)
     kafka = {"bootstrap.servers": chosen.brokers, **chosen.security}
     session_ms = chosen.session_timeout_ms
     membership = {
@@ -169,7 +174,10 @@ def _up(parsed: argparse.Namespace) -> int:
 
 def _demo(parsed: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    live_s = program.duration_ms(parsed.seconds) / 1000
+    try:
+        live_s = program.duration_ms(parsed.seconds) / 1000
+    except ValueError as error:
+        raise BadSettings(f"--for: {error}") from None
     with (
         tempfile.TemporaryDirectory(prefix="nps-demo-") as name,
         local_stack(Path(name), DEMO_PROGRAM) as stack,
@@ -192,7 +200,7 @@ def _produce(parsed: argparse.Namespace) -> int:
         events = list(produce.parse(lines, parsed.file, parsed.topic))
     if parsed.rebase:
         events = produce.rebased(events, time.time_ns() // 1_000_000)
-    verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
+    _need(chosen, {topic for topic, _ in events})
     log = Producer(chosen.brokers, client_id="nps-produce", security=chosen.security)
     with Progress(console=out, disable=not out.is_terminal) as progress:
         task = progress.add_task("producing", total=len(events))
@@ -206,7 +214,7 @@ def _query(parsed: argparse.Namespace) -> int:
     chosen = _settings()
     with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
         names, rows = warehouse.table(parsed.sql)
-    table = Table(*names)
+    table = _table(*names)
     for row in rows:
         table.add_row(*map(str, row))
     out.print(table)
@@ -215,12 +223,12 @@ def _query(parsed: argparse.Namespace) -> int:
 
 def _deadletters(parsed: argparse.Namespace) -> int:
     chosen = _settings()
-    table = Table("time (UTC)", "reason", "topic", "partition", "offset", "bytes", "detail")
-    verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
+    table = _table("time (UTC)", "reason", "topic", "partition", "offset", "bytes", "detail")
+    _need(chosen, {DEAD_LETTERS})
     with closing(KafkaReader(chosen.brokers, chosen.security)) as reader:
         letters = [record for _, record in reader.read([(DEAD_LETTERS, 0)])]
     for record in letters[-parsed.last :]:
-        _, death = opened(record.headers)
+        death = _death(record)
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.timestamp / 1000))
         size = len(record.value or b"")
         table.add_row(
@@ -231,10 +239,18 @@ def _deadletters(parsed: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _death(record: Record) -> Death:
+    """Why a dead letter died; whatever else lies on the topic is listed too, as what it is."""
+    try:
+        return opened(record.headers)[1]
+    except NotADeadLetter as error:
+        return Death("unlabelled", str(error), DEAD_LETTERS, 0, record.offset, record.timestamp)
+
+
 def _config(_: argparse.Namespace) -> int:
     chosen = _settings()
     meanings = {name: meaning for name, _, meaning in settings.rows()}
-    table = Table("setting", "value", "meaning")
+    table = _table("setting", "value", "meaning")
     for name, value in settings.shown(chosen):
         table.add_row(name, value, meanings[name])
     out.print(table)
@@ -262,9 +278,21 @@ def _codec(chosen: Settings) -> Codec:
     return Codec(ConfluentRegistry(chosen.registry_url) if chosen.registry_url else None)
 
 
+def _need(chosen: Settings, topics: Container[str]) -> None:
+    """Raises BrokerAway unless Kafka answers, BadTopics unless it has these topics; a producer would make them."""
+    found = verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
+    for line in found.differences:
+        if "is missing" in line and line.partition(":")[0] in topics:
+            raise BadTopics(line)
+
+
 def _serve_metrics(chosen: Settings) -> None:
     if chosen.metrics_port:
-        start_http_server(chosen.metrics_port, chosen.metrics_host)
+        try:
+            start_http_server(chosen.metrics_port, chosen.metrics_host)
+        except OSError as error:
+            where = f"{chosen.metrics_host}:{chosen.metrics_port}"
+            raise BadSettings(f"cannot serve metrics at {where} ({error.strerror}): change NPS_METRICS_PORT") from None
 
 
 def _asked_to_stop() -> threading.Event:
@@ -278,6 +306,11 @@ def _folder(name: str) -> Path:
     folder = Path(name).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _table(*names: str) -> Table:
+    """A table that folds on a narrow terminal rather than leave anything out."""
+    return Table(*(Column(name, overflow="fold") for name in names))
 
 
 def _counts(counts: Mapping[str, int]) -> str:

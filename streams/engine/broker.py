@@ -45,7 +45,7 @@ def check_topics(topics: Iterable[str], partitions: Mapping[str, int]) -> None:
     """BadTopics unless all exist with the same number of partitions, by which they are processed together."""
     wanted = sorted(topics)
     if missing := [topic for topic in wanted if not partitions.get(topic)]:
-        raise BadTopics(f"topic {', '.join(missing)} does not exist: create the topics first")
+        raise BadTopics(f"topic {', '.join(missing)} does not exist: run nps topics")
     counts = {topic: partitions[topic] for topic in wanted}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
