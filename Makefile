@@ -24,7 +24,7 @@ check: $(READY)  ## what CI runs: style, types, import contracts, README, then a
 	$(MAKE) test
 
 bench: $(READY)  ## rates as a ratio to a hand-written loop in the same run, latency, restore, memory
-	$(BIN)/python tests/bench/bench.py $(ARGS)
+	$(BIN)/python -m tests.bench.bench $(ARGS)
 
 fmt: $(READY)  ## format the code
 	$(BIN)/ruff format .

@@ -10,7 +10,7 @@ from schemas.events import Answer, SurveyResponse
 from streams.domain.detractors import alert, severity
 from streams.domain.effects import Count, Effect, Ignore, Reject
 from streams.domain.identity import fingerprint
-from streams.domain.nps import band
+from streams.domain.nps import Band, band
 from streams.domain.policy import Program
 from streams.domain.reasons import Reason
 from streams.domain.state import Given, Held, Journey, Survey
@@ -118,7 +118,7 @@ def _weighed(survey: Survey, said: Given, program: Program) -> Given:
     return Given(said.revision + 1, said.scores, said.comment, said.comment_stamp, said.voided_ms, counted, severe)
 
 
-def _recount(survey: Survey, old: tuple[int, str] | None, new: tuple[int, str] | None) -> Iterator[Count]:
+def _recount(survey: Survey, old: tuple[int, Band] | None, new: tuple[int, Band] | None) -> Iterator[Count]:
     if old is not None:
         yield Count(survey.segments, *old, -1)
     if new is not None:

@@ -3,6 +3,7 @@
 from typing import NamedTuple, TypeAlias
 
 from schemas.events import Alert, Answer, Decision, SurveyDispatch
+from streams.domain.nps import Band
 from streams.domain.reasons import Reason
 
 
@@ -11,7 +12,7 @@ class Count(NamedTuple):
 
     segments: tuple[str, ...]
     at_ms: int
-    band: str
+    band: Band
     sign: int
 
 

@@ -5,6 +5,7 @@ Stored as arrays in field order (`streams.engine.tables`): append fields with a 
 
 from typing import NamedTuple
 
+from streams.domain.nps import Band
 from streams.domain.segments import Dimensions
 
 
@@ -38,7 +39,7 @@ class Given(NamedTuple):
     comment: str | None = None
     comment_stamp: tuple[int, int] = (-1, 0)
     voided_ms: int = -1
-    counted: tuple[int, str] | None = None
+    counted: tuple[int, Band] | None = None
     severity: str = ""
 
     @property

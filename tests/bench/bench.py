@@ -3,95 +3,38 @@
 One run on the local broker: the loop's rate; the worker's rate on the same answers doing the full durable job, with
 five windows and with one; how fast state comes back; memory; and latency at 100 answers a second.
 
-    python tests/bench/bench.py --answers 500000
+    python -m tests.bench.bench --answers 500000
 """
 
 import argparse
 import json
 import os
-import random
 import re
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
-import confluent_kafka
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from schemas.codec import Codec
-from schemas.events import Alert, Purchase, SegmentNps, SurveyResponse
-from schemas.topics import ALERTS, PURCHASES, RESPONSES, ROLLING
-from sinks.clickhouse import connect
-from streams.domain.identity import survey_id
+from schemas.events import SurveyResponse
+from schemas.topics import PURCHASES, RESPONSES
 from streams.engine.topics import ensure_topics
 from streams.local import free_port, local_broker
-from streams.stack import PARTITIONS, SESSION_MS, local_stack, nps
+from streams.stack import PARTITIONS, SESSION_MS, nps
+from tests.bench.latency import latency
+from tests.bench.load import Load, out, produce, producer, programs, reader_of
 
-SEGMENTS = (("BR", "DE", "FR", "IN", "US"), ("books", "food", "garden", "toys"))
-SCORES = (0, 3, 6, 7, 8, 8, 9, 9, 9, 10, 10, 10)
-DAY_MS = 86_400_000
 OPEN_JOURNEYS = 200_000
-RATE_PER_S = 100
-
-out = Console(width=110)
-
-
-class Load:
-    """So many customers, each with one purchase and one answer, 100 answers to a second of event time."""
-
-    def __init__(self, answers: int) -> None:
-        self.answers = answers
-        self.codec = Codec()
-        self.start_ms = time.time_ns() // 1_000_000 - 2 * DAY_MS
-        self._random = random.Random(1)
-
-    def purchase(self, i: int, at_ms: int) -> tuple[bytes, bytes, int]:
-        """Key, value and timestamp of the i-th purchase."""
-        attributes = {"country": SEGMENTS[0][i % 5], "category": SEGMENTS[1][i % 4]}
-        event = Purchase("shop", f"p{i}", "order.delivered", at_ms, f"C{i}", f"o{i}", 1_000, "EUR", attributes)
-        return f"C{i}".encode(), self.codec.encode(event), at_ms
-
-    def answer(self, i: int, at_ms: int) -> tuple[bytes, bytes, int]:
-        """Key, value and timestamp of the i-th answer."""
-        survey = survey_id("shop", f"p{i}", "after-delivery")
-        score, channel = self._random.choice(SCORES), ("email", "sms", "web")[i % 3]
-        event = SurveyResponse("tool", f"r{i}", "survey.answered", at_ms, f"C{i}", survey, score, None, False, channel)
-        return f"C{i}".encode(), self.codec.encode(event), at_ms
-
-    def purchases(self) -> Iterator[tuple[bytes, bytes, int]]:
-        """All purchases, at one time."""
-        return (self.purchase(i, self.start_ms) for i in range(self.answers))
-
-    def all_answers(self) -> Iterator[tuple[bytes, bytes, int]]:
-        """All answers, a day later."""
-        return (self.answer(i, self.start_ms + DAY_MS + i * 10) for i in range(self.answers))
-
-
-def produce(brokers: str, topic: str, records: Iterator[tuple[bytes, bytes, int]], total: int, what: str) -> None:
-    """Write records as fast as the broker takes them."""
-    producer = _producer(brokers)
-    for key, value, timestamp in track(records, what, total, console=out, disable=not out.is_terminal):
-        while True:
-            try:
-                producer.produce(topic, value, key, timestamp=timestamp)
-                break
-            except BufferError:
-                producer.poll(0.1)
-    producer.flush()
 
 
 def hand_written_loop(brokers: str, answers: int) -> float:
     """Answers a second: decode, classify, minute panes per segment and in all, alerts as JSON; nothing durable."""
-    codec, consumer, producer = Codec(), _reader(brokers, RESPONSES.name), _producer(brokers)
+    codec, consumer, client = Codec(), reader_of(brokers, RESPONSES.name), producer(brokers)
     panes: dict[tuple[str, int], list[int]] = {}
     seen, started = 0, 0.0
     while seen < answers:
@@ -111,10 +54,10 @@ def hand_written_loop(brokers: str, answers: int) -> float:
                 pane[place] += 1
             if score <= 6:
                 alert = {"survey": response.survey_id, "score": score, "customer": response.customer_id}
-                producer.produce("bench.alerts", json.dumps(alert).encode(), message.key())
+                client.produce("bench.alerts", json.dumps(alert).encode(), message.key())
                 if seen % 100 == 0:
-                    producer.poll(0)
-    producer.flush()
+                    client.poll(0)
+    client.flush()
     consumer.close()
     if sum(sum(pane) for (segment, _), pane in panes.items() if segment == "all") != answers:
         raise RuntimeError("the loop lost answers")
@@ -203,118 +146,6 @@ def throughput(load: Load, program: Path, folder: Path, *, with_loop: bool) -> d
     return found
 
 
-def latency(load: Load, program: Path, seconds: int) -> dict[str, list[float]]:
-    """Milliseconds from produce to alert, to a rolling row that holds the answer, and to a row in ClickHouse."""
-    with tempfile.TemporaryDirectory() as folder, local_stack(Path(folder), program) as stack:
-        children = [
-            subprocess.Popen(c.argv, env={**os.environ, **c.env}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            for c in stack.children
-        ]
-        try:
-            with closing(connect(stack.clickhouse_url)) as warehouse:
-                return _observe(
-                    load, stack.brokers, seconds, lambda: warehouse.query("SELECT count() FROM answers")[0][0]
-                )
-        finally:
-            for child in reversed(children):
-                child.terminate()
-                child.wait(30)
-
-
-def _observe(load: Load, brokers: str, seconds: int, stored: Callable[[], object]) -> dict[str, list[float]]:
-    total, codec = seconds * RATE_PER_S, load.codec
-    start_ms = time.time_ns() // 1_000_000
-    produce(brokers, PURCHASES.name, (load.purchase(i, start_ms) for i in range(total)), total, "purchases")
-    seen = _reader(brokers, "nps.dispatches")
-    sent = 0
-    while sent < total:
-        sent += sum(m.error() is None for m in seen.consume(1_000, timeout=0.1))
-    seen.close()
-    out.print(f"latency: {RATE_PER_S} answers a second for {seconds} s")
-    producer, reader = _producer(brokers), _reader(brokers, ALERTS.name, ROLLING.name)
-    produced: list[float] = []
-    alerts: dict[str, float] = {}
-    rolling: list[tuple[int, float]] = []
-    rows: list[tuple[int, float]] = []
-    survey_times: dict[str, float] = {}
-    began = time.perf_counter()
-    next_look = began
-    while len(produced) < total or not rows or rows[-1][0] < total or not rolling or rolling[-1][0] < total:
-        now = time.perf_counter()
-        while len(produced) < total and now >= began + len(produced) / RATE_PER_S:
-            i = len(produced)
-            key, value, _ = load.answer(i, time.time_ns() // 1_000_000)
-            produced.append(time.perf_counter())
-            survey_times[survey_id("shop", f"p{i}", "after-delivery")] = produced[-1]
-            producer.produce(RESPONSES.name, value, key)
-            producer.poll(0)
-        for message in reader.consume(500, timeout=0.002):
-            if message.error() is None and message.topic() == ALERTS.name:
-                alert = codec.decode(Alert, message.value())
-                alerts.setdefault(
-                    alert.survey_id if hasattr(alert, "survey_id") else alert.dedup_key, time.perf_counter()
-                )
-            elif message.error() is None:
-                row = codec.decode(SegmentNps, message.value())
-                if (row.segment, row.window) == ("all", "1h"):
-                    rolling.append((row.n, time.perf_counter()))
-        if now >= next_look:
-            rows.append((int(str(stored())), time.perf_counter()))
-            next_look = time.perf_counter() + 0.1
-        if now > began + seconds + 60:
-            raise RuntimeError("the pipeline did not catch up within a minute")
-    reader.close()
-    return {
-        "alert": [1000 * (at - survey_times[survey]) for survey, at in alerts.items()],
-        "rolling row": _until_counted(produced, rolling),
-        "row in ClickHouse": _until_counted(produced, rows),
-    }
-
-
-def _until_counted(produced: list[float], counts: list[tuple[int, float]]) -> list[float]:
-    """For the k-th answer: milliseconds until a count of k or more was seen."""
-    found, place = [], 0
-    for k, at in enumerate(produced, 1):
-        while counts[place][0] < k:
-            place += 1
-        found.append(1000 * max(0.0, counts[place][1] - at))
-    return found
-
-
-def _producer(brokers: str) -> confluent_kafka.Producer:
-    return confluent_kafka.Producer(
-        {
-            "bootstrap.servers": brokers, "partitioner": "murmur2_random", "linger.ms": 5,
-            "queue.buffering.max.messages": 1_000_000, "log_level": 0,
-        }
-    )  # fmt: skip
-
-
-def _reader(brokers: str, *topics: str) -> confluent_kafka.Consumer:
-    consumer = confluent_kafka.Consumer(
-        {
-            "bootstrap.servers": brokers, "group.id": "bench", "fetch.queue.backoff.ms": 10, "fetch.wait.max.ms": 10,
-            "queued.min.messages": 20_000, "log_level": 0,
-        }
-    )  # fmt: skip
-    start = confluent_kafka.OFFSET_BEGINNING
-    parts = [confluent_kafka.TopicPartition(topic, n, start) for topic in topics for n in range(PARTITIONS)]
-    consumer.assign(parts)
-    return consumer
-
-
-@contextmanager
-def programs() -> Iterator[tuple[Path, Path]]:
-    """The shipped program with surveys sent at once: with its five windows, and with the 1 h window alone."""
-    text = (Path(__file__).parents[2] / "streams" / "nps.toml").read_text()
-    text = re.sub(r'delay = "\w+"', 'delay = "0s"', text)
-    with tempfile.TemporaryDirectory() as folder:
-        five, one = Path(folder) / "five.toml", Path(folder) / "one.toml"
-        five.write_text(text)
-        one.write_text(re.sub(r"lengths = .*", 'lengths = ["1h"]', text))
-        yield five, one
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -330,12 +161,11 @@ def main() -> None:
         if parsed.only != "latency":
             _throughput_rows(table, load, five, one, Path(name))
         if parsed.only != "throughput":
-            for what, bar_ms in (found := latency(load, five, parsed.latency_seconds)) and zip(
-                found, (1000, 2000, 5000), strict=True
-            ):
-                cuts = statistics.quantiles(found[what], n=100)
+            found = latency(load, five, parsed.latency_seconds)
+            for (what, measured_ms), bar_ms in zip(found.items(), (1_000, 2_000, 5_000), strict=True):
+                cuts = statistics.quantiles(measured_ms, n=100)
                 figure = f"{cuts[49]:.0f} / {cuts[94]:.0f} / {cuts[98]:.0f} ms"
-                table.add_row(f"produce to {what}, p50 / p95 / p99", figure, f"p95 {bar_ms} ms")
+                table.add_row(f"produce to {what}, p50 / p95 / p99", figure, f"p95 {bar_ms:,} ms")
     out.print(table)
 
 
@@ -353,4 +183,4 @@ def _throughput_rows(table: Table, load: Load, five: Path, one: Path, folder: Pa
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

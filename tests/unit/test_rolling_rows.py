@@ -12,7 +12,7 @@ from streams.domain.nps import EMPTY, Tally, interval, score
 from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, MINUTE_MS, Resolution, panes
 from streams.program import load
 from streams.rolling import Rolling
-from streams.work import Output
+from streams.engine.log import Output
 
 CODEC = Codec()
 PROGRAM = load()

@@ -12,6 +12,7 @@ from schemas.events import PaneTally
 from schemas.topics import INBOUND
 from streams.domain.nps import Tally
 from streams.domain.panes import Pane, Resolution
+from streams.domain.nps import Band
 from streams.domain.state import NEW, Cancel, Given, Held, Journey, Pending, Survey
 from streams.engine.log import Record
 from streams.engine.tables import BLANK, BadState, Entry, JourneyTable, PaneTable, PaneValue, encode
@@ -30,7 +31,7 @@ GIVEN = st.builds(
     comment=st.one_of(st.none(), TEXT),
     comment_stamp=STAMPS,
     voided_ms=INSTANTS,
-    counted=st.one_of(st.none(), st.tuples(INSTANTS, TEXT)),
+    counted=st.one_of(st.none(), st.tuples(INSTANTS, st.sampled_from(Band))),
     severity=TEXT,
 )
 PENDING = st.builds(Pending, INSTANTS, *[TEXT] * 6, INSTANTS, TEXT, SEGMENTS, DIMENSIONS, INSTANTS)
