@@ -249,12 +249,12 @@ def _death(record: Record) -> Death:
 
 def _config(_: argparse.Namespace) -> int:
     chosen = _settings()
+    rules = program.load(chosen.program_path)
     meanings = {name: meaning for name, _, meaning in settings.rows()}
     table = _table("setting", "value", "meaning")
     for name, value in settings.shown(chosen):
         table.add_row(name, value, meanings[name])
     out.print(table)
-    rules = program.load(chosen.program_path)
     out.print(f"program {chosen.program or 'nps.toml (as shipped)'}, hash {rules.hash}, {len(rules.rules)} rules")
     return ExitCode.OK
 
