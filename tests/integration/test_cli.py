@@ -1,0 +1,421 @@
+"""`nps` as a person meets it: what is wrong is said in one line, with where and what to do; `nps up` keeps data.
+
+Each command is a real process; whatever it says on stderr counts, the Kafka client's own words too.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from schemas.deadletters import Death, sealed
+from schemas.topics import DEAD_LETTERS, TOPICS
+from streams.local import HOST, free_port, local_broker, local_clickhouse
+from tests.commands import Service, done, run, until
+
+COMMANDS = (
+    "demo", "up", "worker", "sink", "notify", "topics", "migrate", "produce", "query", "deadletters", "config",
+)  # fmt: skip
+PURCHASE = (
+    '{"topic": "purchases", "source": "shop", "id": "1", "type": "order.delivered", "time": "2026-01-31T12:00:00Z", '
+    '"customer_id": "C1", "order_id": "O1"}\n'
+)
+NOBODY = "127.0.0.1:1"
+TALKS_TO_KAFKA = {
+    "worker": ["worker"],
+    "sink": ["sink"],
+    "notify": ["notify"],
+    "topics": ["topics"],
+    "produce": ["produce", "-"],
+    "deadletters": ["deadletters", "list"],
+}
+TALKS_TO_CLICKHOUSE = {"sink": ["sink"], "migrate": ["migrate"], "query": ["query", "SELECT 1"]}
+
+
+@pytest.fixture(scope="module")
+def empty() -> Iterator[dict[str, str]]:
+    """A broker without any topic."""
+    with local_broker() as broker:
+        yield {"NPS_BROKERS": broker.address, "NPS_SERVER_WAIT_S": "10"}
+
+
+@pytest.fixture(scope="module")
+def topics() -> Iterator[dict[str, str]]:
+    """A broker with all topics."""
+    with local_broker() as broker:
+        environ = {"NPS_BROKERS": broker.address, "NPS_PARTITIONS": "3", "NPS_SERVER_WAIT_S": "10"}
+        done("topics", environ=environ)
+        yield environ
+
+
+@pytest.fixture(scope="module")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An empty ClickHouse."""
+    with local_clickhouse(tmp_path_factory.mktemp("clickhouse")) as server:
+        yield {"NPS_CLICKHOUSE_URL": f"{server.address}/nps", "NPS_SERVER_WAIT_S": "10"}
+
+
+# help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    """`--help` describes the command and shows one call of it."""
+    said = done(command, "--help", environ={})
+    assert re.search(rf"^example: .*nps {command}\b", said, re.MULTILINE), said
+
+
+def test_help_lists_every_command() -> None:
+    """None is hidden, and the first thing to try is named."""
+    said = done("--help", environ={})
+    listed = re.findall(r"^    (\w+)(?:  +\S|$)", said, re.MULTILINE)
+    assert tuple(listed) == COMMANDS
+    assert "Start with: nps demo" in " ".join(said.split())
+
+
+def test_an_unknown_command_is_refused() -> None:
+    """Usage, the name, and exit code 2."""
+    ended = run("wroker")
+    assert ended.returncode == 2
+    assert "invalid choice: 'wroker'" in ended.stderr
+
+
+# settings and program
+
+
+@pytest.mark.parametrize(("command"), ["worker", "sink", "topics", "config"])
+def test_an_unknown_setting_is_refused_before_connecting(command: str) -> None:
+    """A typo in the environment is named, nobody is asked for."""
+    ended = run(command, environ={"NPS_BROKER": NOBODY})
+    assert one_line(ended, 2) == "nps: NPS_BROKER is no setting; `nps config` lists them all"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("NPS_PARTITIONS", "six", "NPS_PARTITIONS must be a whole number, not 'six'"),
+        ("NPS_FUSE_RATIO", "7", "NPS_FUSE_RATIO must be 0 to 1"),
+        ("NPS_CLICKHOUSE_URL", "http://127.0.0.1:port/nps", "NPS_CLICKHOUSE_URL must look like "),
+        ("NPS_CLICKHOUSE_URL", "clickhouse:8123", "NPS_CLICKHOUSE_URL must look like "),
+    ],
+)
+def test_a_wrong_value_is_refused_before_connecting(name: str, text: str, says: str) -> None:
+    """The setting is named with what it must be."""
+    ended = run("worker", environ={name: text, "NPS_BROKERS": NOBODY})
+    assert one_line(ended, 2).startswith(f"nps: {says}")
+
+
+@pytest.mark.parametrize(
+    ("command", "was", "becomes", "says"),
+    [
+        ("worker", 'delay = "3d"', 'delay = "3 days"', "'3 days' is no duration"),
+        ("worker", "minimum_n = 30", "minimum_n = thirty", "Invalid value"),
+        ("up", 'delay = "3d"', 'dealy = "3d"', "unknown field `dealy`"),
+        ("config", 'delay = "3d"', 'dealy = "3d"', "unknown field `dealy`"),
+    ],
+)
+def test_a_typo_in_the_program_is_named_by_file_and_line(
+    tmp_path: Path, command: str, was: str, becomes: str, says: str
+) -> None:
+    """One line with file and line, exit code 2, before any server is asked for or started."""
+    shipped = (Path(__file__).parents[2] / "streams" / "nps.toml").read_text()
+    file = tmp_path / "shop.toml"
+    file.write_text(shipped.replace(was, becomes, 1))
+    line = next(number for number, text in enumerate(file.read_text().splitlines(), 1) if becomes in text)
+    words = ["up", "--data", str(tmp_path / "data")] if command == "up" else [command]
+    ended = run(*words, environ={"NPS_PROGRAM": str(file), "NPS_BROKERS": NOBODY}, within_s=30)
+    said = one_line(ended, 2)
+    assert re.match(rf"nps: {re.escape(str(file))}:{line}\b", said), said
+    assert says in said
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    """The path and the setting that leads to it."""
+    said = one_line(run("worker", environ={"NPS_PROGRAM": "/no/such.toml"}), 2)
+    assert said == "nps: /no/such.toml: cannot be read (No such file or directory); set NPS_PROGRAM to a program file"
+
+
+def test_config_shows_every_setting_and_no_secret() -> None:
+    """Values are what the environment says, passwords are masked, the program is named with its hash."""
+    said = done(
+        "config",
+        environ={
+            "NPS_PARTITIONS": "48",
+            "NPS_KAFKA_SASL_PASSWORD": "hunter2",
+            "NPS_CLICKHOUSE_URL": "https://nps:hunter2@ch.example:8443/nps",
+            "NPS_WEBHOOK_URL": "https://hooks.example/hunter2",
+            "NPS_WEBHOOK_SECRET": "hunter2",
+        },
+    )
+    assert "hunter2" not in said
+    assert re.search(r"NPS_PARTITIONS +│ 48 ", said)
+    assert re.search(r"NPS_CLICKHOUSE_URL +│ https://\*\*\*@ch\.example:8443", said)
+    assert re.search(r"NPS_KAFKA_SASL_PASSWORD +│ \*\*\* ", said)
+    assert re.search(r"^program nps\.toml \(as shipped\), hash [0-9a-f]{12}, 2 rules$", said, re.MULTILINE)
+
+
+# servers that are not there
+
+
+@pytest.mark.parametrize("command", TALKS_TO_KAFKA)
+def test_a_broker_that_is_not_there_is_named(command: str) -> None:
+    """One line with host and port and what to do, after the wait, and nothing from the Kafka client."""
+    environ = {"NPS_BROKERS": NOBODY, "NPS_SERVER_WAIT_S": "1"}
+    ended = run(*TALKS_TO_KAFKA[command], environ=environ, given=PURCHASE, within_s=20)
+    said = one_line(ended, 3)
+    assert f"cannot reach Kafka at {NOBODY} after 1 s: start it or set NPS_BROKERS" in said
+
+
+@pytest.mark.parametrize("command", TALKS_TO_CLICKHOUSE)
+def test_a_clickhouse_that_is_not_there_is_named(topics: dict[str, str], command: str) -> None:
+    """The same for ClickHouse; its password is not in the line."""
+    url = f"http://nps:hunter2@{NOBODY}/nps"
+    environ = {**topics, "NPS_CLICKHOUSE_URL": url, "NPS_SERVER_WAIT_S": "1"}
+    said = one_line(run(*TALKS_TO_CLICKHOUSE[command], environ=environ, within_s=20), 3)
+    assert said == f"nps: cannot reach ClickHouse at {NOBODY} after 1 s: start it or set NPS_CLICKHOUSE_URL"
+
+
+@pytest.mark.parametrize("command", [name for name in TALKS_TO_KAFKA if name != "topics"])
+def test_missing_topics_are_named(empty: dict[str, str], command: str) -> None:
+    """The first missing topic and the command that makes it; nothing is made on the way."""
+    said = one_line(run(*TALKS_TO_KAFKA[command], environ=empty, given=PURCHASE, within_s=30), 2)
+    assert re.search(r"nps\.[a-z-]+.* (is missing|does not exist): run nps topics$", said), said
+    client = AdminClient({"bootstrap.servers": empty["NPS_BROKERS"]})
+    assert not client.list_topics(timeout=10).topics.keys() & {topic.name for topic in TOPICS}
+
+
+def test_topics_that_do_not_fit_together_stop_the_worker() -> None:
+    """One topic with another number of partitions is named before anything is read."""
+    with local_broker() as broker:
+        client = AdminClient({"bootstrap.servers": broker.address})
+        made = client.create_topics([NewTopic("nps.purchases", 2, 1)])
+        made["nps.purchases"].result(10)
+        environ = {"NPS_BROKERS": broker.address, "NPS_PARTITIONS": "3"}
+        ended = run("topics", environ=environ)
+        assert ended.returncode == 2
+        assert (
+            "nps.purchases: has 2 partitions, expected 3: their number is for life, set NPS_PARTITIONS=2"
+            in ended.stdout
+        )
+        said = one_line(run("worker", environ=environ), 2)
+        assert "need the same number of partitions" in said
+        assert "nps.purchases has 2" in said
+
+
+def test_verify_looks_and_makes_nothing(empty: dict[str, str]) -> None:
+    """`nps topics --verify` lists what is missing and exits with 2."""
+    ended = run("topics", "--verify", environ=empty)
+    assert (ended.returncode, ended.stderr) == (2, "")
+    assert ended.stdout.count("is missing: run nps topics") == len(TOPICS)
+
+
+def test_topics_may_be_made_again(topics: dict[str, str]) -> None:
+    """A second run makes nothing and says that all is well."""
+    assert done("topics", environ=topics) == "topics are as they should be\n"
+    assert done("topics", "--verify", environ=topics) == "topics are as they should be\n"
+
+
+def test_a_taken_metrics_port_is_named(topics: dict[str, str]) -> None:
+    """A service that cannot serve its metrics says where and which setting to change."""
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        said = one_line(run("worker", environ={**topics, "NPS_METRICS_PORT": str(port)}), 2)
+    assert said == f"nps: cannot serve metrics at {HOST}:{port} (Address already in use): change NPS_METRICS_PORT"
+
+
+# ClickHouse
+
+
+def test_before_the_first_migration_a_query_says_what_to_run(clickhouse: dict[str, str]) -> None:
+    """Unknown database: run nps migrate."""
+    environ = {**clickhouse, "NPS_CLICKHOUSE_URL": clickhouse["NPS_CLICKHOUSE_URL"].replace("/nps", "/fresh")}
+    assert one_line(run("query", "SELECT * FROM answers", environ=environ), 2).endswith(": run `nps migrate`")
+
+
+def test_migrating_twice_applies_once(clickhouse: dict[str, str]) -> None:
+    """The second run finds nothing to do."""
+    assert done("migrate", environ=clickhouse).startswith("applied 0001_tables.sql, 0002_views.sql")
+    assert done("migrate", environ=clickhouse) == "nothing to apply\n"
+
+
+def test_a_query_prints_a_table(clickhouse: dict[str, str]) -> None:
+    """Names and values, whatever is in them, and nothing is cut when the output is not a terminal."""
+    long = "x" * 300
+    said = done(
+        "query", f"SELECT 1 AS one, '[/b] :smile: é' AS text, '{long}' AS long, NULL AS none", environ=clickhouse
+    )
+    assert re.search(r"┃ one ┃ text +┃ long +┃ none ┃", said)
+    assert re.search(rf"│ 1 +│ \[/b\] :smile: é │ {long} │ None │", said)
+
+
+@pytest.mark.parametrize("sql", ["SELECT nonsense", "SELEC 1", ""])
+def test_a_query_that_is_none_is_refused(clickhouse: dict[str, str], sql: str) -> None:
+    """ClickHouse's complaint, in one line."""
+    assert one_line(run("query", sql, environ=clickhouse), 2).startswith("nps: ClickHouse at 127.0.0.1:")
+
+
+# dead letters
+
+
+def test_dead_letters_are_listed_with_their_reasons(topics: dict[str, str]) -> None:
+    """Time, reason, origin and detail of each; `--last` keeps the newest; what is no dead letter is listed too."""
+    producer = Producer({"bootstrap.servers": topics["NPS_BROKERS"]})
+    for offset in (7, 8):
+        death = Death("invalid_score", f"score {offset + 4} is not 0 to 10", "nps.responses", 2, offset, 1)
+        headers: list[tuple[str, str | bytes | None]] = [*sealed([], death)]
+        producer.produce(DEAD_LETTERS, b"12345", b"C1", headers=headers, timestamp=1_769_860_800_000)
+    producer.produce(DEAD_LETTERS, b"stranger")
+    assert producer.flush(10) == 0
+    said = done("deadletters", "list", environ=topics)
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in said.splitlines() if line.startswith("│")]
+    moment = "2026-01-31 12:00:00"
+    assert rows[0] == [moment, "invalid_score", "nps.responses", "2", "7", "5", "score 11 is not 0 to 10"]
+    assert rows[1] == [moment, "invalid_score", "nps.responses", "2", "8", "5", "score 12 is not 0 to 10"]
+    assert rows[2][1:3] == ["unlabelled", DEAD_LETTERS]
+    assert said.endswith("3 dead letters\n")
+    newest = done("deadletters", "list", "--last", "1", environ=topics)
+    assert "unlabelled" in newest
+    assert "invalid_score" not in newest
+
+
+# Ctrl-C
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_asked_to_stop_stops_well(topics: dict[str, str], tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM end a running worker with 0, without a traceback."""
+    with Service("worker", {**topics, "NPS_SESSION_TIMEOUT_MS": "2000"}, tmp_path / "log") as worker:
+        worker.until(lambda: "restored partitions=[0, 1, 2]" in worker.said(), "it had its partitions")
+        assert worker.stop(number) == 0, worker.said()
+        assert "Traceback" not in worker.said()
+
+
+@pytest.mark.parametrize("command", ["sink", "topics", "worker"])
+def test_ctrl_c_while_waiting_for_a_server(command: str, tmp_path: Path) -> None:
+    """A command that still waits for Kafka ends at once; at most one line says so."""
+    with socket.create_server((HOST, 0)) as silent:
+        port = silent.getsockname()[1]
+        with Service(
+            command, {"NPS_BROKERS": f"{HOST}:{port}", "NPS_SERVER_WAIT_S": "60"}, tmp_path / "log"
+        ) as waiting:
+            silent.settimeout(30)
+            silent.accept()[0].close()
+            started = time.monotonic()
+            assert waiting.stop(signal.SIGINT) in (0, 130), waiting.said()
+            assert time.monotonic() - started < 10
+            assert waiting.said() in ("", "nps: stopped\n")
+
+
+def test_ctrl_c_while_reading_standard_input(topics: dict[str, str]) -> None:
+    """`nps produce -` without input ends in one line, exit code 130."""
+    command = [str(Path(sys.executable).with_name("nps")), "produce", "--topic", "purchases", "-"]
+    # No terminal here: we are the one at the keyboard, once it has opened its input.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **topics}
+    ) as reading:
+        assert reading.stdin is not None
+        assert reading.stderr is not None
+        until(lambda: is_reading(reading.pid), "it reads its input")
+        reading.send_signal(signal.SIGINT)
+        assert reading.wait(10) == 130
+        assert reading.stderr.read() == "nps: stopped\n"
+
+
+# nps up
+
+
+def test_up_runs_everything_leaves_nothing_and_keeps_its_data(tmp_path: Path) -> None:
+    """A purchase becomes a decision in ClickHouse; after Ctrl-C nothing runs; at the next start the row is there."""
+    with up(tmp_path) as first:
+        environ = environ_of(first)
+        labels = set(re.findall(r"^(\w+) +\| ", first.said(), re.MULTILINE))
+        assert labels <= {"worker", "sink", "notify"}
+        assert done("produce", "-", environ=environ, given=PURCHASE.replace("delivered", "unheard_of"))
+        until(lambda: decisions(environ) == ["1"], "the decision is in ClickHouse")
+        children = descendants(first.process.pid)
+        assert len(children) >= 5, "broker, ClickHouse, worker, sink, notifier"
+        assert first.stop(signal.SIGINT) == 0, first.said()
+        assert not [pid for pid in children if is_alive(pid)]
+        assert "Traceback" not in first.said()
+    with up(tmp_path) as second:
+        assert decisions(environ_of(second)) == ["1"]
+        assert second.stop(signal.SIGTERM) == 0, second.said()
+
+
+def test_up_names_a_taken_port(tmp_path: Path) -> None:
+    """A port in use is said in one line, before anything runs."""
+    with socket.create_server((HOST, 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run("up", "--data", str(tmp_path / "data"), "--kafka-port", port)
+    assert one_line(ended, 3) == f"nps: port {port} of {HOST} is taken: stop what listens there or choose another port"
+
+
+def up(folder: Path) -> Service:
+    """`nps up` on free ports, its data in `folder`, once its worker has its partitions."""
+    ports = ["--kafka-port", str(free_port()), "--clickhouse-port", str(free_port())]
+    running = Service(["up", "--data", str(folder / "data"), *ports], {}, folder / f"up-{ports[1]}.log")
+    try:
+        running.until(lambda: "restored partitions" in running.said(), "the worker had its partitions")
+    except BaseException:
+        running.kill()
+        raise
+    return running
+
+
+def environ_of(running: Service) -> dict[str, str]:
+    """The settings that `nps up` tells to export."""
+    return dict(re.findall(r"export (NPS_\w+)=(\S+)", running.said()))
+
+
+def decisions(environ: dict[str, str]) -> list[str]:
+    """The trigger ids that ClickHouse knows decisions of."""
+    said = done("query", "SELECT trigger_id FROM decisions FINAL", environ=environ)
+    return re.findall(r"^│ (\w+) +│$", said, re.MULTILINE)
+
+
+def one_line(ended: subprocess.CompletedProcess[str], code: int) -> str:
+    """The one line on stderr; there is nothing on stdout, and the exit code is this."""
+    lines = ended.stderr.splitlines()
+    assert (ended.returncode, ended.stdout, len(lines)) == (code, "", 1), ended
+    return lines[0]
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below this one."""
+    parents = {int(entry.name): parent_of(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    found = [pid]
+    for above in found:
+        found += [child for child, parent in parents.items() if parent == above]
+    return found[1:]
+
+
+def parent_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def is_reading(pid: int) -> bool:
+    """True when the process waits for its standard input: it sleeps in a read of descriptor 0."""
+    try:
+        return Path(f"/proc/{pid}/syscall").read_text().startswith("0 0x0 ")
+    except OSError:
+        return False
