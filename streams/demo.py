@@ -65,6 +65,8 @@ class Demo:
             self._live(for_s)
             return self._settle()
         finally:
+            self._dispatches.close()
+            self._board.close()
             for running in reversed(self._children.values()):
                 process.stop(running)
 

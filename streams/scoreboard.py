@@ -38,6 +38,10 @@ class Board:
             else:
                 self._take_alert(self._codec.decode(Alert, message.value()))
 
+    def close(self) -> None:
+        """Give the connection back."""
+        self._consumer.close()
+
     def is_due(self, every_s: float) -> bool:
         """True once in so many seconds."""
         due = time.monotonic() - self._printed >= every_s

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 from schemas.codec import Codec, Undecodable
-from schemas.events import Alert, Decision, PaneTally, Purchase, SegmentNps, SupportCase
-from schemas.topics import ALERTS, DECISIONS, PANES, PURCHASES, ROLLING, SUPPORT
+from schemas.events import Alert, Decision, PaneTally, Purchase, SegmentNps, SupportCase, SurveyDispatch
+from schemas.topics import ALERTS, DECISIONS, DISPATCHES, PANES, PURCHASES, ROLLING, SUPPORT
 from streams import recount
 from streams.engine.log import Reader
 from streams.program import load
@@ -49,9 +49,10 @@ class Verdict(NamedTuple):
 
     def table(self, at_most: int = 12) -> Table:
         """The figures that differ first, then the rest."""
-        table = Table(title="the same figure three times", title_justify="left")
-        for column in ("figure", "recount of the input", "stream", "ClickHouse", ""):
-            table.add_column(column)
+        table = Table(title="The same figure three times", title_justify="left")
+        table.add_column("figure (promoters, passives, detractors: NPS)")
+        for column in ("recount of the input", "stream", "ClickHouse", ""):
+            table.add_column(column, justify="right")
         for figure in sorted(self.figures, key=lambda figure: figure.agrees)[:at_most]:
             table.add_row(*map(_text, figure), "same" if figure.agrees else "DIFFERENT")
         return table
@@ -79,8 +80,9 @@ class _Stream:
         self.rolling: dict[tuple[str, str], SegmentNps] = {}
         self.decisions: dict[str, Decision] = {}
         self.alerts: dict[str, Alert] = {}
+        self.dispatched: set[str] = set()
         self.triggers: set[tuple[str, str]] = set()
-        topics = (PANES, ROLLING, DECISIONS, ALERTS, PURCHASES, SUPPORT)
+        topics = (PANES, ROLLING, DECISIONS, DISPATCHES, ALERTS, PURCHASES, SUPPORT)
         wanted = [(topic.name, number) for topic in topics for number in range(partitions)]
         for (topic, _), record in reader.read(wanted):
             if record.value is None or record.key is None:
@@ -93,6 +95,8 @@ class _Stream:
             elif topic == DECISIONS.name:
                 decision = codec.decode(Decision, record.value)
                 self.decisions[decision.decision_id] = decision
+            elif topic == DISPATCHES.name:
+                self.dispatched.add(codec.decode(SurveyDispatch, record.value).survey_id)
             elif topic == ALERTS.name:
                 alert = codec.decode(Alert, record.value)
                 self.alerts[alert.dedup_key] = alert
@@ -121,8 +125,9 @@ def _ledger(stream: _Stream, query: Query) -> Iterator[Figure]:
     sent = Counter(decision.outcome for decision in stream.decisions.values())["sent"]
     (all_rows, sent_rows) = query("SELECT count(), countIf(outcome = 'sent') FROM decisions FINAL")[0]
     yield Figure("triggers, each with one decision", len(stream.triggers), len(stream.decisions), all_rows)
+    yield Figure("decisions to send, one dispatch each", len(stream.dispatched), sent, sent_rows)
     (dispatched,) = query("SELECT count() FROM dispatches FINAL")[0]
-    yield Figure("surveys sent", sent, sent, sent_rows if sent_rows == dispatched else (sent_rows, dispatched))
+    yield Figure("surveys sent", sent, len(stream.dispatched), dispatched)
 
 
 def _alerts(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
@@ -146,7 +151,7 @@ def _lifetimes(counted: list[recount.Counted], stream: _Stream, query: Query) ->
     for segment in sorted(wanted.keys() | panes.keys() | stored.keys(), key=lambda s: -sum(wanted.get(s, [0]))):
         ours, theirs = wanted.get(segment, [0, 0, 0]), panes.get(segment, [0, 0, 0])
         yield Figure(
-            f"{segment}: promoters, passives, detractors, NPS",
+            segment,
             (*ours, recount.nps(*ours)),
             (*theirs, recount.nps(*theirs)),
             stored.get(segment),
@@ -171,4 +176,7 @@ def _n(pane: PaneTally) -> int:
 
 
 def _text(value: object) -> str:
-    return "  ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    *counts, nps = value[-4:]
+    return f"{', '.join(map(str, counts))}: {nps}"
