@@ -70,7 +70,7 @@ class Codec:
             self._writers[cls] = (self._header(cls, current), field_encoders(current))
 
     def encode(self, record: Record, version: int | None = None) -> bytes:
-        """The record's bytes; `version` replaces its last field.  Raises ValueError when a field breaks the contract."""
+        """The record's bytes; `version` replaces its last field.  Raises ValueError for a broken contract."""
         header, encoders = self._writers[type(record)]
         try:
             parts = [encode(value) for encode, value in zip(encoders, record, strict=True)]

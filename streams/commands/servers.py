@@ -1,0 +1,100 @@
+"""Making servers ready (`nps topics`, `nps migrate`) and the local stack (`nps up`, `nps demo`)."""
+
+import argparse
+import os
+import signal
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from sinks.clickhouse import connect
+from sinks.migrate import migrate as apply_migrations
+from streams import program
+from streams.commands.session import in_force, out
+from streams.demo import Demo
+from streams.engine.guard import ExitCode
+from streams.engine.topics import ensure_topics, verify_topics
+from streams.settings import BadSettings, Settings
+from streams.stack import local_stack
+from streams.supervisor import Supervisor
+
+DEMO_PROGRAM = Path(program.__file__).with_name("demo.toml")
+
+
+def topics(parsed: argparse.Namespace) -> int:
+    """Create the topics, or only look; 0 when they are as they should be."""
+    chosen = in_force()
+    if parsed.verify:
+        report = verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
+    else:
+        report = ensure_topics(
+            chosen.brokers, chosen.security, chosen.partitions, chosen.replication, chosen.server_wait_s
+        )
+    for name in report.created:
+        out.print(f"created {name}")
+    for line in (*report.differences, *report.notes):
+        out.print(line, soft_wrap=True)
+    out.print("topics are as they should be" if report.ok else "topics differ: see above")
+    return ExitCode.OK if report.ok else ExitCode.BAD_SETTINGS
+
+
+def migrate(_: argparse.Namespace) -> int:
+    """Bring the tables and views up to date."""
+    chosen = in_force()
+    with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
+        applied = apply_migrations(warehouse)
+    out.print(f"applied {', '.join(applied)}" if applied else "nothing to apply")
+    return ExitCode.OK
+
+
+def up(parsed: argparse.Namespace) -> int:
+    """Run the local stack until Ctrl-C."""
+    ports = (parsed.kafka_port, parsed.clickhouse_port)
+    with local_stack(_folder(parsed.data), _program_path(), *ports) as stack:
+        out.print(f"Kafka       {stack.brokers}      export NPS_BROKERS={stack.brokers}", soft_wrap=True)
+        out.print(
+            f"ClickHouse  {stack.clickhouse_url}  export NPS_CLICKHOUSE_URL={stack.clickhouse_url}", soft_wrap=True
+        )
+        for child in stack.children:
+            out.print(
+                f"metrics     http://127.0.0.1:{child.env['NPS_METRICS_PORT']}/metrics  {child.name}", soft_wrap=True
+            )
+        return Supervisor(stack.children).run()
+
+
+def demo(parsed: argparse.Namespace) -> int:
+    """Run the demo; 0 when every figure agrees."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        live_s = program.duration_ms(parsed.seconds) / 1000
+    except ValueError as error:
+        raise BadSettings(f"--for: {error}") from None
+    with (
+        tempfile.TemporaryDirectory(prefix="nps-demo-") as name,
+        local_stack(Path(name), DEMO_PROGRAM) as stack,
+        closing(connect(stack.clickhouse_url)) as warehouse,
+    ):
+        verdict = Demo(stack, Settings.from_env(stack.environ), Path(name), warehouse.query, out).run(live_s)
+    out.print(verdict.table())
+    out.print(f"suppressed by reason: {_counts(verdict.reasons)}; dead letters by reason: {_counts(verdict.dead)}")
+    same = sum(figure.agrees for figure in verdict.figures)
+    out.print(f"{same} of {len(verdict.figures)} figures agree between stream, ClickHouse and a recount of the input")
+    return ExitCode.OK if verdict.agrees else ExitCode.UNEXPECTED
+
+
+def _program_path() -> Path | None:
+    chosen = os.environ.get("NPS_PROGRAM")
+    path = Path(chosen).resolve() if chosen else None
+    program.load(path)
+    return path
+
+
+def _folder(name: str) -> Path:
+    folder = Path(name).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"

@@ -1,0 +1,84 @@
+"""The services: `nps worker`, `nps sink`, `nps notify`.  Each runs until it is asked to stop."""
+
+import argparse
+import signal
+import sys
+import threading
+from contextlib import closing
+
+from prometheus_client import start_http_server
+
+from schemas.topics import BY_NAME
+from sinks.batch import Policy
+from sinks.clickhouse import connect
+from sinks.loader import Loader
+from sinks.notify.console import Console as AlertLines
+from sinks.notify.notifier import Notifier
+from sinks.notify.webhook import Webhook
+from streams import program
+from streams.commands.session import codec_of, in_force, need
+from streams.engine.fuse import FuseLimits
+from streams.engine.guard import ExitCode
+from streams.settings import BadSettings, Settings
+from streams.worker import Worker
+
+
+def worker(_: argparse.Namespace) -> int:
+    """Process events until asked to stop."""
+    chosen = in_force()
+    rules = program.load(chosen.program_path)
+    fuse = FuseLimits(in_a_row=chosen.fuse_in_a_row, ratio=chosen.fuse_ratio)
+    _serve_metrics(chosen)
+    return Worker(chosen.engine(), rules, codec_of(chosen), fuse, chosen.topic_epoch).run()
+
+
+def sink(_: argparse.Namespace) -> int:
+    """Load the output topics into ClickHouse until asked to stop."""
+    chosen = in_force()
+    policy = Policy(chosen.sink_rows, chosen.sink_bytes, chosen.sink_age_ms)
+    producer, consumer = _clients(chosen, "sink")
+    with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
+        _serve_metrics(chosen)
+        Loader(consumer, producer, warehouse, codec_of(chosen), policy).run(_asked_to_stop())
+    return ExitCode.OK
+
+
+def notify(_: argparse.Namespace) -> int:
+    """Deliver alerts until asked to stop."""
+    chosen = in_force()
+    if chosen.webhook_url and not chosen.webhook_secret:
+        raise BadSettings("NPS_WEBHOOK_SECRET is needed with NPS_WEBHOOK_URL, so that the receiver can tell who posts")
+    producer, consumer = _clients(chosen, "notifier")
+    channel = Webhook(chosen.webhook_url, chosen.webhook_secret) if chosen.webhook_url else AlertLines(sys.stdout)
+    _serve_metrics(chosen)
+    Notifier(consumer, producer, codec_of(chosen), channel).run(_asked_to_stop())
+    return ExitCode.OK
+
+
+def _clients(chosen: Settings, role: str) -> tuple[dict[str, str], dict[str, str]]:
+    """A sink's producer and consumer settings, once Kafka answers and has the topics."""
+    need(chosen, BY_NAME)
+    kafka = {"bootstrap.servers": chosen.brokers, **chosen.security}
+    session_ms = chosen.session_timeout_ms
+    membership = {
+        "group.id": f"{chosen.group}-{role}",
+        "session.timeout.ms": str(session_ms),
+        "heartbeat.interval.ms": str(max(100, session_ms // 4)),  # librdkafka's own 3 s outlives a short session
+    }
+    return kafka, {**kafka, **membership}
+
+
+def _serve_metrics(chosen: Settings) -> None:
+    if chosen.metrics_port:
+        try:
+            start_http_server(chosen.metrics_port, chosen.metrics_host)
+        except OSError as error:
+            where = f"{chosen.metrics_host}:{chosen.metrics_port}"
+            raise BadSettings(f"cannot serve metrics at {where} ({error.strerror}): change NPS_METRICS_PORT") from None
+
+
+def _asked_to_stop() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

@@ -1,0 +1,44 @@
+"""What every command starts from: the settings in force, a codec, topics that exist, a place to print."""
+
+import logging
+import os
+import sys
+from collections.abc import Container
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from schemas.codec import Codec
+from schemas.registry import ConfluentRegistry
+from streams.engine.guard import BadTopics
+from streams.engine.topics import verify_topics
+from streams.settings import Settings
+
+WIDEST = 10_000
+"""Columns for output that goes to a file or another program: nothing is cut there."""
+
+out = Console(markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDEST)
+
+
+def in_force() -> Settings:
+    """The settings in the environment, and logging as every command wants it.  Raises BadSettings."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+    return Settings.from_env(os.environ)
+
+
+def codec_of(chosen: Settings) -> Codec:
+    """The codec that these settings ask for."""
+    return Codec(ConfluentRegistry(chosen.registry_url) if chosen.registry_url else None)
+
+
+def need(chosen: Settings, topics: Container[str]) -> None:
+    """Raises BrokerAway unless Kafka answers, BadTopics unless it has these topics; a producer would make them."""
+    found = verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
+    for line in found.differences:
+        if "is missing" in line and line.partition(":")[0] in topics:
+            raise BadTopics(line)
+
+
+def table_of(*names: str) -> Table:
+    """A table that folds on a narrow terminal rather than leave anything out."""
+    return Table(*(Column(name, overflow="fold") for name in names))

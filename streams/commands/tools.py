@@ -1,0 +1,104 @@
+"""The tools: `nps produce`, `nps query`, `nps deadletters`, `nps config`."""
+
+import argparse
+import asyncio
+import io
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from rich.progress import Progress
+
+from schemas.deadletters import Death, NotADeadLetter, opened
+from schemas.topics import DEAD_LETTERS
+from sinks.clickhouse import connect
+from streams import produce as jsonlines
+from streams import program, settings
+from streams.commands.session import codec_of, in_force, need, out, table_of
+from streams.engine.guard import ExitCode
+from streams.engine.log import Record
+from streams.engine.producer import Producer
+from streams.engine.reader import KafkaReader
+
+
+def produce(parsed: argparse.Namespace) -> int:
+    """Send JSON lines to their topics."""
+    chosen = in_force()
+    with _lines(parsed.file) as lines:
+        events = list(jsonlines.parse(lines, parsed.file, parsed.topic))
+    if parsed.rebase:
+        events = jsonlines.rebased(events, time.time_ns() // 1_000_000)
+    need(chosen, {topic for topic, _ in events})
+    log = Producer(chosen.brokers, client_id="nps-produce", security=chosen.security)
+    with Progress(console=out, disable=not out.is_terminal) as progress:
+        task = progress.add_task("producing", total=len(events))
+        jsonlines.send(events, log, codec_of(chosen), lambda: progress.advance(task))
+        asyncio.run(log.flush())
+    out.print(f"{len(events)} events produced")
+    return ExitCode.OK
+
+
+def query(parsed: argparse.Namespace) -> int:
+    """Ask ClickHouse and print a table."""
+    chosen = in_force()
+    with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
+        names, rows = warehouse.table(parsed.sql)
+    table = table_of(*names)
+    for row in rows:
+        table.add_row(*map(str, row))
+    out.print(table)
+    return ExitCode.OK
+
+
+def deadletters(parsed: argparse.Namespace) -> int:
+    """List the newest dead letters."""
+    chosen = in_force()
+    table = table_of("time (UTC)", "reason", "topic", "partition", "offset", "bytes", "detail")
+    need(chosen, {DEAD_LETTERS})
+    with closing(KafkaReader(chosen.brokers, chosen.security)) as reader:
+        letters = [record for _, record in reader.read([(DEAD_LETTERS, 0)])]
+    for record in letters[-parsed.last :]:
+        death = _death(record)
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.timestamp / 1000))
+        size = len(record.value or b"")
+        table.add_row(
+            moment, death.reason, death.topic, str(death.partition), str(death.offset), str(size), death.detail
+        )
+    out.print(table)
+    out.print(f"{len(letters)} dead letters")
+    return ExitCode.OK
+
+
+def _death(record: Record) -> Death:
+    """Why a dead letter died; whatever else lies on the topic is listed too, as what it is."""
+    try:
+        return opened(record.headers)[1]
+    except NotADeadLetter as error:
+        return Death("unlabelled", str(error), DEAD_LETTERS, 0, record.offset, record.timestamp)
+
+
+def config(_: argparse.Namespace) -> int:
+    """Show every setting and the program."""
+    chosen = in_force()
+    rules = program.load(chosen.program_path)
+    meanings = {name: meaning for name, _, meaning in settings.rows()}
+    table = table_of("setting", "value", "meaning")
+    for name, value in settings.shown(chosen):
+        table.add_row(name, value, meanings[name])
+    out.print(table)
+    out.print(f"program {chosen.program or 'nps.toml (as shipped)'}, hash {rules.hash}, {len(rules.rules)} rules")
+    return ExitCode.OK
+
+
+@contextmanager
+def _lines(name: str) -> Iterator[Iterator[str]]:
+    """The lines of a file; bytes that are no UTF-8 are kept, so that whoever reads a line can name it."""
+    if name == "-":
+        yield io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape")
+        return
+    try:
+        with open(name, encoding="utf-8-sig", errors="surrogateescape") as file:
+            yield file
+    except OSError as error:
+        raise jsonlines.BadLine(f"{name}: cannot be read ({error.strerror})") from None
