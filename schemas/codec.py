@@ -23,7 +23,7 @@ from typing import Any, Protocol, TypeVar, cast
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from schemas.encoder import Encoder, field_encoders
+from schemas.encoder import RecordEncoder, record_encoder
 from schemas.events import RECORDS, Record
 
 SINGLE_OBJECT = b"\xc3\x01"
@@ -58,7 +58,7 @@ class Codec:
 
     def __init__(self, registry: Registry | None = None) -> None:
         self._registry = registry
-        self._writers: dict[type[Record], tuple[bytes, list[Encoder]]] = {}
+        self._writers: dict[type[Record], RecordEncoder] = {}
         self._readers: dict[bytes, tuple[str, Any]] = {}
         self._current: dict[str, Any] = {}
         self._names: dict[type, str] = {cls: f"nps.{cls.__name__}" for cls in RECORDS}
@@ -67,18 +67,14 @@ class Codec:
             name, current = released[-1]["name"], released[-1]
             self._readers |= {_single_object_header(schema): (name, schema) for schema in released}
             self._current[name] = current
-            self._writers[cls] = (self._header(cls, current), field_encoders(current))
+            self._writers[cls] = record_encoder(current, self._header(cls, current))
 
     def encode(self, record: Record, version: int | None = None) -> bytes:
         """The record's bytes; `version` replaces its last field.  Raises ValueError for a broken contract."""
-        header, encoders = self._writers[type(record)]
         try:
-            parts = [encode(value) for encode, value in zip(encoders, record, strict=True)]
-            if version is not None:
-                parts[-1] = encoders[-1](version)
+            return self._writers[type(record)](record, version)
         except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"{type(record).__name__} breaks its contract: {error!r}") from error
-        return header + b"".join(parts)
 
     def decode(self, cls: type[R], data: bytes | None) -> R:
         """The record in these bytes.  Raises Undecodable, or RegistryAway when a registry is needed and away."""

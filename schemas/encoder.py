@@ -1,29 +1,54 @@
-"""Avro binary encoding of our flat records: half the time of fastavro's writer, byte for byte the same.
+"""Avro binary encoding of our flat records: a third of the time of fastavro's writer, byte for byte the same.
 
 Publishing is the largest single cost of an answer, and most of it went into fastavro's search through unions.  Our
-records hold strings, numbers, booleans, enums, string maps, string arrays and `[null, X]`, nothing nested; for these a
-function per field is enough.  A test holds every record's bytes against fastavro's.  Reading stays with fastavro.
+records hold strings, numbers, booleans, enums, string maps, string arrays and `[null, X]`, nothing nested; for these
+one expression per field is enough.  They are written out as one function per record, as `namedtuple` does: a call per
+field would cost as much again as the encoding.  A test holds every record's bytes against fastavro's.  Reading stays
+with fastavro.
 """
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 Encoder = Callable[[Any], bytes]
 """A value's bytes.  Raises ValueError, TypeError, AttributeError or KeyError for a value of another type."""
 
+RecordEncoder = Callable[[Sequence[Any], int | None], bytes]
+"""A record's bytes, its last field replaced by the second argument if there is one.  Raises as `Encoder` does."""
 
-def field_encoders(schema: Mapping[str, Any]) -> list[Encoder]:
-    """One encoder for each field of a record schema, in order.  Raises ValueError for a type that is not covered."""
-    return [_encoder(field["type"]) for field in schema["fields"]]
+
+def record_encoder(schema: Mapping[str, Any], header: bytes) -> RecordEncoder:
+    """The encoder of a record schema, which puts `header` first.  Raises ValueError for a type that is not covered."""
+    names = [f"v{place}" for place in range(len(schema["fields"]))]
+    known: dict[str, Any] = {"header": header, "lengths": _LENGTHS}
+    parts = [_part(field["type"], name, known) for name, field in zip(names, schema["fields"], strict=True)]
+    source = (
+        f"def encode(record, version):\n"
+        f"    {', '.join(names)}, = record\n"
+        f"    if version is not None: {names[-1]} = version\n"
+        f"    return b''.join((header, {', '.join(parts)}))\n"
+    )
+    exec(source, known)  # made of the lines above and numbered names alone
+    encode: RecordEncoder = known["encode"]
+    return encode
+
+
+def _part(kind: Any, name: str, known: dict[str, Any]) -> str:
+    """The source of a field's bytes: strings, the commonest, in place, all else by a function added to `known`."""
+    if isinstance(kind, list) and kind[0] == "null" and len(kind) == 2:
+        known[f"encode_{name}"] = _encoder(kind[1])
+        return rf"b'\0' if {name} is None else b'\2' + encode_{name}({name})"
+    if kind == "string":
+        return f"lengths[len(text := {name}.encode())], text"
+    known[f"encode_{name}"] = _encoder(kind)
+    return f"encode_{name}({name})"
 
 
 def _encoder(kind: Any) -> Encoder:
     if isinstance(kind, str) and kind in _PLAIN:
         return _PLAIN[kind]
-    if isinstance(kind, list) and kind[0] == "null" and len(kind) == 2:
-        return partial(_optional, _encoder(kind[1]))
     if isinstance(kind, dict):
         if kind["type"] == "enum":
             return {symbol: _long(place) for place, symbol in enumerate(kind["symbols"])}.__getitem__
@@ -36,22 +61,36 @@ def _encoder(kind: Any) -> Encoder:
     raise ValueError(f"the encoder does not know the type {kind}")
 
 
-@lru_cache(maxsize=65_536)
+_FOURTEEN = 1 << 14
+_MIDDLE = [bytes([low | 0x80, high | 0x80]) for high in range(128) for low in range(128)]
+"""Fourteen bits of a number that goes on."""
+
+_LAST = [bytes([n]) if n < 0x80 else bytes([n & 0x7F | 0x80, n >> 7]) for n in range(_FOURTEEN)]
+"""The last fourteen bits of a number."""
+
+
 def _long(value: int) -> bytes:
-    """Zigzag, then seven bits a byte, lowest first (Avro 1.11, "Binary encoding")."""
-    if not -(1 << 63) <= value < 1 << 63:
-        raise ValueError(f"{value} does not fit 64 bits")
+    """Zigzag, then seven bits a byte, lowest first (Avro 1.11, "Binary encoding"); here two bytes at a time."""
     zigzag = (value << 1) ^ (value >> 63)
-    out = bytearray()
-    while zigzag > 0x7F:
-        out.append(zigzag & 0x7F | 0x80)
-        zigzag >>= 7
-    out.append(zigzag)
-    return bytes(out)
+    if zigzag < _FOURTEEN:
+        return _LAST[zigzag]
+    if zigzag >> 64:
+        raise ValueError(f"{value} does not fit 64 bits")
+    out = b""
+    while zigzag >= _FOURTEEN:
+        out += _MIDDLE[zigzag % _FOURTEEN]
+        zigzag >>= 14
+    return out + _LAST[zigzag]
 
 
-_SHORT = [bytes([2 * size]) for size in range(64)]
-"""Lengths that fit one byte."""
+class _Lengths(dict[int, bytes]):
+    """Lengths of texts; the short ones are kept."""
+
+    def __missing__(self, length: int) -> bytes:
+        return _long(length)
+
+
+_LENGTHS = _Lengths({length: _long(length) for length in range(256)})
 
 
 def _int(value: int) -> bytes:
@@ -62,8 +101,7 @@ def _int(value: int) -> bytes:
 
 def _string(value: str) -> bytes:
     text = value.encode()
-    size = len(text)
-    return (_SHORT[size] if size < 64 else _long(size)) + text
+    return _LENGTHS[len(text)] + text
 
 
 def _boolean(value: bool) -> bytes:
@@ -74,14 +112,16 @@ def _double(value: float) -> bytes:
     return struct.pack("<d", value)
 
 
-def _optional(encode: Encoder, value: Any) -> bytes:
-    return b"\x00" if value is None else b"\x02" + encode(value)
-
-
 def _map(values: Mapping[str, str]) -> bytes:
+    return _pairs(tuple(values.items()))
+
+
+@lru_cache(maxsize=65_536)
+def _pairs(values: tuple[tuple[str, str], ...]) -> bytes:
+    """Kept, because the same dimensions come again and again."""
     if not values:
         return b"\x00"
-    return b"".join([_long(len(values)), *[_string(key) + _string(value) for key, value in values.items()], b"\x00"])
+    return b"".join([_long(len(values)), *[_string(key) + _string(value) for key, value in values], b"\x00"])
 
 
 def _array(values: Sequence[str]) -> bytes:

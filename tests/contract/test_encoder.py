@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from schemas.codec import Codec, versions
-from schemas.encoder import field_encoders
+from schemas.encoder import record_encoder
 from schemas.events import Record, Wakeup
 from tests.contract.records import ANY
 
@@ -34,4 +34,4 @@ def test_a_value_of_another_type_is_refused(due_ms: object) -> None:
 def test_an_unknown_type_is_refused_at_start() -> None:
     """A schema with a type the encoder does not know is refused when it is loaded, not when it is used."""
     with pytest.raises(ValueError, match="does not know"):
-        field_encoders({"fields": [{"name": "x", "type": "bytes"}]})
+        record_encoder({"fields": [{"name": "x", "type": "bytes"}]}, b"")
