@@ -4,8 +4,6 @@ An answer counts in the minute in which its score was first given; a correction 
 window that holds the answer changes and no other.
 """
 
-from collections.abc import Iterator
-
 from schemas.events import Answer, SurveyResponse
 from streams.domain.detractors import alert, severity
 from streams.domain.effects import Count, Effect, Ignore, Reject
@@ -65,8 +63,8 @@ def _give_up(held: Held) -> Reject:
 
 def _answer(survey: Survey, event: SurveyResponse, program: Program, now_ms: int, effects: list[Effect]) -> Survey:
     before = survey.given or NOTHING
-    if before.first_ms is not None and event.time > before.first_ms + program.limits.edit_ms:
-        effects.append(Reject(Reason.EDIT_CLOSED, f"corrections ended at {before.first_ms + program.limits.edit_ms}"))
+    if before.scores and event.time > (end_ms := before.scores[0][0] + program.limits.edit_ms):
+        effects.append(Reject(Reason.EDIT_CLOSED, f"corrections ended at {end_ms}"))
         return survey
     stamp = (event.time, fingerprint(event.source, event.id))
     said = _void(before, event.time) if event.voided else _merge(before, event, stamp, program.limits.edit_ms)
@@ -77,7 +75,7 @@ def _answer(survey: Survey, event: SurveyResponse, program: Program, now_ms: int
         return survey
     given = _weighed(survey, said, program)
     if given.counted != before.counted:
-        effects.extend(_recount(survey, before.counted, given.counted))
+        _recount(survey, before.counted, given.counted, effects)
     effects.append(_published(survey, given, event, now_ms, program))
     if given.severity or before.severity:
         effects.append(alert(survey, given, before.severity, event.customer_id, now_ms, program))
@@ -87,8 +85,8 @@ def _answer(survey: Survey, event: SurveyResponse, program: Program, now_ms: int
 def _merge(given: Given, event: SurveyResponse, stamp: tuple[int, int], edit_ms: int) -> Given:
     """What was given, joined with the response; the same value when it holds nothing new."""
     revision, scores, comment, comment_stamp, voided_ms, _, _ = given
-    if event.score is not None and event.time > voided_ms and (*stamp, event.score) not in scores:
-        scores = _kept(sorted((*scores, (*stamp, event.score))), edit_ms)
+    if event.score is not None and event.time > voided_ms and (said := (*stamp, event.score)) not in scores:
+        scores = _kept(sorted((*scores, said)), edit_ms) if scores else (said,)
     if event.comment is not None and stamp > comment_stamp:
         comment, comment_stamp = event.comment, stamp
     if scores is given.scores and comment_stamp is given.comment_stamp:
@@ -118,11 +116,11 @@ def _weighed(survey: Survey, said: Given, program: Program) -> Given:
     return Given(said.revision + 1, said.scores, said.comment, said.comment_stamp, said.voided_ms, counted, severe)
 
 
-def _recount(survey: Survey, old: tuple[int, Band] | None, new: tuple[int, Band] | None) -> Iterator[Count]:
+def _recount(survey: Survey, old: tuple[int, Band] | None, new: tuple[int, Band] | None, effects: list[Effect]) -> None:
     if old is not None:
-        yield Count(survey.segments, *old, -1)
+        effects.append(Count(survey.segments, *old, -1))
     if new is not None:
-        yield Count(survey.segments, *new, 1)
+        effects.append(Count(survey.segments, *new, 1))
 
 
 def _published(survey: Survey, given: Given, event: SurveyResponse, now_ms: int, program: Program) -> Answer:

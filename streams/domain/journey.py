@@ -57,7 +57,8 @@ def wake_ms(journey: Journey, program: Program) -> int | None:
 
 def is_blank(journey: Journey) -> bool:
     """True when nothing is known but the time, so that the journey need not be kept."""
-    return not any(journey[1:2] + journey[3:]) and journey.opted_ms < 0
+    known = journey.surveys or journey.seen or journey.asked or journey.pending or journey.held or journey.cancels
+    return not known and not journey.opted_out and journey.opted_ms < 0
 
 
 def _advance(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
