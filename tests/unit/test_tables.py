@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from schemas.events import PaneTally
 from schemas.topics import INBOUND
-from streams.domain.nps import Tally
+from streams.domain.nps import Band, Tally
 from streams.domain.panes import Pane, Resolution
-from streams.domain.nps import Band
 from streams.domain.state import NEW, Cancel, Given, Held, Journey, Pending, Survey
 from streams.engine.log import Record
 from streams.engine.tables import BLANK, BadState, Entry, JourneyTable, PaneTable, PaneValue, encode
