@@ -50,7 +50,11 @@ _PUBLISHED_ON: dict[type[Publication], str] = {
     Answer: ANSWERS.name,
     Alert: ALERTS.name,
 }
+_PUBLISHED = frozenset(_PUBLISHED_ON.values())
 _ANY = 1 << 62
+
+Counts = dict[tuple[tuple[str, ...], int, int], list[int]]
+"""What a block adds to each band, by segments, minute, and the version if a replay may have counted it already."""
 
 
 class SourceRecord(Protocol):
@@ -140,13 +144,13 @@ class Work:
         """Decide what a block of one topic leads to.  Changes nothing."""
         index, cls = _INDEX[topic], INBOUND_RECORDS[topic]
         outcome = Outcome(last=self.version(records[-1].offset))
-        counts: dict[tuple[tuple[str, ...], int, int], list[int]] = {}
+        counts: Counts = {}
         latest_ms = self._now_ms() + self._program.limits.early_ms
-        responses, epoch = topic == RESPONSES.name, self._epoch
+        responses, epoch, changed = topic == RESPONSES.name, self._epoch, outcome.journeys
         for position, record in enumerate(records):
             version = epoch | record.offset
             key = record.key or b""
-            entry = outcome.journeys.get(key) or self.journeys.get(key)
+            entry = changed.get(key) or self.journeys.get(key)
             if version <= entry.as_of[index]:
                 outcome.tally["skipped", topic] += 1
                 continue
@@ -159,7 +163,7 @@ class Work:
             journey, effects = step(entry.journey, event, self._program, record.timestamp, evidence)
             if journey is not entry.journey:
                 as_of = (*entry.as_of[:index], version, *entry.as_of[index + 1 :])
-                outcome.journeys[key] = Entry(as_of, None, journey)
+                changed[key] = Entry(as_of, entry.wake_ms, journey)
             for effect in effects:
                 if isinstance(effect, Count):
                     self._count(effect, version, counts)
@@ -167,9 +171,8 @@ class Work:
                     self._act(effect, topic, record, outcome)
                 else:
                     self._publish(effect, version, record, outcome)
-        skipped = outcome.tally["skipped", topic]
-        outcome.tally["in", topic] = len(records) - len(outcome.bad) - skipped
         self._fold(counts, outcome)
+        _tally(topic, len(records), outcome)
         return outcome
 
     async def make_durable(self, outcome: Outcome, log: Log, check_lease: Callable[[], None]) -> None:
@@ -179,13 +182,13 @@ class Work:
         """
         await self._write(outcome.outputs, log, check_lease)
         await self._write([self._pane_record(pane, value) for pane, value in outcome.panes.items()], log, check_lease)
-        values = {key: self._journey_value(entry) for key, entry in outcome.journeys.items()}
-        written = [Output(JOURNEYS, value, key, self.partition) for key, (value, _) in values.items()]
+        values = [(key, entry.wake_ms, *self._journey_value(entry)) for key, entry in outcome.journeys.items()]
+        written = [Output(JOURNEYS, value, key, self.partition) for key, _, value, _ in values]
         await self._write(written, log, check_lease)
         for pane, pane_value in outcome.panes.items():
             self.panes.put(pane, pane_value)
-        for key, (value, due_ms) in values.items():
-            if due_ms is not None and due_ms != self.journeys.wake_ms(key):
+        for key, due_before_ms, value, due_ms in values:
+            if due_ms is not None and due_ms != due_before_ms:
                 self._wheel.push(key, due_ms)
             self.journeys.put(key, value)
 
@@ -213,7 +216,6 @@ class Work:
     def _publish(self, value: Publication, version: int, record: SourceRecord, outcome: Outcome) -> None:
         topic = _PUBLISHED_ON[type(value)]
         outcome.outputs.append(Output(topic, self._codec.encode(value, version), record.key, self.partition))
-        outcome.tally["out", topic] += 1
         if isinstance(value, Alert):
             outcome.alert_timestamps.append(record.timestamp)
         elif isinstance(value, Decision) and value.reason is not None:
@@ -232,15 +234,17 @@ class Work:
             outcome.outputs.append(back)
             outcome.tally["requeued", held.topic] += 1
 
-    def _count(self, count: Count, version: int, counts: dict[tuple[tuple[str, ...], int, int], list[int]]) -> None:
-        """Gather counts by segments and minute; those that a replay may have counted already stay apart by version."""
-        counted_before = version if version <= self.replayed_to else _ANY
-        cell = counts.setdefault((count.segments, count.at_ms // MINUTE_MS, counted_before), [0, 0, 0])
-        cell[_BAND[count.band]] += count.sign
+    def _count(self, count: Count, version: int, counts: Counts) -> None:
+        segments, at_ms, band, sign = count
+        cell = segments, at_ms // MINUTE_MS, version if version <= self.replayed_to else _ANY
+        bands = counts.get(cell)
+        if bands is None:
+            bands = counts[cell] = [0, 0, 0]
+        bands[_BAND[band]] += sign
 
-    def _fold(self, counts: dict[tuple[tuple[str, ...], int, int], list[int]], outcome: Outcome) -> None:
-        for (segments, minute, version), cell in counts.items():
-            delta = Tally(*cell)
+    def _fold(self, counts: Counts, outcome: Outcome) -> None:
+        for (segments, minute, version), bands in counts.items():
+            delta = Tally(*bands)
             for pane in panes(segments, minute * MINUTE_MS):
                 durable = self.panes.get(pane)
                 if version > durable.as_of:
@@ -261,6 +265,13 @@ class Work:
         return Evidence(
             topic, self.partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers)
         )
+
+
+def _tally(topic: str, records: int, outcome: Outcome) -> None:
+    outcome.tally["in", topic] = records - len(outcome.bad) - outcome.tally["skipped", topic]
+    for name, count in Counter([out.topic for out in outcome.outputs]).items():
+        if name in _PUBLISHED:
+            outcome.tally["out", name] = count
 
 
 def _dead_letter(evidence: Evidence, reject: Reject) -> Output:
