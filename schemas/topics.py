@@ -13,16 +13,29 @@ DAY_MS = 86_400_000
 DEAD_LETTERS = "nps.dead-letters"
 JOURNEYS = "nps.journeys"
 
+LARGEST_EVENT_BYTES = 65_536
+"""The most that an inbound record may hold, key and headers included; a larger one is no event but a mistake.
+
+It bounds what is made of events: an answer with its comment, and a journey that holds responses back for a while.
+"""
+
+LARGEST_RECORD_BYTES = 8_388_608
+"""Room for whatever Kafka took on an inbound topic to be buried whole, and for the fullest journey."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic.  `record` is None where values are not Avro; `partitions` is None where the operator chooses."""
+    """One topic.  `record` is None where values are not Avro; `partitions` is None where the operator chooses.
+
+    `largest_bytes` is what a record of it must be allowed to have, None where Kafka's own bound (1 MiB) will do.
+    """
 
     name: str
     record: type[events.Record] | None
     key: str
     retention_ms: int | None
     partitions: int | None = None
+    largest_bytes: int | None = None
 
     @property
     def compacted(self) -> bool:
@@ -32,9 +45,10 @@ class Topic:
     @property
     def config(self) -> dict[str, str]:
         """The broker-side settings that the pipeline's correctness depends on."""
+        room = {"max.message.bytes": str(self.largest_bytes)} if self.largest_bytes else {}
         if self.retention_ms is None:
-            return {"cleanup.policy": "compact", "retention.ms": "-1"}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+            return {"cleanup.policy": "compact", "retention.ms": "-1", **room}
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **room}
 
 
 PURCHASES = Topic("nps.purchases", events.Purchase, "customer_id", 400 * DAY_MS)
@@ -49,8 +63,8 @@ ALERTS = Topic("nps.alerts", events.Alert, "customer_id", 30 * DAY_MS)
 PANES = Topic("nps.panes", events.PaneTally, "segment|resolution|start_ms|source_partition", None)
 ROLLING = Topic("nps.rolling", events.SegmentNps, "segment|window", None)
 ALERT_ACTIONS = Topic("nps.alert-actions", events.AlertAction, "dedup_key", 400 * DAY_MS, partitions=1)
-STATE = Topic(JOURNEYS, None, "customer_id", None)
-DEAD = Topic(DEAD_LETTERS, None, "as received", 90 * DAY_MS, partitions=1)
+STATE = Topic(JOURNEYS, None, "customer_id", None, largest_bytes=LARGEST_RECORD_BYTES)
+DEAD = Topic(DEAD_LETTERS, None, "as received", 90 * DAY_MS, partitions=1, largest_bytes=LARGEST_RECORD_BYTES)
 
 INBOUND: tuple[Topic, ...] = (PURCHASES, SUPPORT, CONTACTS, RESPONSES, WAKEUPS)
 """The customer's side, in the order in which a journey keeps their offsets: append only, never reorder."""

@@ -6,11 +6,14 @@ from enum import StrEnum
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.deadletters import Death, sealed
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, LARGEST_RECORD_BYTES
 from sinks import metrics
 from sinks.rows import headers_of
 
-PRODUCER = {"enable.idempotence": "true", "acks": "all", "linger.ms": "5", "partitioner": "murmur2_random"}
+PRODUCER = {
+    "enable.idempotence": "true", "acks": "all", "linger.ms": "5", "partitioner": "murmur2_random",
+    "message.max.bytes": str(LARGEST_RECORD_BYTES),
+}  # fmt: skip
 FLUSH_S = 30.0
 
 

@@ -26,6 +26,7 @@ from schemas.topics import (
     INBOUND,
     INBOUND_RECORDS,
     JOURNEYS,
+    LARGEST_EVENT_BYTES,
     PANES,
     RESPONSES,
     pane_key,
@@ -203,6 +204,8 @@ class Work:
             await log.flush()
 
     def _read(self, cls: type[Inbound], record: SourceRecord, latest_ms: int) -> Inbound | Reject:
+        if (size_bytes := _size_bytes(record)) > LARGEST_EVENT_BYTES:
+            return Reject(Reason.TOO_LARGE, f"{size_bytes} bytes with key and headers, at most {LARGEST_EVENT_BYTES}")
         try:
             event: Inbound = self._codec.decode(cls, record.value)
         except Undecodable as error:
@@ -272,6 +275,11 @@ def _tally(topic: str, records: int, outcome: Outcome) -> None:
     for name, count in Counter([out.topic for out in outcome.outputs]).items():
         if name in _PUBLISHED:
             outcome.tally["out", name] = count
+
+
+def _size_bytes(record: SourceRecord) -> int:
+    size = len(record.value or b"") + len(record.key or b"")
+    return size + sum(len(name) + len(value or b"") for name, value in record.headers) if record.headers else size
 
 
 def _dead_letter(evidence: Evidence, reject: Reject) -> Output:

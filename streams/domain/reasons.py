@@ -20,6 +20,7 @@ class Reason(StrEnum):
     UNDECODABLE = "undecodable", "The bytes are not Avro of the promised type."
     UNKNOWN_SCHEMA = "unknown_schema", "The header names a schema that was never released or registered."
     WRONG_TYPE = "wrong_type", "A valid record of another type, on the wrong topic."
+    TOO_LARGE = "too_large", "More than 64 KiB with key and headers: no event is."
     WRONG_KEY = "wrong_key", "The record's key is not its customer_id."
     INVALID_SCORE = "invalid_score", "The score is not a whole number from 0 to 10; never clamped."
     EMPTY_RESPONSE = "empty_response", "Neither score nor comment nor withdrawal."

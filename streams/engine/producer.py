@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import confluent_kafka
 
+from schemas.topics import LARGEST_RECORD_BYTES
 from streams.engine.log import Headers, Output
 
 _POLL_EVERY = 256
@@ -55,6 +56,7 @@ class Producer:
                 "partitioner": "murmur2_random",
                 "linger.ms": linger_ms,
                 "compression.type": compression,
+                "message.max.bytes": LARGEST_RECORD_BYTES,
                 "delivery.timeout.ms": max(delivery_timeout_ms, int(linger_ms) + 1),
                 "queue.buffering.max.messages": buffer_records,
                 "delivery.report.only.error": True,

@@ -107,6 +107,8 @@ def _differences(topic: Topic, known: Mapping[str, TopicMetadata], configs: Conf
         if name == "retention.ms" and topic.compacted:
             continue  # without effect where nothing is deleted by age
         is_now = configs.get(topic.name, {}).get(name)
+        if name == "max.message.bytes" and is_now is not None and int(is_now) > int(value):
+            continue  # more room does no harm
         if is_now is not None and is_now != value:
             yield f"{topic.name}: {name} is {is_now}, expected {value}: change it with kafka-configs.sh --alter"
 
