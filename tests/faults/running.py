@@ -36,7 +36,8 @@ class Pipeline:
 
     def write(self, events: list[Written]) -> None:
         """Write the events in this order, each under its customer and its own Kafka timestamp."""
-        producer = Producer({"bootstrap.servers": self.brokers, "partitioner": "murmur2_random", "linger.ms": 20})
+        settings = {"bootstrap.servers": self.brokers, "partitioner": "murmur2_random", "linger.ms": 20, "log_level": 0}
+        producer = Producer(settings)
         for at_ms, topic, event in events:
             value, key = self.codec.encode(event), event.customer_id.encode()
             while True:

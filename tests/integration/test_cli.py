@@ -190,14 +190,14 @@ def test_missing_topics_are_named(empty: dict[str, str], command: str) -> None:
     """The first missing topic and the command that makes it; nothing is made on the way."""
     said = one_line(run(*TALKS_TO_KAFKA[command], environ=empty, given=PURCHASE, within_s=30), 2)
     assert re.search(r"nps\.[a-z-]+.* (is missing|does not exist): run nps topics$", said), said
-    client = AdminClient({"bootstrap.servers": empty["NPS_BROKERS"]})
+    client = AdminClient({"bootstrap.servers": empty["NPS_BROKERS"], "log_level": 0})
     assert not client.list_topics(timeout=10).topics.keys() & {topic.name for topic in TOPICS}
 
 
 def test_topics_that_do_not_fit_together_stop_the_worker() -> None:
     """One topic with another number of partitions is named before anything is read."""
     with local_broker() as broker:
-        client = AdminClient({"bootstrap.servers": broker.address})
+        client = AdminClient({"bootstrap.servers": broker.address, "log_level": 0})
         made = client.create_topics([NewTopic("nps.purchases", 2, 1)])
         made["nps.purchases"].result(10)
         environ = {"NPS_BROKERS": broker.address, "NPS_PARTITIONS": "3"}
@@ -269,7 +269,7 @@ def test_a_query_that_is_none_is_refused(clickhouse: dict[str, str], sql: str) -
 
 def test_dead_letters_are_listed_with_their_reasons(topics: dict[str, str]) -> None:
     """Time, reason, origin and detail of each; `--last` keeps the newest; what is no dead letter is listed too."""
-    producer = Producer({"bootstrap.servers": topics["NPS_BROKERS"]})
+    producer = Producer({"bootstrap.servers": topics["NPS_BROKERS"], "log_level": 0})
     for offset in (7, 8):
         death = Death("invalid_score", f"score {offset + 4} is not 0 to 10", "nps.responses", 2, offset, 1)
         headers: list[tuple[str, str | bytes | None]] = [*sealed([], death)]
