@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 from io import BytesIO
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
@@ -59,14 +59,14 @@ class Codec:
     def __init__(self, registry: Registry | None = None) -> None:
         self._registry = registry
         self._writers: dict[type[Record], RecordEncoder] = {}
-        self._readers: dict[bytes, tuple[str, Any]] = {}
+        self._readers: dict[bytes, tuple[str, Any, Any]] = {}
         self._current: dict[str, Any] = {}
         self._names: dict[type, str] = {cls: f"nps.{cls.__name__}" for cls in RECORDS}
         for cls in RECORDS:
             released: list[Any] = [fastavro.parse_schema(schema) for schema in versions(cls)]
             name, current = released[-1]["name"], released[-1]
-            self._readers |= {_single_object_header(schema): (name, schema) for schema in released}
             self._current[name] = current
+            self._readers |= {_single_object_header(schema): self._reader(name, schema) for schema in released}
             self._writers[cls] = record_encoder(current, self._header(cls, current))
 
     def encode(self, record: Record, version: int | None = None) -> bytes:
@@ -81,20 +81,23 @@ class Codec:
         if data is None:
             raise Undecodable("no_value", "the record has no value")
         size = 10 if data[:2] == SINGLE_OBJECT else 5
-        name, written = self._readers.get(data[:size]) or self._look_up(data)
+        name, written, wanted = self._readers.get(data[:size]) or self._look_up(data)
         if name != self._names[cls]:
             raise Undecodable("wrong_type", f"expected {self._names[cls]}, found {name}")
-        current = self._current[name]
         body = BytesIO(data)
         body.seek(size)
         try:
-            fields = fastavro.schemaless_reader(body, written, None if written is current else current)
+            fields: Any = fastavro.schemaless_reader(body, written, wanted)
         except Exception as error:  # fastavro raises whatever its parsing trips over
             raise Undecodable("undecodable", f"not a valid {name}: {type(error).__name__} {error}") from error
         if body.tell() != len(data):
             raise Undecodable("undecodable", f"{len(data) - body.tell()} bytes left over after {name}")
-        found = cast(dict[str, Any], fields)
-        return cls(*found.values()) if written is current else cls(**found)  # a foreign schema has an order of its own
+        return cls(*fields.values()) if wanted is None else cls(**fields)  # a foreign schema has an order of its own
+
+    def _reader(self, name: str, written: Any) -> tuple[str, Any, Any]:
+        """How to read what this schema wrote: its record, itself, and the current schema when that is another."""
+        current = self._current.get(name)
+        return name, written, None if written is current else current
 
     def _header(self, cls: type[Record], schema: Any) -> bytes:
         if self._registry is None:
@@ -102,7 +105,7 @@ class Codec:
         schema_id = self._registry.id_of(schema["name"], json.dumps(versions(cls)[-1]))
         return CONFLUENT + schema_id.to_bytes(4, "big")
 
-    def _look_up(self, data: bytes) -> tuple[str, Any]:
+    def _look_up(self, data: bytes) -> tuple[str, Any, Any]:
         if data[:2] == SINGLE_OBJECT and len(data) >= 10:
             raise Undecodable("unknown_schema", f"no released schema has the fingerprint {data[2:10].hex()}")
         if data[:1] != CONFLUENT or len(data) < 5:
@@ -118,7 +121,7 @@ class Codec:
             raise Undecodable("unknown_schema", f"the registry has no schema {schema_id}") from None
         try:
             schema: Any = fastavro.parse_schema(_plain(json.loads(text)))
-            found = (str(schema["name"]), schema)
+            found = self._reader(str(schema["name"]), schema)
         except Exception as error:  # whatever else lives in a registry: JSON Schema, Protobuf, a bare type
             raise Undecodable("unknown_schema", f"schema {schema_id} is no Avro record: {error!r}") from error
         self._readers[data[:5]] = found

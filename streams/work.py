@@ -85,6 +85,9 @@ class Evidence(NamedTuple):
     headers: Sequence[tuple[str, bytes | None]]
 
 
+Whole = tuple[str, int, int, int, bytes | None, bytes | None, Headers]
+"""The fields of `Evidence`."""
+
 _keep = msgspec.msgpack.Encoder().encode
 _recall = msgspec.msgpack.Decoder(Evidence).decode
 
@@ -160,7 +163,7 @@ class Work:
                 self._act(event, topic, record, outcome)
                 outcome.bad.append((position, event))
                 continue
-            evidence = _keep(self._as_evidence(topic, record)) if responses else b""
+            evidence = _keep(self._whole(topic, record)) if responses else b""
             journey, effects = step(entry.journey, event, self._program, record.timestamp, evidence)
             if journey is not entry.journey:
                 as_of = (*entry.as_of[:index], version, *entry.as_of[index + 1 :])
@@ -226,7 +229,9 @@ class Work:
 
     def _act(self, effect: Reject | Ignore | Requeue, topic: str, record: SourceRecord, outcome: Outcome) -> None:
         if isinstance(effect, Reject):
-            evidence = _recall(effect.evidence) if effect.evidence is not None else self._as_evidence(topic, record)
+            evidence = (
+                _recall(effect.evidence) if effect.evidence is not None else Evidence(*self._whole(topic, record))
+            )
             outcome.outputs.append(_dead_letter(evidence, effect))
             outcome.tally["dead", effect.reason] += 1
         elif isinstance(effect, Ignore):
@@ -264,10 +269,13 @@ class Work:
         row = PaneTally(*pane, self.partition, *value.tally, self._program.hash, value.as_of)
         return Output(PANES.name, self._codec.encode(row), pane_key(row), self._segment_partition(pane.segment))
 
-    def _as_evidence(self, topic: str, record: SourceRecord) -> Evidence:
-        return Evidence(
-            topic, self.partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers)
-        )
+    def _whole(self, topic: str, record: SourceRecord) -> Whole:
+        return topic, self.partition, record.offset, record.timestamp, record.key, record.value, record.headers
+
+
+def _size_bytes(record: SourceRecord) -> int:
+    size = len(record.value or b"") + len(record.key or b"")
+    return size + sum(len(name) + len(value or b"") for name, value in record.headers) if record.headers else size
 
 
 def _tally(topic: str, records: int, outcome: Outcome) -> None:
@@ -275,11 +283,6 @@ def _tally(topic: str, records: int, outcome: Outcome) -> None:
     for name, count in Counter([out.topic for out in outcome.outputs]).items():
         if name in _PUBLISHED:
             outcome.tally["out", name] = count
-
-
-def _size_bytes(record: SourceRecord) -> int:
-    size = len(record.value or b"") + len(record.key or b"")
-    return size + sum(len(name) + len(value or b"") for name, value in record.headers) if record.headers else size
 
 
 def _dead_letter(evidence: Evidence, reject: Reject) -> Output:

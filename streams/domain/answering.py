@@ -124,6 +124,7 @@ def _recount(survey: Survey, old: tuple[int, Band] | None, new: tuple[int, Band]
 
 
 def _published(survey: Survey, given: Given, event: SurveyResponse, now_ms: int, program: Program) -> Answer:
+    first_ms, score = (given.scores[0][0], given.scores[-1][2]) if given.scores else (event.time, None)
     # by position: naming twenty fields costs as much as the rest of the step's arithmetic
     return Answer(
         survey.survey_id,
@@ -134,13 +135,13 @@ def _published(survey: Survey, given: Given, event: SurveyResponse, now_ms: int,
         event.source,
         event.id,
         given.revision,
-        given.score,
-        band(given.scores[-1][2]) if given.scores else None,
+        score,
+        band(score) if score is not None else None,
         given.comment,
         given.counted is not None,
         _flag(given) if given.counted is None else None,
         survey.sent_ms,
-        given.scores[0][0] if given.scores else event.time,
+        first_ms,
         now_ms,
         survey.segments,
         dict(survey.dimensions),

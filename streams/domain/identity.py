@@ -12,7 +12,7 @@ _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
 def survey_id(source: str, id_: str, rule: str) -> str:
     """The survey that this rule asks for after this trigger."""
-    return uuid5(_SURVEYS, _joined(rule, source, id_))
+    return uuid5(_SURVEYS, f"{len(rule)}:{rule}{_joined(source, id_)}")
 
 
 def decision_id(source: str, id_: str) -> str:
@@ -36,9 +36,6 @@ def fingerprint(source: str, id_: str) -> int:
     return int.from_bytes(blake2b(_joined(source, id_).encode(), digest_size=8).digest(), "big", signed=True)
 
 
-def _joined(first: str, *others: str) -> str:
-    """The parts as one text that no other parts make."""
-    text = f"{len(first)}:{first}"
-    for part in others:
-        text += f"{len(part)}:{part}"
-    return text
+def _joined(first: str, second: str) -> str:
+    """Both as one text that no other two make."""
+    return f"{len(first)}:{first}{len(second)}:{second}"
