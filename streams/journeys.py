@@ -28,9 +28,7 @@ class Owned:
     def __init__(self, work: Work, replayed: bool) -> None:
         self.work = work
         self.lock = asyncio.Lock()
-        self.replayed = asyncio.Event()
-        if replayed:
-            self.replayed.set()
+        self.replayed = replayed
 
 
 class Journeys:
@@ -53,11 +51,16 @@ class Journeys:
 
         `committed` is the next offset of nps.responses.  Below the highest version in the panes, answers may have been
         counted by a worker that died before it could store their journeys; until those are replayed nothing else may
-        touch the partition, so that they are decided on the same journeys as the first time.
+        touch the partition, so that they are decided on the same journeys as the first time.  See `replaying`.
         """
         replayed = committed is not None and work.version(committed) > work.replayed_to
         self._owned[work.partition] = Owned(work, replayed or work.replayed_to < 0)
         self._quiet_from_ms = self._now_ms() + QUIET_MS
+
+    @property
+    def replaying(self) -> frozenset[int]:
+        """Partitions of which nothing but responses may be handed over yet."""
+        return frozenset(partition for partition, owned in self._owned.items() if not owned.replayed)
 
     def disown(self, partitions: Iterable[int]) -> None:
         """Forget partitions that were taken away."""
@@ -77,8 +80,8 @@ class Journeys:
 
     async def _through(self, block: Block) -> None:
         owned = self._owned[block.partition]
-        if block.topic != RESPONSES.name:
-            await owned.replayed.wait()
+        if block.topic != RESPONSES.name and not owned.replayed:
+            raise RuntimeError(f"{block} came before the responses of its partition were replayed")
         async with owned.lock:
             started = perf_counter()
             outcome = owned.work.through(block.topic, block.records)
@@ -88,7 +91,7 @@ class Journeys:
             metrics.BLOCK_SECONDS.observe(decided - started)
             metrics.FLUSH_SECONDS.observe(perf_counter() - decided)
         if block.topic == RESPONSES.name and outcome.last >= owned.work.replayed_to:
-            owned.replayed.set()
+            owned.replayed = True
         self._note(block, owned, outcome)
 
     def wake(self) -> None:

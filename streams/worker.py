@@ -63,6 +63,7 @@ class Worker:
         self._journeys = Journeys(self._log, codec, Fuse(fuse), self._engine.lease.check, now_ms)
         self._rolling = self._no_segments()
         self._segment_partitions = 0
+        self._held_back: frozenset[int] = frozenset()
         self._ticking: asyncio.Task[None] | None = None
 
     def run(self) -> ExitCode:
@@ -72,6 +73,8 @@ class Worker:
 
     async def _journey_block(self, block: Block) -> None:
         await self._journeys.handle(block)
+        if self._held_back:
+            self._hold_back()
 
     async def _pane_block(self, block: Block) -> None:
         for record in block.records:
@@ -83,8 +86,15 @@ class Worker:
         rolling = self._no_segments()
         for work in await asyncio.to_thread(self._restored, partitions, rolling):
             self._journeys.own(work, self._engine.committed(RESPONSES.name, work.partition))
+        self._hold_back()
         self._rolling = rolling
         self._ticking = asyncio.create_task(self._tick())
+
+    def _hold_back(self) -> None:
+        """Let nothing but responses in where they are still being replayed."""
+        self._held_back = self._journeys.replaying
+        others = [topic.name for topic in INBOUND if topic is not RESPONSES]
+        self._engine.hold_back((name, number) for name in others for number in self._held_back)
 
     async def _revoked(self, partitions: frozenset[int]) -> None:
         if self._ticking is not None:

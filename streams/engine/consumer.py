@@ -44,6 +44,7 @@ class BlockConsumer(driver.Consumer):
         self._fetching = asyncio.Lock()
         self._commit_lock = asyncio.Lock()
         self._open_generation: int | None = None
+        self._held_back: frozenset[TP] = frozenset()
         self.reassigned = asyncio.Event()
 
     def _new_consumer_thread(self) -> BlockThread:
@@ -54,16 +55,24 @@ class BlockConsumer(driver.Consumer):
     async def _wait_next_records(self, timeout: float) -> Any:
         if not self.flow_active:
             await self.wait_first(self.can_resume_flow.wait())
-        elif not self._active_partitions:
+        elif not self._wanted():
             # Stock Faust sleeps a whole second when every buffer is full.
             self._room.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._room.wait(), _FETCH_WAIT_S)
         async with self._fetching:
-            if not self.flow_active or not self._active_partitions:
+            if not self.flow_active or not (wanted := self._wanted()):
                 return None, None
-            fetched = await self._getmany(self._active_partitions, min(timeout, _FETCH_WAIT_S))
+            fetched = await self._getmany(wanted, min(timeout, _FETCH_WAIT_S))
         return (fetched, self._active_partitions) if self.flow_active else (None, None)
+
+    def _wanted(self) -> set[TP]:
+        return (self._active_partitions or set()) - self._held_back
+
+    def hold_back(self, tps: Iterable[TP]) -> None:
+        """Fetch from these partitions only once they are named no more; whatever else waits is not kept waiting."""
+        self._held_back = frozenset(tps)
+        self._room.set()
 
     def on_buffer_drop(self, tp: TP) -> None:
         """There is room for blocks of this partition again."""

@@ -12,7 +12,7 @@ Promised on top of it:
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -82,6 +82,14 @@ class Engine:
     def committed(self, topic: str, partition: int) -> int | None:
         """The next offset to process, as known at the assignment and after commits; None when never committed."""
         return self._consumer.committed(TP(topic, partition))
+
+    def hold_back(self, partitions: Iterable[tuple[str, int]]) -> None:
+        """Hand over nothing of these topics and partitions until called again without them.
+
+        A handler must never wait for a block of another topic: Faust's one fetcher waits for room behind it, and would
+        not bring that block.  What has to come later is held back here instead.
+        """
+        self._consumer.hold_back(TP(*partition) for partition in partitions)
 
     async def _serve(self) -> ExitCode:
         asked = asyncio.Event()
