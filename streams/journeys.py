@@ -62,6 +62,11 @@ class Journeys:
         """Partitions of which nothing but responses may be handed over yet."""
         return frozenset(partition for partition, owned in self._owned.items() if not owned.replayed)
 
+    @property
+    def busy(self) -> bool:
+        """True while a block is in hand."""
+        return any(owned.lock.locked() for owned in self._owned.values())
+
     def disown(self, partitions: Iterable[int]) -> None:
         """Forget partitions that were taken away."""
         for partition in partitions:

@@ -26,7 +26,7 @@ JOURNEYS = Gauge("nps_journeys", "Customers in state, by partition.", ["partitio
 RESTORED = Counter("nps_restored_records_total", "State records read back at assignment.")
 RESTORE_SECONDS = Histogram("nps_restore_seconds", "Seconds to restore the state of an assignment.")
 WAKEUPS = Counter("nps_wakeups_total", "Wakeups written.")
-LAST_PROGRESS = Gauge("nps_last_progress_seconds", "Unix time of the last fetch, step or commit that succeeded.")
+LAST_PROGRESS = Gauge("nps_last_progress_seconds", "Unix time at which a block was last done, or none was in hand.")
 
 TALLIES = {
     "in": EVENTS_IN,

@@ -113,6 +113,8 @@ class Worker:
         with closing(KafkaReader(self._config.brokers, self._config.security)) as reader:
             for (topic, number), record in reader.read([*journeys, *panes]):
                 count += 1
+                if count % 10_000 == 0:
+                    metrics.LAST_PROGRESS.set_to_current_time()
                 if topic == JOURNEYS:
                     works[number].journeys.restore(record)
                 elif record.value is not None and (number in works or (record.key or b"").endswith(ours)):
@@ -146,6 +148,8 @@ class Worker:
         while True:
             with guard("writing wakeups and rolling rows", stop_at_once):
                 self._journeys.wake()
+                if not self._journeys.busy:
+                    metrics.LAST_PROGRESS.set_to_current_time()
                 if rows := self._rolling.changes():
                     self._engine.lease.check()
                     self._log.send_all(rows)

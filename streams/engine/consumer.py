@@ -16,6 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage
 from yarl import URL
 
+from streams import metrics
 from streams.engine.blocks import Block
 from streams.engine.client import BlockThread
 from streams.engine.config import EngineConfig
@@ -152,7 +153,9 @@ class BlockConsumer(driver.Consumer):
             offsets = self._done()
             if not offsets:
                 return False
-            if not await self._commit(offsets):
+            with metrics.COMMIT_SECONDS.time():
+                took = await self._commit(offsets)
+            if not took:
                 logger.warning("the group moved on before we could commit: the last blocks will be read again")
                 return False
             self._committed_offset.update(offsets)

@@ -49,8 +49,10 @@ class KafkaReader:
         self._consumer.assign([confluent_kafka.TopicPartition(*partition, start) for partition in partitions])
         left, heard = set(partitions), time.monotonic()
         while left:
-            for message in self._consumer.consume(BATCH_RECORDS, timeout=0.02):
+            messages = self._consumer.consume(BATCH_RECORDS, timeout=0.02)
+            if messages:
                 heard = time.monotonic()
+            for message in messages:
                 partition = (message.topic() or "", message.partition() or 0)
                 error = message.error()
                 if error is None:
