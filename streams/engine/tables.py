@@ -62,14 +62,14 @@ class JourneyTable:
         if value is None:
             return BLANK
         try:
-            return _decode(memoryview(value)[1:])
+            return _decode(value[1:])
         except msgspec.DecodeError as error:
             raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
 
     def wake_ms(self, key: bytes) -> int | None:
         """When the customer must be looked at, without decoding the journey."""
         value = self._values.get(key)
-        return _decode_head(memoryview(value)[1:]).wake_ms if value is not None else None
+        return _decode_head(value[1:]).wake_ms if value is not None else None
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Keep a value that is durable; None forgets the customer."""
@@ -90,7 +90,7 @@ class JourneyTable:
         """Who must be woken when.  Raises BadState for a journey that cannot be read."""
         for key, value in self._values.items():
             try:
-                due_ms = _decode_head(memoryview(value)[1:]).wake_ms
+                due_ms = _decode_head(value[1:]).wake_ms
             except msgspec.DecodeError as error:
                 raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
             if due_ms is not None:
