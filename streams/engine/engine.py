@@ -286,9 +286,11 @@ class _App(faust.App):
 
 def _quieten() -> None:
     """Faust's warnings stay.  The client says each of its retries; what matters of that the engine says once."""
-    for name in ("faust", "mode"):
+    ours = ("streams.engine.engine", "streams.engine.consumer", "streams.engine.client")  # whose services Faust runs
+    for name in ("faust", "mode", *ours):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for name in ("aiokafka", "mode.timers"):  # a timer is late whenever a block takes long: the metrics show it
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 __all__ = ["Block", "Engine", "EngineConfig", "ExitCode", "Handler"]
