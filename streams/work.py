@@ -10,7 +10,7 @@ or below its journey's `as_of` is skipped whole; otherwise it is stepped again, 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
@@ -37,6 +37,7 @@ from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
 from streams.domain.policy import Program
 from streams.domain.reasons import Reason
+from streams.engine.blocks import Record
 from streams.engine.log import Headers, Log, Output
 from streams.engine.tables import Entry, JourneyTable, PaneTable, PaneValue, encode
 from streams.engine.wheel import Wheel
@@ -56,21 +57,6 @@ _ANY = 1 << 62
 
 Counts = dict[tuple[tuple[str, ...], int, int], list[int]]
 """What a block adds to each band, by segments, minute, and the version if a replay may have counted it already."""
-
-
-class SourceRecord(Protocol):
-    """A record as it was fetched."""
-
-    @property
-    def offset(self) -> int: ...  # noqa: D102
-    @property
-    def timestamp(self) -> int: ...  # noqa: D102
-    @property
-    def key(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def value(self) -> bytes | None: ...  # noqa: D102
-    @property
-    def headers(self) -> Headers: ...  # noqa: D102
 
 
 class Evidence(NamedTuple):
@@ -144,7 +130,7 @@ class Work:
         """The version of a source record: it rises with the offset, and with the epoch when a topic starts anew."""
         return self._epoch | offset
 
-    def through(self, topic: str, records: Sequence[SourceRecord]) -> Outcome:
+    def through(self, topic: str, records: Sequence[Record]) -> Outcome:
         """Decide what a block of one topic leads to.  Changes nothing."""
         index, cls = _INDEX[topic], INBOUND_RECORDS[topic]
         outcome = Outcome(last=self.version(records[-1].offset))
@@ -206,7 +192,7 @@ class Work:
             log.send_all(outputs)
             await log.flush()
 
-    def _read(self, cls: type[Inbound], record: SourceRecord, latest_ms: int) -> Inbound | Reject:
+    def _read(self, cls: type[Inbound], record: Record, latest_ms: int) -> Inbound | Reject:
         if (size_bytes := _size_bytes(record)) > LARGEST_EVENT_BYTES:
             return Reject(Reason.TOO_LARGE, f"{size_bytes} bytes with key and headers, at most {LARGEST_EVENT_BYTES}")
         try:
@@ -219,7 +205,7 @@ class Work:
             return Reject(Reason.TOO_EARLY, f"Kafka timestamp {record.timestamp} is in the future or missing")
         return event
 
-    def _publish(self, value: Publication, version: int, record: SourceRecord, outcome: Outcome) -> None:
+    def _publish(self, value: Publication, version: int, record: Record, outcome: Outcome) -> None:
         topic = _PUBLISHED_ON[type(value)]
         outcome.outputs.append(Output(topic, self._codec.encode(value, version), record.key, self.partition))
         if isinstance(value, Alert):
@@ -227,7 +213,7 @@ class Work:
         elif isinstance(value, Decision) and value.reason is not None:
             outcome.tally["suppressed", value.reason] += 1
 
-    def _act(self, effect: Reject | Ignore | Requeue, topic: str, record: SourceRecord, outcome: Outcome) -> None:
+    def _act(self, effect: Reject | Ignore | Requeue, topic: str, record: Record, outcome: Outcome) -> None:
         if isinstance(effect, Reject):
             evidence = (
                 _recall(effect.evidence) if effect.evidence is not None else Evidence(*self._whole(topic, record))
@@ -269,11 +255,11 @@ class Work:
         row = PaneTally(*pane, self.partition, *value.tally, self._program.hash, value.as_of)
         return Output(PANES.name, self._codec.encode(row), pane_key(row), self._segment_partition(pane.segment))
 
-    def _whole(self, topic: str, record: SourceRecord) -> Whole:
+    def _whole(self, topic: str, record: Record) -> Whole:
         return topic, self.partition, record.offset, record.timestamp, record.key, record.value, record.headers
 
 
-def _size_bytes(record: SourceRecord) -> int:
+def _size_bytes(record: Record) -> int:
     size = len(record.value or b"") + len(record.key or b"")
     return size + sum(len(name) + len(value or b"") for name, value in record.headers) if record.headers else size
 
