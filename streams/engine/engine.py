@@ -35,6 +35,7 @@ Handler = Callable[[Block], Awaitable[None]]
 Blocks of one topic come in order but may overlap: a handler keeps the blocks of a partition apart itself."""
 OnPartitions = Callable[[frozenset[int]], Awaitable[None]]
 
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 _WATCH_S = 0.25
 _BLOCKS_AT_ONCE = 3
 _STOP_S = 10.0
@@ -69,6 +70,7 @@ class Engine:
         self._owned: frozenset[int] = frozenset()
         self._restoring: asyncio.Task[None] | None = None
         self._app: _App | None = None
+        self._asked_early = False
         self._silent = False
 
     def run(self) -> ExitCode:
@@ -77,7 +79,12 @@ class Engine:
         Anything that goes wrong is said in one log line and ends the process with its exit code.
         """
         _quieten()
+        for number in _STOPPING:  # asked before the event loop listens, we must not lose it
+            signal.signal(number, self._ask_early)
         return asyncio.run(self._serve())
+
+    def _ask_early(self, *_: object) -> None:
+        self._asked_early = True
 
     def committed(self, topic: str, partition: int) -> int | None:
         """The next offset to process, as known at the assignment and after commits; None when never committed."""
@@ -93,8 +100,10 @@ class Engine:
 
     async def _serve(self) -> ExitCode:
         asked = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _STOPPING:
             asyncio.get_running_loop().add_signal_handler(number, asked.set)
+        if self._asked_early:
+            asked.set()
         asking = asyncio.create_task(asked.wait())
         work = asyncio.create_task(self._work())
         try:
