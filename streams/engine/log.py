@@ -1,6 +1,6 @@
 """The log as the pipeline needs it: two ports, and the adapter that keeps it in memory.
 
-The Kafka adapters are `streams.engine.producer` and `streams.engine.reader`; all pass the same contract tests.
+The Kafka adapters are `streams.engine.producer` and `streams.engine.reader`; tests of crashes use the one in memory.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
