@@ -80,18 +80,7 @@ class Producer:
 
         Blocks while the buffer is full.  Undelivered when an earlier record failed or the buffer does not drain.
         """
-        self._unpolled += 1
-        if self._unpolled >= _POLL_EVERY:
-            self._poll(0)
-        if self._first_error is not None:
-            raise self._undelivered()
-        try:
-            self._produce(topic, value, key, partition, timestamp_ms, headers)
-        except BufferError:
-            self._produce_when_room(topic, value, key, partition, timestamp_ms, headers)
-        except confluent_kafka.KafkaException as error:
-            self._fail(error.args[0])
-            raise self._undelivered() from error
+        self._queue(Output(topic, value, key, partition, timestamp_ms, headers or ()))
 
     def send_all(self, outputs: Iterable[Output]) -> None:
         """Queue many records, as `send` does each."""
@@ -100,12 +89,12 @@ class Producer:
             topic, value, key, partition, timestamp_ms, headers = out
             unpolled += 1
             if headers or timestamp_ms or not unpolled % _POLL_EVERY:
-                self.send(topic, value, key, partition=partition, timestamp_ms=timestamp_ms, headers=headers or None)
+                self._queue(out)
                 continue
             try:
                 produce(topic, value, key, partition)
             except BufferError:
-                self.send(topic, value, key, partition=partition)
+                self._queue(out)
             except confluent_kafka.KafkaException as error:
                 self._fail(error.args[0])
                 raise self._undelivered() from error
@@ -119,33 +108,36 @@ class Producer:
         if self._first_error is not None or left:
             raise self._undelivered()
 
-    def _produce(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None,
-        partition: int,
-        timestamp_ms: int,
-        headers: Headers | None,
-    ) -> None:
+    def _queue(self, out: Output) -> None:
+        self._unpolled += 1
+        if self._unpolled >= _POLL_EVERY:
+            self._poll(0)
+        if self._first_error is not None:
+            raise self._undelivered()
+        try:
+            self._produce(out)
+        except BufferError:
+            self._produce_when_room(out)
+        except confluent_kafka.KafkaException as error:
+            self._fail(error.args[0])
+            raise self._undelivered() from error
+
+    def _produce(self, out: Output) -> None:
         self._producer.produce(
-            topic, value, key, partition, timestamp=timestamp_ms, headers=None if headers is None else list(headers)
+            out.topic,
+            out.value,
+            out.key,
+            out.partition,
+            timestamp=out.timestamp_ms,
+            headers=list(out.headers) or None,
         )
 
-    def _produce_when_room(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None,
-        partition: int,
-        timestamp_ms: int,
-        headers: Headers | None,
-    ) -> None:
+    def _produce_when_room(self, out: Output) -> None:
         deadline = time.monotonic() + self._delivery_timeout_s
         while time.monotonic() < deadline and self._first_error is None:
             self._poll(_FULL_WAIT_S)
             try:
-                self._produce(topic, value, key, partition, timestamp_ms, headers)
+                self._produce(out)
             except BufferError:
                 continue
             return
