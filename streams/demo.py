@@ -27,6 +27,7 @@ from streams.settings import Settings
 from streams.simulate import DAY_MS, HOUR_MS, Respondents, Shop, Written, poison
 from streams.stack import Stack
 from streams.verdict import Query, Verdict, judge
+from streams.worker import wall_ms
 
 HISTORY_DAYS = 30
 HISTORY_ORDERS = 6_000
@@ -47,7 +48,7 @@ class Demo:
         self._stack, self._settings, self._logs, self._query, self._console = stack, settings, logs, query, console
         self._codec = Codec()
         self._log = Producer(stack.brokers, client_id="nps-demo")
-        self._shop, self._respondents = Shop(SEED), Respondents(SEED, _now_ms())
+        self._shop, self._respondents = Shop(SEED), Respondents(SEED, wall_ms())
         self._dispatches = self._reading(DISPATCHES.name)
         self._board = Board(stack.brokers, settings.partitions, self._codec)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
@@ -71,7 +72,7 @@ class Demo:
                 process.stop(running)
 
     def _load_history(self) -> None:
-        end_ms = _now_ms() - HOUR_MS
+        end_ms = wall_ms() - HOUR_MS
         history = self._shop.history(end_ms, HISTORY_DAYS, HISTORY_ORDERS)
         with self._console.status(f"loading {HISTORY_DAYS} days of history: {len(history)} events"):
             for written in history:
@@ -83,7 +84,7 @@ class Demo:
                     quiet_until = time.monotonic() + 3
                     self._old.append(dispatch)
                     for written in self._respondents.answers(dispatch, (HOUR_MS, 2 * DAY_MS)):
-                        if written.at_ms < _now_ms():
+                        if written.at_ms < wall_ms():
                             self._write(written)
                 self._check_children()
             asyncio.run(self._log.flush())
@@ -107,7 +108,7 @@ class Demo:
                 time.sleep(0.05)
 
     def _one_order(self, number: int) -> None:
-        for written in self._shop.order(_now_ms()):
+        for written in self._shop.order(wall_ms()):
             self._schedule(written)
         if number % 40 == 0:
             for key, value in poison(number):
@@ -121,13 +122,13 @@ class Demo:
             "survey-tool", f"{dispatch.survey_id}-late", "survey.answered", dispatch.due_ms + HOUR_MS,
             dispatch.customer_id, dispatch.survey_id, 9, None, False, "email",
         )  # fmt: skip
-        self._write(Written(_now_ms(), RESPONSES.name, response))
+        self._write(Written(wall_ms(), RESPONSES.name, response))
 
     def _answer_and_write(self) -> None:
         for dispatch in self._new_dispatches():
             for written in self._respondents.answers(dispatch, (300, 4_000)):
                 self._schedule(written)
-        while self._later and self._later[0][0] <= _now_ms():
+        while self._later and self._later[0][0] <= wall_ms():
             self._write(heapq.heappop(self._later)[2])
 
     def _schedule(self, written: Written) -> None:
@@ -165,7 +166,3 @@ class Demo:
             if running.poll() is not None:
                 last = (self._logs / f"{name}.log").read_text().strip().splitlines()[-1:] or ["it said nothing"]
                 raise Died(f"nps {name} ended with exit code {running.returncode}: {last[0]}")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

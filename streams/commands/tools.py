@@ -20,6 +20,7 @@ from streams.engine.guard import ExitCode
 from streams.engine.log import Record
 from streams.engine.producer import Producer
 from streams.engine.reader import KafkaReader
+from streams.worker import wall_ms
 
 
 def produce(parsed: argparse.Namespace) -> int:
@@ -28,7 +29,7 @@ def produce(parsed: argparse.Namespace) -> int:
     with _lines(parsed.file) as lines:
         events = list(jsonlines.parse(lines, parsed.file, parsed.topic))
     if parsed.rebase:
-        events = jsonlines.rebased(events, time.time_ns() // 1_000_000)
+        events = jsonlines.rebased(events, wall_ms())
     need(chosen, {topic for topic, _ in events})
     log = Producer(chosen.brokers, client_id="nps-produce", security=chosen.security)
     with Progress(console=out, disable=not out.is_terminal) as progress:
