@@ -29,6 +29,10 @@ class Reason(StrEnum):
     TOO_LATE = "too_late", "The event's time lies further before its Kafka timestamp than `limits.late`."
     TOO_EARLY = "too_early", "The event's time or Kafka timestamp lies in the future by more than `limits.early`."
 
+    # rejected by the collector: the request becomes a dead letter
+    FORGED_TOKEN = "forged_token", "A survey link that we did not sign, or whose key is retired."
+    EXPIRED_TOKEN = "expired_token", "A survey link that was opened after its survey's expiry."
+
     # ignored: nothing new in it
     DUPLICATE = "duplicate", "Already taken: the same source and id, or the same correction."
     SUPERSEDED = "superseded", "A newer correction of the same answer was already taken."
