@@ -83,8 +83,7 @@ class Run:
 
     def stepped(self, topic: str) -> int:
         """Events of a topic that were made durable so far."""
-        if self._process.poll() is not None:
-            raise RuntimeError(f"the worker ended: {self._log.read_text().splitlines()[-1]}")
+        self.check()
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
                 text = answer.read().decode()
@@ -92,6 +91,11 @@ class Run:
             return 0
         found = re.search(rf'^nps_events_in_total{{topic="{topic}"}} (\S+)', text, re.MULTILINE)
         return int(float(found[1])) if found else 0
+
+    def check(self) -> None:
+        """Raises RuntimeError when the worker has ended."""
+        if self._process.poll() is not None:
+            raise RuntimeError(f"the worker ended: {self._log.read_text().splitlines()[-1]}")
 
     def rate(self, topic: str, total: int) -> float:
         """Events a second from the first durable block to the last."""
@@ -111,8 +115,16 @@ class Run:
     @property
     def peak_mib(self) -> float:
         """Most resident memory so far."""
+        return self._status_kib("VmHWM") / 1024
+
+    @property
+    def resident_bytes(self) -> int:
+        """Resident memory now."""
+        return self._status_kib("VmRSS") * 1024
+
+    def _status_kib(self, name: str) -> int:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1024
+        return int(re.findall(rf"{name}:\s+(\d+)", status)[0])
 
     def stop(self) -> None:
         """Ask it to end."""
