@@ -45,7 +45,7 @@ BAR_BYTES = 600
 
 
 class Restored(NamedTuple):
-    """What one worker did: `records` in `seconds` from its first look to its last, `ready_s` from the process's start."""
+    """What one worker did: `records` in `seconds` from first to last, `ready_s` seconds after the process's start."""
 
     records: int
     seconds: float
