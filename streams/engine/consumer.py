@@ -107,7 +107,7 @@ class BlockConsumer(driver.Consumer):
 
     def _hand(self, tp: TP, block: Block) -> None:
         committed = self._committed_offset[tp]
-        if self._is_committed(tp) and committed is not None and block.first_offset < committed:
+        if committed is not None and block.first_offset < committed:
             raise BadTopics(
                 f"the topic has fewer records than the {committed} that were committed: was it made anew? "
                 f"delete the consumer group {self.transport.config.group}"
@@ -165,7 +165,7 @@ class BlockConsumer(driver.Consumer):
         done: dict[TP, int] = {}
         for tp, tracker in self._trackers.items():
             offset, committed = tracker.committable, self._committed_offset[tp]
-            if self._is_committed(tp) and offset is not None and offset > (committed or 0):
+            if offset is not None and offset > (committed or 0):
                 done[tp] = offset
         return done
 
@@ -205,7 +205,7 @@ class BlockConsumer(driver.Consumer):
         return self._open_generation is not None and self._open_generation == self.app.consumer_generation_id
 
     async def perform_seek(self) -> None:
-        """Go to the committed offset of each partition; to the very beginning where none is, and of replayed topics.
+        """Go to the committed offset of each partition, to the very beginning where none is.
 
         Waits for a fetch under way, whose records are dropped: nothing may move the position after us.
         """
@@ -214,17 +214,14 @@ class BlockConsumer(driver.Consumer):
             if not assignment:
                 return
             await super().perform_seek()
-            fresh = [tp for tp in assignment if self._committed_offset[tp] is None or not self._is_committed(tp)]
+            fresh = [tp for tp in assignment if self._committed_offset[tp] is None]
             if fresh:
                 await self._thread.seek_to_beginning(*(TopicPartition(*tp) for tp in fresh))
                 self._read_offset.update(dict.fromkeys(fresh))
 
-    def _is_committed(self, tp: TP) -> bool:
-        return tp.topic in self.transport.committed_topics
-
     async def missed(self) -> dict[TP, int]:
         """How many records retention deleted from each partition before they were read."""
-        partitions = [tp for tp in self.assignment() if self._is_committed(tp) and self._committed_offset[tp]]
+        partitions = [tp for tp in self.assignment() if self._committed_offset[tp]]
         earliest = await self.earliest_offsets(*(TopicPartition(*tp) for tp in partitions)) if partitions else {}
         gaps = {tp: earliest[tp] - (self._committed_offset[tp] or 0) for tp in partitions}
         return {tp: gap for tp, gap in gaps.items() if gap > 0}
@@ -264,14 +261,12 @@ class BlockTransport(driver.Transport):
         self,
         app: AppT,
         config: EngineConfig,
-        committed_topics: frozenset[str],
         lease: Lease,
         settle: Callable[[], Awaitable[None]],
         stop: Stop,
     ) -> None:
         super().__init__([URL(f"kafka://{address}") for address in config.brokers.split(",")], app)
         self.config = config
-        self.committed_topics = committed_topics
         self.lease = lease
         self.settle = settle
         self.stop = stop

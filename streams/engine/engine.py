@@ -44,8 +44,7 @@ _STOP_S = 10.0
 class Engine:
     """One worker process.  All its topics must have the same number of partitions.
 
-    `handlers`: topics read on from the last commit.  `replayed`: topics read from the beginning of each partition at
-    every assignment and never committed.  `assigned` and `revoked` get partition numbers, which are the same for all
+    Topics are read on from the last commit.  `assigned` and `revoked` get partition numbers, which are the same for all
     topics; every rebalance revokes all of them first.  `revoked` follows each `assigned` that began, even one that a
     new rebalance cancelled half-way.
     """
@@ -54,7 +53,6 @@ class Engine:
         self,
         config: EngineConfig,
         handlers: Mapping[str, Handler],
-        replayed: Mapping[str, Handler] | None = None,
         *,
         assigned: OnPartitions,
         revoked: OnPartitions,
@@ -62,10 +60,9 @@ class Engine:
     ) -> None:
         self.config = config
         self.lease = Lease(config.session_timeout_ms)
-        self._handlers = {**handlers, **(replayed or {})}
-        self._committed_topics = frozenset(handlers)
-        if not self._handlers or len(self._handlers) < len(handlers) + len(replayed or {}):
-            raise ValueError("an engine needs topics, each either handled or replayed")
+        if not handlers:
+            raise ValueError("an engine needs topics to handle")
+        self._handlers = dict(handlers)
         self._assigned, self._revoked, self._stop = assigned, revoked, stop
         self._owned: frozenset[int] = frozenset()
         self._restoring: asyncio.Task[None] | None = None
@@ -120,7 +117,7 @@ class Engine:
         """Start, and watch; returns by an error or a cancellation only."""
         partitions = await wait_for_broker(self.config)
         check_topics(self._handlers, partitions)
-        self._app = _App(self.config, self._committed_topics, self.lease, self._settle, self._stop)
+        self._app = _App(self.config, self.lease, self._settle, self._stop)
         self._app.on_rebalance_complete.connect(self._restore)
         for topic, handler in self._handlers.items():
             self._app.handle(topic, self._agent(handler))
@@ -259,7 +256,6 @@ class _App(faust.App):
     def __init__(
         self,
         config: EngineConfig,
-        committed_topics: frozenset[str],
         lease: Lease,
         settle: Callable[[], Awaitable[None]],
         stop: Stop,
@@ -280,7 +276,7 @@ class _App(faust.App):
             web_tables_enabled=False,
             autodiscover=False,
         )
-        self.transport = BlockTransport(self, config, committed_topics, lease, settle, stop)
+        self.transport = BlockTransport(self, config, lease, settle, stop)
 
     def handle(self, name: str, body: Callable[[Any], Awaitable[None]]) -> None:
         """Give one topic to one agent.  Faust acknowledges nothing: the consumer counts what is done."""

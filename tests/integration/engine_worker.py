@@ -1,6 +1,6 @@
 """One engine as a process of its own: `python engine_worker.py OPTIONS_JSON`.  It writes what happens to a file.
 
-Options: brokers, group, log, topics; and, when wanted, replayed, fail_at ([topic, partition, offset]), block_ms,
+Options: brokers, group, log, topics; and, when wanted, fail_at ([topic, partition, offset]), block_ms,
 restore_ms, session_ms, broker_wait_ms, freeze_check (check the lease after each block).
 """
 
@@ -28,7 +28,6 @@ class Worker:
                 broker_wait_ms=options.get("broker_wait_ms", 20_000),
             ),
             dict.fromkeys(options["topics"], self.handle),
-            dict.fromkeys(options.get("replayed", []), self.handle),
             assigned=self.assigned,
             revoked=self.revoked,
         )

@@ -205,17 +205,6 @@ def test_a_second_worker_takes_partitions_over_without_replay(workers: Workers) 
         assert not own, f"{topic}[{partition}] is not 0, 1, 2, ... but {offsets}"
 
 
-def test_a_replayed_topic_is_read_whole_at_each_assignment(workers: Workers) -> None:
-    """A replayed topic starts at its beginning each time and is never committed."""
-    produce(workers.address, "b", 400)
-    for name in ("first", "second"):
-        worker = workers.start(name, ["a"], replayed=["b"])
-        until(lambda name=name: workers.count(name) >= 400)  # type: ignore[misc]
-        assert stopped(worker) == 0
-        assert all(workers.offsets(name)["b", partition] == list(range(100)) for partition in range(4))
-    assert committed(workers.address, "b") == [0] * PARTITIONS
-
-
 def test_restoring_may_take_longer_than_the_session(workers: Workers) -> None:
     """While `assigned` runs, heartbeats go on and no block is handed over."""
     produce(workers.address, "a", 40)
