@@ -62,6 +62,7 @@ class SurveyResponse(NamedTuple):
     comment: str | None
     voided: bool
     channel: str | None
+    provisional: bool = False
 
 
 class Wakeup(NamedTuple):

@@ -115,6 +115,12 @@ def test_golden_bytes_decode_for_ever(file: str) -> None:
         assert {field: getattr(record, field) for field in fields} == fields
 
 
+def test_responses_of_version_1_are_not_provisional() -> None:
+    """What was written before there were provisional answers counts at once, as it did."""
+    for line in (GOLDEN / "survey_response.v1.hex").read_text(encoding="utf-8").split():
+        assert CODEC.decode(SurveyResponse, bytes.fromhex(line)).provisional is False
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
