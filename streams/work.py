@@ -36,7 +36,7 @@ from streams.domain.journey import is_blank, step, wake_ms
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
 from streams.domain.policy import Program
-from streams.domain.reasons import Reason
+from streams.domain.reasons import FAULTS, Reason
 from streams.engine.blocks import Record
 from streams.engine.log import Headers, Log, Output
 from streams.engine.tables import Entry, JourneyTable, PaneTable, PaneValue, encode
@@ -89,7 +89,7 @@ class Outcome:
     tally: Counter[tuple[str, str]] = field(default_factory=Counter)
     alert_timestamps: list[int] = field(default_factory=list)
     bad: list[tuple[int, Reject]] = field(default_factory=list)
-    """Which of the block's records were rejected, by position."""
+    """Which of the block's records were rejected for what they are, by position: what the fuse counts."""
 
 
 class Work:
@@ -137,6 +137,7 @@ class Work:
         counts: Counts = {}
         latest_ms = self._now_ms() + self._program.limits.early_ms
         responses, epoch, changed = topic == RESPONSES.name, self._epoch, outcome.journeys
+        stepped = 0
         for position, record in enumerate(records):
             version = epoch | record.offset
             key = record.key or b""
@@ -149,6 +150,7 @@ class Work:
                 self._act(event, topic, record, outcome)
                 outcome.bad.append((position, event))
                 continue
+            stepped += 1
             evidence = _keep(self._whole(topic, record)) if responses else b""
             journey, effects = step(entry.journey, event, self._program, record.timestamp, evidence)
             if journey is not entry.journey:
@@ -159,10 +161,12 @@ class Work:
                     self._count(effect, version, counts)
                 elif isinstance(effect, _UNPUBLISHED):
                     self._act(effect, topic, record, outcome)
+                    if isinstance(effect, Reject) and effect.reason in FAULTS:
+                        outcome.bad.append((position, effect))
                 else:
                     self._publish(effect, version, record, outcome)
         self._fold(counts, outcome)
-        _tally(topic, len(records), outcome)
+        _tally(topic, stepped, outcome)
         return outcome
 
     async def make_durable(self, outcome: Outcome, log: Log, check_lease: Callable[[], None]) -> None:
@@ -264,8 +268,8 @@ def _size_bytes(record: Record) -> int:
     return size + sum(len(name) + len(value or b"") for name, value in record.headers) if record.headers else size
 
 
-def _tally(topic: str, records: int, outcome: Outcome) -> None:
-    outcome.tally["in", topic] = records - len(outcome.bad) - outcome.tally["skipped", topic]
+def _tally(topic: str, stepped: int, outcome: Outcome) -> None:
+    outcome.tally["in", topic] = stepped
     for name, count in Counter([out.topic for out in outcome.outputs]).items():
         if name in _PUBLISHED:
             outcome.tally["out", name] = count

@@ -47,3 +47,13 @@ class Reason(StrEnum):
     EXPIRED = "expired", "Answered after the survey's expiry."
     VOIDED = "voided", "Withdrawn."
     NO_SCORE = "no_score", "Only a comment so far."
+
+
+FAULTS = frozenset({
+    Reason.NO_VALUE, Reason.UNDECODABLE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_TYPE, Reason.TOO_LARGE, Reason.WRONG_KEY,
+    Reason.INVALID_SCORE, Reason.EMPTY_RESPONSE, Reason.TOO_EARLY,
+})  # fmt: skip
+"""Rejected for what the record is, whenever it is read: many of these mean a producer that went wrong, or we did.
+
+The others depend on what else came and when: a backlog, or a history loaded again, may rightly be full of them.
+"""
