@@ -15,8 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from schemas import deadletters
-from schemas.codec import Codec, Undecodable
-from schemas.events import Alert, Answer, Decision, Inbound, PaneTally, SurveyDispatch
+from schemas.codec import Codec
+from schemas.events import Alert, Answer, Decision, PaneTally, SurveyDispatch
 from schemas.topics import (
     ALERTS,
     ANSWERS,
@@ -26,26 +26,26 @@ from schemas.topics import (
     INBOUND,
     INBOUND_RECORDS,
     JOURNEYS,
-    LARGEST_EVENT_BYTES,
     PANES,
     RESPONSES,
     pane_key,
 )  # fmt: skip
-from streams.domain.effects import Count, Ignore, Publication, Reject, Requeue
+from streams.domain.effects import Confirm, Count, Ignore, Publication, Reject, Requeue
 from streams.domain.journey import is_blank, step, wake_ms
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
 from streams.domain.policy import Program
-from streams.domain.reasons import FAULTS, Reason
+from streams.domain.reasons import FAULTS
 from streams.engine.blocks import Record
 from streams.engine.log import Headers, Log, Output
 from streams.engine.tables import Entry, JourneyTable, PaneTable, PaneValue, encode
 from streams.engine.wheel import Wheel
+from streams.intake import accept
 
 EPOCH_SHIFT = 48
 _INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
 _BAND: dict[str, int] = {Band.PROMOTER: 0, Band.PASSIVE: 1, Band.DETRACTOR: 2}
-_UNPUBLISHED = (Reject, Ignore, Requeue)
+_UNPUBLISHED = (Reject, Ignore, Requeue, Confirm)
 _PUBLISHED_ON: dict[type[Publication], str] = {
     Decision: DECISIONS.name,
     SurveyDispatch: DISPATCHES.name,
@@ -136,7 +136,7 @@ class Work:
         outcome = Outcome(last=self.version(records[-1].offset))
         counts: Counts = {}
         latest_ms = self._now_ms() + self._program.limits.early_ms
-        responses, epoch, changed = topic == RESPONSES.name, self._epoch, outcome.journeys
+        codec, responses, epoch, changed = self._codec, topic == RESPONSES.name, self._epoch, outcome.journeys
         stepped = 0
         for position, record in enumerate(records):
             version = epoch | record.offset
@@ -145,7 +145,7 @@ class Work:
             if version <= entry.as_of[index]:
                 outcome.tally["skipped", topic] += 1
                 continue
-            event = self._read(cls, record, latest_ms)
+            event = accept(codec, cls, record, latest_ms)
             if isinstance(event, Reject):
                 self._act(event, topic, record, outcome)
                 outcome.bad.append((position, event))
@@ -196,19 +196,6 @@ class Work:
             log.send_all(outputs)
             await log.flush()
 
-    def _read(self, cls: type[Inbound], record: Record, latest_ms: int) -> Inbound | Reject:
-        if (size_bytes := _size_bytes(record)) > LARGEST_EVENT_BYTES:
-            return Reject(Reason.TOO_LARGE, f"{size_bytes} bytes with key and headers, at most {LARGEST_EVENT_BYTES}")
-        try:
-            event: Inbound = self._codec.decode(cls, record.value)
-        except Undecodable as error:
-            return Reject(Reason[error.reason.upper()], str(error))
-        if record.key != event.customer_id.encode():
-            return Reject(Reason.WRONG_KEY, "the record's key is not its customer_id; key records by customer_id")
-        if not 0 <= record.timestamp <= latest_ms:
-            return Reject(Reason.TOO_EARLY, f"Kafka timestamp {record.timestamp} is in the future or missing")
-        return event
-
     def _publish(self, value: Publication, version: int, record: Record, outcome: Outcome) -> None:
         topic = _PUBLISHED_ON[type(value)]
         outcome.outputs.append(Output(topic, self._codec.encode(value, version), record.key, self.partition))
@@ -217,7 +204,7 @@ class Work:
         elif isinstance(value, Decision) and value.reason is not None:
             outcome.tally["suppressed", value.reason] += 1
 
-    def _act(self, effect: Reject | Ignore | Requeue, topic: str, record: Record, outcome: Outcome) -> None:
+    def _act(self, effect: Reject | Ignore | Requeue | Confirm, topic: str, record: Record, outcome: Outcome) -> None:
         if isinstance(effect, Reject):
             evidence = (
                 _recall(effect.evidence) if effect.evidence is not None else Evidence(*self._whole(topic, record))
@@ -226,6 +213,10 @@ class Work:
             outcome.tally["dead", effect.reason] += 1
         elif isinstance(effect, Ignore):
             outcome.tally["ignored", effect.reason] += 1
+        elif isinstance(effect, Confirm):
+            answer = self._codec.encode(effect.response)
+            outcome.outputs.append(Output(RESPONSES.name, answer, record.key, self.partition, effect.at_ms))
+            outcome.tally["confirmed", RESPONSES.name] += 1
         else:
             held = _recall(effect.evidence)
             back = Output(held.topic, held.value, held.key, held.partition, held.timestamp, held.headers)
@@ -261,11 +252,6 @@ class Work:
 
     def _whole(self, topic: str, record: Record) -> Whole:
         return topic, self.partition, record.offset, record.timestamp, record.key, record.value, record.headers
-
-
-def _size_bytes(record: Record) -> int:
-    size = len(record.value or b"") + len(record.key or b"")
-    return size + sum(len(name) + len(value or b"") for name, value in record.headers) if record.headers else size
 
 
 def _tally(topic: str, stepped: int, outcome: Outcome) -> None:
