@@ -1,0 +1,78 @@
+"""How far the groups of a pipeline are behind: worker, sink and notifier, as Kafka itself tells."""
+
+from collections.abc import Collection, Mapping
+
+from confluent_kafka import Consumer, ConsumerGroupState, IsolationLevel, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from schemas.topics import ALERTS, BY_NAME, INBOUND
+from sinks.rows import TABLES
+from tests.commands import BOUND_S
+
+Offsets = dict[tuple[str, int], int]
+
+READS = {
+    "worker": tuple(topic.name for topic in INBOUND),
+    "sink": tuple(TABLES),
+    "notifier": (ALERTS.name,),
+}
+"""What each kind of member reads and commits."""
+
+_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library declares no types for it
+_SETTLED = (ConsumerGroupState.STABLE, ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
+
+
+class Lag:
+    """The groups <prefix>-worker, -sink and -notifier."""
+
+    def __init__(self, brokers: str, partitions: int, prefix: str = "nps") -> None:
+        self._partitions = partitions
+        self._prefix = prefix
+        self._admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
+        self._groups = {
+            role: Consumer({"bootstrap.servers": brokers, "group.id": f"{prefix}-{role}", "log_level": 0})
+            for role in READS
+        }
+
+    def close(self) -> None:
+        """Give the connections back."""
+        for consumer in self._groups.values():
+            consumer.close()
+
+    def behind(self, roles: Collection[str] = tuple(READS)) -> dict[str, int]:
+        """Records not committed yet, by role; only roles that are behind."""
+        committed = {role: self.committed(role) for role in roles}  # before the ends: nothing can slip between them
+        ends = self.ends({topic for role in roles for topic in READS[role]})
+        lags = {
+            role: sum(ends[partition] - max(offset, 0) for partition, offset in offsets.items())
+            for role, offsets in committed.items()
+        }
+        return {role: lag for role, lag in lags.items() if lag}
+
+    def settled(self) -> bool:
+        """True while no group is in the middle of a rebalance."""
+        asked = self._admin.describe_consumer_groups([f"{self._prefix}-{role}" for role in READS])
+        return all(group.result(BOUND_S).state in _SETTLED for group in asked.values())
+
+    def inbound_ends(self) -> Offsets:
+        """The offset after the last record of each inbound partition."""
+        return self.ends(set(READS["worker"]))
+
+    def committed(self, role: str) -> Offsets:
+        """The next offset to process of each partition that this role reads; negative where it never committed."""
+        wanted = [TopicPartition(*partition) for partition in self._parts(set(READS[role]))]
+        found = self._groups[role].committed(wanted, timeout=BOUND_S)
+        return {(part.topic, part.partition): part.offset for part in found}
+
+    def ends(self, topics: set[str]) -> Offsets:
+        """The offset after the last record of each partition of these topics."""
+        asked = self._admin.list_offsets(
+            {TopicPartition(*partition): _LATEST for partition in self._parts(topics)},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+        )
+        return {(part.topic, part.partition): told.result(BOUND_S).offset for part, told in asked.items()}
+
+    def _parts(self, topics: set[str]) -> list[tuple[str, int]]:
+        counts: Mapping[str, int] = {name: BY_NAME[name].partitions or self._partitions for name in topics}
+        return [(name, number) for name in sorted(topics) for number in range(counts[name])]
