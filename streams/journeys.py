@@ -25,9 +25,10 @@ WAKEUPS_AT_ONCE = 5_000
 class Owned:
     """A partition that this worker owns."""
 
-    def __init__(self, work: Work, replayed: bool) -> None:
+    def __init__(self, work: Work, replay_to: int, replayed: bool) -> None:
         self.work = work
         self.lock = asyncio.Lock()
+        self.replay_to = replay_to
         self.replayed = replayed
 
 
@@ -46,15 +47,16 @@ class Journeys:
         self._old_in_hand = 0
         self._quiet_from_ms = 0
 
-    def own(self, work: Work, committed: int | None) -> None:
+    def own(self, work: Work, unread: range) -> None:
         """Take over a partition whose tables are restored.
 
-        `committed` is the next offset of nps.responses.  Below the highest version in the panes, answers may have been
-        counted by a worker that died before it could store their journeys; until those are replayed nothing else may
-        touch the partition, so that they are decided on the same journeys as the first time.  See `replaying`.
+        `unread` are the offsets of nps.responses that are there and not committed.  Below the highest version in the
+        panes, answers may have been counted by a worker that died before it could store their journeys; until those
+        are replayed, as far as they are still there, nothing else may touch the partition, so that they are decided on
+        the same journeys as the first time.  See `replaying`.
         """
-        replayed = committed is not None and work.version(committed) > work.replayed_to
-        self._owned[work.partition] = Owned(work, replayed or work.replayed_to < 0)
+        replay_to = min(work.replayed_to, work.version(unread.stop - 1))
+        self._owned[work.partition] = Owned(work, replay_to, replayed=work.version(unread.start) > replay_to)
         self._quiet_from_ms = self._now_ms() + QUIET_MS
 
     @property
@@ -95,7 +97,7 @@ class Journeys:
             await owned.work.make_durable(outcome, self._log, self._check_lease)
             metrics.BLOCK_SECONDS.observe(decided - started)
             metrics.FLUSH_SECONDS.observe(perf_counter() - decided)
-        if block.topic == RESPONSES.name and outcome.last >= owned.work.replayed_to:
+        if block.topic == RESPONSES.name and outcome.last >= owned.replay_to:
             owned.replayed = True
         self._note(block, owned, outcome)
 

@@ -10,6 +10,7 @@ EVENTS_SKIPPED = Counter("nps_events_skipped_total", "Events already in state wh
 EVENTS_DEAD = Counter("nps_events_dead_total", "Events sent to dead letters, by reason.", ["reason"])
 EVENTS_IGNORED = Counter("nps_events_ignored_total", "Events with nothing new, by reason.", ["reason"])
 EVENTS_REQUEUED = Counter("nps_events_requeued_total", "Responses put back after waiting for their survey.", ["topic"])
+EVENTS_CONFIRMED = Counter("nps_events_confirmed_total", "Clicks put back as answers after their wait.", ["topic"])
 RECORDS_OUT = Counter("nps_records_out_total", "Records published, by topic.", ["topic"])
 TRIGGERS_SUPPRESSED = Counter("nps_triggers_suppressed_total", "Triggers that led to no survey, by reason.", ["reason"])
 BLOCK_RECORDS = Histogram("nps_block_records", "Records in a block.", buckets=SIZE_BUCKETS)
@@ -25,6 +26,7 @@ LAG_MS = Gauge("nps_lag_milliseconds", "Age of the last record of the last block
 JOURNEYS = Gauge("nps_journeys", "Customers in state, by partition.", ["partition"])
 RESTORED = Counter("nps_restored_records_total", "State records read back at assignment.")
 RESTORE_SECONDS = Histogram("nps_restore_seconds", "Seconds to restore the state of an assignment.")
+MISSED = Counter("nps_missed_records_total", "Records that were deleted before they were read, by topic.", ["topic"])
 WAKEUPS = Counter("nps_wakeups_total", "Wakeups written.")
 LAST_PROGRESS = Gauge("nps_last_progress_seconds", "Unix time at which a block was last done, or none was in hand.")
 
@@ -34,6 +36,7 @@ TALLIES = {
     "dead": EVENTS_DEAD,
     "ignored": EVENTS_IGNORED,
     "requeued": EVENTS_REQUEUED,
+    "confirmed": EVENTS_CONFIRMED,
     "out": RECORDS_OUT,
     "suppressed": TRIGGERS_SUPPRESSED,
 }

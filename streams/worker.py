@@ -14,10 +14,13 @@ from schemas.topics import INBOUND, JOURNEYS, PANES, RESPONSES
 from streams import metrics
 from streams.domain.policy import Program
 from streams.engine.blocks import Block
-from streams.engine.broker import wait_for_broker
+from streams.engine.broker import topic_ids, wait_for_broker
 from streams.engine.engine import Engine, EngineConfig
 from streams.engine.fuse import Fuse, FuseLimits
 from streams.engine.guard import ExitCode, guard, stop_at_once
+from streams.engine.log import Output
+from streams.engine.origin import KEY as ORIGIN
+from streams.engine.origin import Origin, decode, encode
 from streams.engine.producer import Producer
 from streams.engine.reader import KafkaReader
 from streams.journeys import Journeys
@@ -58,12 +61,17 @@ class Worker:
         self._log = Producer(config.brokers, client_id=config.client_id, security=config.security)
         handlers = {topic.name: self._journey_block for topic in INBOUND}
         self._engine = Engine(
-            config, {**handlers, PANES.name: self._pane_block}, assigned=self._assigned, revoked=self._revoked
+            config,
+            {**handlers, PANES.name: self._pane_block},
+            state_topics=(JOURNEYS, PANES.name),
+            assigned=self._assigned,
+            revoked=self._revoked,
         )
         self._journeys = Journeys(self._log, codec, Fuse(fuse), self._engine.lease.check, now_ms)
         self._rolling = self._no_segments()
         self._segment_partitions = 0
         self._held_back: frozenset[int] = frozenset()
+        self._unsigned: list[int] = []
         self._ticking: asyncio.Task[None] | None = None
 
     def run(self) -> ExitCode:
@@ -84,11 +92,20 @@ class Worker:
     async def _assigned(self, partitions: frozenset[int]) -> None:
         self._segment_partitions = (await wait_for_broker(self._config))[PANES.name]
         rolling = self._no_segments()
-        for work in await asyncio.to_thread(self._restored, partitions, rolling):
-            self._journeys.own(work, self._engine.committed(RESPONSES.name, work.partition))
+        origin = Origin(self._epoch, await topic_ids(self._config, [topic.name for topic in INBOUND]))
+        for work in await asyncio.to_thread(self._restored, partitions, rolling, origin):
+            self._journeys.own(work, self._engine.unread(RESPONSES.name, work.partition))
+        await self._sign(origin)
         self._hold_back()
         self._rolling = rolling
         self._ticking = asyncio.create_task(self._tick())
+
+    async def _sign(self, origin: Origin) -> None:
+        """Say in the state what it is made from, where it does not say so yet."""
+        if self._unsigned and origin.topics:
+            self._engine.lease.check()
+            self._log.send_all(Output(JOURNEYS, encode(origin), ORIGIN, number) for number in self._unsigned)
+            await self._log.flush()
 
     def _hold_back(self) -> None:
         """Let nothing but responses in where they are still being replayed."""
@@ -103,10 +120,11 @@ class Worker:
         self._journeys.disown(partitions)
         self._rolling = self._no_segments()
 
-    def _restored(self, partitions: frozenset[int], rolling: Rolling) -> list[Work]:
+    def _restored(self, partitions: frozenset[int], rolling: Rolling, origin: Origin) -> list[Work]:
         """Tables of these partitions as their topics hold them; nps.panes is read once for tables and windows."""
         started, count = time.perf_counter(), 0
         works = {number: self._work(number) for number in partitions}
+        made_from: dict[int, Origin] = {}
         journeys = [(JOURNEYS, number) for number in partitions]
         panes = [(PANES.name, number) for number in range(self._segment_partitions)]
         ours = tuple(f"|{number}".encode() for number in partitions)
@@ -115,12 +133,16 @@ class Worker:
                 count += 1
                 if count % 10_000 == 0:
                     metrics.LAST_PROGRESS.set_to_current_time()
-                if topic == JOURNEYS:
+                if topic == JOURNEYS and record.key == ORIGIN:
+                    made_from[number] = decode(record.value or b"")
+                    origin.follow(made_from[number])
+                elif topic == JOURNEYS:
                     works[number].journeys.restore(record)
                 elif record.value is not None and (number in works or (record.key or b"").endswith(ours)):
                     self._restore_pane(number, record.offset, record.value, works, rolling)
         for work in works.values():
             work.restored()
+        self._unsigned = [number for number in partitions if made_from.get(number) != origin]
         seconds = time.perf_counter() - started
         metrics.RESTORED.inc(count)
         metrics.RESTORE_SECONDS.observe(seconds)

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from streams.engine.config import EngineConfig
@@ -39,6 +40,15 @@ async def wait_for_broker(config: EngineConfig) -> dict[str, int]:
                 f"start it or set NPS_BROKERS ({reasons[0] if reasons else error.args[0].str()})"
             ) from error
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+
+async def topic_ids(config: EngineConfig, topics: Collection[str]) -> dict[str, str]:
+    """The ids that Kafka gave these topics when they were made; none where the broker does not tell."""
+    client = AdminClient({**config.security, "bootstrap.servers": config.brokers}, logger=_quiet)
+    asked = client.describe_topics(TopicCollection(list(topics)))
+    with suppress(KafkaException):
+        return {name: str((await asyncio.wrap_future(told)).topic_id) for name, told in asked.items()}
+    return {}
 
 
 def check_topics(topics: Iterable[str], partitions: Mapping[str, int]) -> None:

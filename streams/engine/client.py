@@ -1,12 +1,13 @@
 """The Kafka client in its own thread: aiokafka, set up by us rather than by Faust; it hears what the group answers."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiokafka
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, KafkaError
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
@@ -15,6 +16,7 @@ from faust.types import TP
 from streams.engine.config import EngineConfig
 from streams.engine.lease import monotonic_ms
 from streams.engine.security import for_aiokafka
+from streams.engine.witness import Extent, Witness, extents, partitions_of
 
 if TYPE_CHECKING:
     from streams.engine.consumer import BlockConsumer
@@ -25,12 +27,15 @@ _T = TypeVar("_T")
 _CAST_OUT = (22, 25, 82)
 _ACCEPTED = (0, 27)  # no error; a rebalance has begun, which still renews the session
 
+_LOOK_S = 5.0  # a commit does not wait longer than this for the state topics' extents
+
 
 class BlockThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the Kafka client.  It renews the lease and remembers when Kafka last answered."""
 
     consumer: "BlockConsumer"
     heard_ms: int = 0
+    _witness: Witness | None = None
 
     async def on_start(self) -> None:
         """Start the client and listen in on what it says to the group."""
@@ -94,17 +99,42 @@ class BlockThread(driver.AIOKafkaConsumerThread):
         return await self.here(self._fetch_records(consumer, active_partitions or set(), timeout))
 
     async def commit(self, tps: Mapping[TP, int]) -> bool:
-        """Commit; False when the group has moved on and would not listen."""
+        """Commit, if the state is whole; False when the group has moved on.  Raises StateLost."""
         return await self.here(self._commit(tps))
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        with suppress(KafkaError, TimeoutError):  # the last look still bears witness
+            await asyncio.wait_for(self._look({tp.partition for tp in offsets}), _LOOK_S)
+        said = {tp: self._witness.statement(tp.partition) if self._witness else "" for tp in offsets}
         try:
             await self._ensure_consumer().commit(
-                {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+                {TopicPartition(*tp): OffsetAndMetadata(offset, said[tp]) for tp, offset in offsets.items()}
             )
         except CommitFailedError:
             return False
         return True
+
+    async def check_state(self, tps: Iterable[TP]) -> None:
+        """Compare the state topics with what the commits of these partitions said of them.  Raises StateLost."""
+        await self.here(self._check_state([TopicPartition(*tp) for tp in tps]))
+
+    async def _check_state(self, tps: Collection[TopicPartition]) -> None:
+        witness = self._witness = Witness(self.consumer.transport.config.group)
+        for tp, committed in (await self._ensure_consumer()._coordinator.fetch_committed_offsets(tps)).items():
+            witness.recall(tp.partition, committed.metadata)
+        await self._look({tp.partition for tp in tps})
+
+    async def _look(self, numbers: Collection[int]) -> None:
+        if self._witness is not None and (topics := self.consumer.transport.state_topics):
+            self._witness.see(await self._extents([TopicPartition(*tp) for tp in partitions_of(topics, numbers)]))
+
+    async def extents(self, tps: Iterable[TP]) -> Mapping[tuple[str, int], Extent]:
+        """Where these partitions begin and end."""
+        return await self.here(self._extents([TopicPartition(*tp) for tp in tps]))
+
+    async def _extents(self, tps: Collection[TopicPartition]) -> Mapping[tuple[str, int], Extent]:
+        consumer = self._ensure_consumer()
+        return extents(*await asyncio.gather(consumer.beginning_offsets(tps), consumer.end_offsets(tps)))
 
     async def here(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine on this thread's loop and wait for it on the caller's."""

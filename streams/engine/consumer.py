@@ -7,7 +7,7 @@ a partition is given up; and reading starts again only once the state of a new a
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,11 +17,12 @@ from faust.types import TP, AppT, ConsumerMessage
 from yarl import URL
 
 from streams import metrics
-from streams.engine.blocks import Block
+from streams.engine.blocks import Block, Record
 from streams.engine.client import BlockThread
 from streams.engine.config import EngineConfig
 from streams.engine.guard import BadTopics, Stop, guard
 from streams.engine.lease import Lease
+from streams.engine.positions import Positions
 from streams.engine.tracker import Tracker
 
 logger = logging.getLogger("streams.engine")
@@ -46,6 +47,7 @@ class BlockConsumer(driver.Consumer):
         self._commit_lock = asyncio.Lock()
         self._open_generation: int | None = None
         self._held_back: frozenset[TP] = frozenset()
+        self._positions = Positions({}, {})
         self.reassigned = asyncio.Event()
 
     def _new_consumer_thread(self) -> BlockThread:
@@ -87,6 +89,7 @@ class BlockConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         fetched = await self._thread.getmany(active_partitions, timeout)
+        await self._mind_gaps({tp: records for tp, records in fetched.items() if records})
         most = self.transport.config.block_records
         return {
             TP(*tp): [Block(tp.topic, tp.partition, records[at : at + most]) for at in range(0, len(records), most)]
@@ -110,7 +113,7 @@ class BlockConsumer(driver.Consumer):
         if committed is not None and block.first_offset < committed:
             raise BadTopics(
                 f"the topic has fewer records than the {committed} that were committed: was it made anew? "
-                f"delete the consumer group {self.transport.config.group}"
+                f"delete the consumer group {self.transport.config.group} and raise NPS_TOPIC_EPOCH by one"
             )
         self._trackers.setdefault(tp, Tracker()).hand(block.last_offset)
 
@@ -169,6 +172,12 @@ class BlockConsumer(driver.Consumer):
                 done[tp] = offset
         return done
 
+    async def check_state(self, partitions: int) -> None:
+        """Raises StateLost when a state topic holds less than commits of any of so many partitions relied on."""
+        topics = {tp.topic for tp in self.assignment()}
+        if self.transport.state_topics:
+            await self._thread.check_state(TP(topic, number) for topic in topics for number in range(partitions))
+
     # Rebalancing
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -219,12 +228,22 @@ class BlockConsumer(driver.Consumer):
                 await self._thread.seek_to_beginning(*(TopicPartition(*tp) for tp in fresh))
                 self._read_offset.update(dict.fromkeys(fresh))
 
-    async def missed(self) -> dict[TP, int]:
-        """How many records retention deleted from each partition before they were read."""
-        partitions = [tp for tp in self.assignment() if self._committed_offset[tp]]
-        earliest = await self.earliest_offsets(*(TopicPartition(*tp) for tp in partitions)) if partitions else {}
-        gaps = {tp: earliest[tp] - (self._committed_offset[tp] or 0) for tp in partitions}
-        return {tp: gap for tp, gap in gaps.items() if gap > 0}
+    async def look(self) -> None:
+        """Find out what is there to read, and say what was deleted before it was."""
+        assigned = self.assignment()
+        committed = {tp: self._committed_offset[tp] for tp in assigned}
+        self._positions = Positions(committed, await self._thread.extents(assigned))
+
+    def unread(self, tp: TP) -> range:
+        """The offsets that were there and not committed at the assignment."""
+        return self._positions.unread(tp)
+
+    async def _mind_gaps(self, fetched: Mapping[TP, Sequence[Record]]) -> None:
+        first = {tp: records[0].offset for tp, records in fetched.items()}
+        if jumped := self._positions.jumped(first):
+            starts = await self.earliest_offsets(*(TopicPartition(*tp) for tp in jumped))
+            self._positions.explain({tp: min(starts[tp], first[tp]) for tp in jumped})
+        self._positions.took({tp: records[-1].offset for tp, records in fetched.items()})
 
     # Faust's own watching, which ours replaces
 
@@ -261,12 +280,14 @@ class BlockTransport(driver.Transport):
         self,
         app: AppT,
         config: EngineConfig,
+        state_topics: Sequence[str],
         lease: Lease,
         settle: Callable[[], Awaitable[None]],
         stop: Stop,
     ) -> None:
         super().__init__([URL(f"kafka://{address}") for address in config.brokers.split(",")], app)
         self.config = config
+        self.state_topics = state_topics
         self.lease = lease
         self.settle = settle
         self.stop = stop

@@ -12,7 +12,7 @@ Promised on top of it:
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -46,7 +46,8 @@ class Engine:
 
     Topics are read on from the last commit.  `assigned` and `revoked` get partition numbers, which are the same for all
     topics; every rebalance revokes all of them first.  `revoked` follows each `assigned` that began, even one that a
-    new rebalance cancelled half-way.
+    new rebalance cancelled half-way.  `state_topics` hold what the handlers made durable: when one has lost records
+    since offsets were committed, the engine ends with StateLost rather than hand over a block.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Engine:
         config: EngineConfig,
         handlers: Mapping[str, Handler],
         *,
+        state_topics: Sequence[str] = (),
         assigned: OnPartitions,
         revoked: OnPartitions,
         stop: Stop = stop_at_once,
@@ -63,6 +65,8 @@ class Engine:
         if not handlers:
             raise ValueError("an engine needs topics to handle")
         self._handlers = dict(handlers)
+        self._state_topics = tuple(state_topics)
+        self._partitions = 0
         self._assigned, self._revoked, self._stop = assigned, revoked, stop
         self._owned: frozenset[int] = frozenset()
         self._restoring: asyncio.Task[None] | None = None
@@ -86,6 +90,10 @@ class Engine:
     def committed(self, topic: str, partition: int) -> int | None:
         """The next offset to process, as known at the assignment and after commits; None when never committed."""
         return self._consumer.committed(TP(topic, partition))
+
+    def unread(self, topic: str, partition: int) -> range:
+        """The offsets that were there and not processed at the assignment."""
+        return self._consumer.unread(TP(topic, partition))
 
     def hold_back(self, partitions: Iterable[tuple[str, int]]) -> None:
         """Hand over nothing of these topics and partitions until called again without them.
@@ -116,8 +124,9 @@ class Engine:
     async def _work(self) -> None:
         """Start, and watch; returns by an error or a cancellation only."""
         partitions = await wait_for_broker(self.config)
-        check_topics(self._handlers, partitions)
-        self._app = _App(self.config, self.lease, self._settle, self._stop)
+        check_topics((*self._handlers, *self._state_topics), partitions)
+        self._partitions = partitions[next(iter(self._handlers))]
+        self._app = _App(self.config, self._state_topics, self.lease, self._settle, self._stop)
         self._app.on_rebalance_complete.connect(self._restore)
         for topic, handler in self._handlers.items():
             self._app.handle(topic, self._agent(handler))
@@ -187,8 +196,8 @@ class Engine:
     async def _restore_state(self, consumer: BlockConsumer, generation: int) -> None:
         with guard("restoring the state of new partitions", self._stop):
             await consumer.perform_seek()
-            for tp, records in (await consumer.missed()).items():
-                logger.error("%s[%d]: %d records were deleted by retention before they were read", *tp, records)
+            await consumer.check_state(self._partitions)
+            await consumer.look()
             self._owned = frozenset(tp.partition for tp in consumer.assignment())
             if self._owned:
                 await self._assigned(self._owned)
@@ -256,6 +265,7 @@ class _App(faust.App):
     def __init__(
         self,
         config: EngineConfig,
+        state_topics: Sequence[str],
         lease: Lease,
         settle: Callable[[], Awaitable[None]],
         stop: Stop,
@@ -276,7 +286,7 @@ class _App(faust.App):
             web_tables_enabled=False,
             autodiscover=False,
         )
-        self.transport = BlockTransport(self, config, lease, settle, stop)
+        self.transport = BlockTransport(self, config, state_topics, lease, settle, stop)
 
     def handle(self, name: str, body: Callable[[Any], Awaitable[None]]) -> None:
         """Give one topic to one agent.  Faust acknowledges nothing: the consumer counts what is done."""

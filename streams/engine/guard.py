@@ -16,6 +16,7 @@ from enum import IntEnum
 from streams.engine.fuse import FuseBlown
 from streams.engine.lease import LeaseLost
 from streams.engine.producer import Undelivered
+from streams.engine.witness import StateLost
 
 logger = logging.getLogger("streams.engine")
 
@@ -37,6 +38,8 @@ class ExitCode(IntEnum):
     """Too many bad records: see the dead letters, fix the cause, then restart."""
     UNDELIVERED = 6
     """Kafka did not accept some output.  Restart once it does; the input will be read again."""
+    STATE_LOST = 7
+    """A state topic lost records: going on would publish wrong numbers.  The log line says what to do."""
 
 
 class BadTopics(Exception):
@@ -53,6 +56,7 @@ _CODES: dict[type[Exception], ExitCode] = {
     LeaseLost: ExitCode.LEASE_LOST,
     FuseBlown: ExitCode.FUSE_BLOWN,
     Undelivered: ExitCode.UNDELIVERED,
+    StateLost: ExitCode.STATE_LOST,
 }
 
 Stop = Callable[[ExitCode], None]
