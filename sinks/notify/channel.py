@@ -15,7 +15,11 @@ class DeliveryError(Exception):
 
 
 class TryLater(DeliveryError):
-    """Another try may work."""
+    """Another try may work, not before `after_s` seconds where the receiver said so."""
+
+    def __init__(self, message: str, after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.after_s = after_s
 
 
 class GiveUp(DeliveryError):

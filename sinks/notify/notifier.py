@@ -2,8 +2,8 @@
 
 A consumer group of its own, so a warehouse that is away delays no page.  A crash between delivery and commit delivers
 once more with the same `alert_id`, by which the receiver knows it.  What cannot be delivered is logged, counted and
-dead-lettered; so is what does not decode.  Alerts older than `stale_after_ms` are passed over and counted: a notifier
-that is new, or was away for days, must not page for history.
+dead-lettered; so is what does not decode.  Alerts of answers older than `stale_after_ms` are passed over and counted: a
+notifier that is new, or was away for days, must not page for history, nor when history is counted anew.
 """
 
 import logging
@@ -27,10 +27,13 @@ CONSUMER = {
     "auto.offset.reset": "earliest",
     "fetch.queue.backoff.ms": "10",
     "topic.metadata.refresh.interval.ms": "10000",
+    "max.poll.interval.ms": "900000",  # the tries of one alert take this long at most, with slow answers and long waits
 }
 OURS = {"enable.auto.commit": "false", "enable.auto.offset.store": "false"}
 POLL_S = 0.2
 DAY_MS = 86_400_000
+LONGEST_WAIT_S = 60.0
+"""A receiver may ask for a longer wait, but an alert is not held for ever."""
 
 log = logging.getLogger("nps.notifier")
 
@@ -81,7 +84,7 @@ class Notifier:
         if alert is None:
             return False
         written_ms = message.timestamp()[1]
-        if time.time() * 1_000 - written_ms > self._stale_after_ms:
+        if time.time() * 1_000 - alert.received_ms > self._stale_after_ms:
             metrics.ALERTS.labels("stale").inc()
             return True
         failure = self._deliver(alert, stop)
@@ -119,15 +122,16 @@ class Notifier:
                 if last:
                     return error
                 log.warning("alert_delayed alert_id=%s tries=%d: %s", alert.alert_id, tries, error)
-                self._wait(tries, stop)
+                self._wait(tries, stop, error.after_s if isinstance(error, TryLater) else 0.0)
                 if stop.is_set():
                     return error
             else:
                 metrics.ATTEMPTS.labels("ok").inc()
                 return None
 
-    def _wait(self, failures: int, stop: threading.Event) -> None:
-        stop.wait(self._backoff.wait_ms(failures, random.random()) / 1_000)
+    def _wait(self, failures: int, stop: threading.Event, at_least_s: float = 0.0) -> None:
+        wait_s = self._backoff.wait_ms(failures, random.random()) / 1_000
+        stop.wait(max(wait_s, min(at_least_s, LONGEST_WAIT_S)))
 
     def _bury(self, message: Message, outcome: str, reason: str, detail: str) -> bool:
         metrics.ALERTS.labels(outcome).inc()

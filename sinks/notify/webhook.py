@@ -2,6 +2,7 @@
 
 import json
 import time
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import urllib3
@@ -28,7 +29,7 @@ class Webhook:
         self._pool = urllib3.PoolManager(retries=False, timeout=timeout_s)
 
     def deliver(self, alert: Alert) -> None:
-        """POST the alert.  Raises TryLater (no answer, 429, 5xx) or GiveUp (any other answer but 2xx)."""
+        """POST the alert.  Raises TryLater (no answer, 429, 5xx, with Retry-After) or GiveUp (all else but 2xx)."""
         body = json.dumps(alert._asdict(), ensure_ascii=False).encode()
         now_s = int(time.time())
         headers = {
@@ -38,12 +39,25 @@ class Webhook:
             "Idempotency-Key": alert.alert_id,
         }
         try:
-            status = self._pool.request("POST", self._url, body=body, headers=headers, redirect=False).status
+            reply = self._pool.request("POST", self._url, body=body, headers=headers, redirect=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise TryLater(f"{self._where} does not answer: {type(error).__name__}") from error
         except ValueError as error:
             raise GiveUp(f"the alert makes no valid request: {error}") from error
+        status = reply.status
         if status == TOO_MANY_REQUESTS or status >= 500:
-            raise TryLater(f"{self._where} answered {status}")
+            raise TryLater(
+                f"{self._where} answered {status}", retry_after_s(reply.headers.get("Retry-After", ""), now_s)
+            )
         if not 200 <= status < 300:
             raise GiveUp(f"{self._where} answered {status}")
+
+
+def retry_after_s(header: str, now_s: int) -> float:
+    """The wait that a Retry-After header asks for, in seconds or as a date; 0 for none and for nonsense."""
+    if header.isascii() and header.isdigit():
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - now_s)
+    except (ValueError, TypeError, OverflowError):
+        return 0.0

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from sinks.notify.channel import Channel, GiveUp, TryLater
 from sinks.notify.console import Console
 from sinks.notify.notifier import Notifier
 from sinks.notify.signature import is_genuine, sign
-from sinks.notify.webhook import Webhook
+from sinks.notify.webhook import Webhook, retry_after_s
 from streams.local import Server
 
 CODEC = Codec()
@@ -81,9 +82,10 @@ def kafka(broker: Server) -> str:
     return broker.address
 
 
-def alert(alert_id: str = "a1", comment: str | None = "too slow, João") -> Alert:
+def alert(alert_id: str = "a1", comment: str | None = "too slow, João", age_ms: int = 0) -> Alert:
+    received_ms = time.time_ns() // 1_000_000 - age_ms
     return Alert(alert_id, "s1", "open", "critical", "c1", "post_purchase", "delivered", "o1", 2, comment, 1,
-                 1_000, 2_000, ["all", "country=BR"], "prog", 7)  # fmt: skip
+                 1_000, received_ms, ["all", "country=BR"], "prog", 7)  # fmt: skip
 
 
 def send(kafka: str, *values: bytes, timestamp_ms: int = 0) -> None:
@@ -166,10 +168,11 @@ def test_a_changed_body_secret_or_time_is_not_genuine() -> None:
 
 def test_a_webhook_gets_signed_json(receiver: Receiver) -> None:
     """The body is the alert, the signature holds, and the same alert comes under the same key."""
+    given = alert()
     for _ in range(2):
-        Webhook(receiver.url, SECRET).deliver(alert())
+        Webhook(receiver.url, SECRET).deliver(given)
     headers, body = receiver.requests[0]
-    assert json.loads(body) == alert()._asdict()
+    assert json.loads(body) == given._asdict()
     assert is_genuine(SECRET, body, headers["Nps-Signature"], int(time.time()))
     assert f"t={headers['Nps-Timestamp']}," in headers["Nps-Signature"]
     assert receiver.ids() == ["a1", "a1"]
@@ -185,6 +188,16 @@ def test_answers_fall_into_two_kinds(receiver: Receiver, status: int, error: typ
     with pytest.raises(error, match=str(status)):
         Webhook(receiver.url, SECRET).deliver(alert())
     assert len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "wait_s"),
+    [("", 0), ("120", 120), ("soon", 0), ("-5", 0), ("\u0661", 0), ("9" * 400, math.inf), ("1.5", 0),
+     ("Thu, 01 Jan 1970 00:17:40 GMT", 60), ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("Thu, 99 Jan 1970", 0)],
+)  # fmt: skip
+def test_a_receiver_may_say_when(header: str, wait_s: float) -> None:
+    """Retry-After comes in seconds or as a date; nonsense asks for nothing."""
+    assert retry_after_s(header, 1_000) == wait_s
 
 
 def test_a_receiver_that_is_down_is_worth_another_try() -> None:
@@ -263,9 +276,10 @@ def test_what_cannot_be_delivered_is_a_dead_letter(kafka: str, receiver: Receive
 
 
 def test_history_pages_nobody(kafka: str, receiver: Receiver) -> None:
-    """Alerts older than the bound are passed over; the next fresh one is delivered."""
+    """Alerts of old answers are passed over, whenever they were written; the next fresh one is delivered."""
     now_ms = int(time.time() * 1_000)
-    send(kafka, CODEC.encode(alert("old")), timestamp_ms=now_ms - 90_000_000)
+    send(kafka, CODEC.encode(alert("old", age_ms=90_000_000)), timestamp_ms=now_ms - 90_000_000)
+    send(kafka, CODEC.encode(alert("counted anew", age_ms=90_000_000)), timestamp_ms=now_ms)
     send(kafka, CODEC.encode(alert("new")), timestamp_ms=now_ms)
     with notifying(kafka, Webhook(receiver.url, SECRET)):
         eventually(lambda: receiver.requests)
