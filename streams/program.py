@@ -55,6 +55,7 @@ class _Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     edit: str
     hold: str
     remember: str
+    confirm: str = "30s"
 
 
 class _Alerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,6 +127,7 @@ def _program(file: _File) -> Program:
             edit_ms=_ms(file.limits.edit, "limits.edit"),
             hold_ms=_ms(file.limits.hold, "limits.hold"),
             remember_ms=_ms(file.limits.remember, "limits.remember"),
+            confirm_ms=_ms(file.limits.confirm, "limits.confirm"),
         ),
         alerts=AlertPolicy(file.alerts.critical_max, file.alerts.error_max, file.alerts.warning_max),
         hash=hashlib.sha256(canonical).hexdigest()[:12],

@@ -5,13 +5,14 @@ window that holds the answer changes and no other.
 """
 
 from schemas.events import Answer, SurveyResponse
+from streams.domain import clicks
 from streams.domain.detractors import alert, severity
 from streams.domain.effects import Count, Effect, Ignore, Reject
 from streams.domain.identity import fingerprint
 from streams.domain.nps import Band, band
 from streams.domain.policy import Program
 from streams.domain.reasons import Reason
-from streams.domain.state import Given, Held, Journey, Survey
+from streams.domain.state import Clicks, Given, Held, Journey, Survey, Waiting
 
 NOTHING = Given()
 
@@ -39,11 +40,14 @@ def respond(
     oldest_ms = journey.clock_ms - program.limits.remember_ms
     for index, survey in enumerate(journey.surveys):
         if survey.survey_id == event.survey_id and survey.sent_ms > oldest_ms:
-            answered = _answer(survey, event, program, now_ms, effects)
+            if event.provisional and clicks.is_provisional(event):
+                answered, journey = _open(journey, survey, event, program, now_ms, effects)
+            else:
+                answered = _answer(survey, event, program, now_ms, effects)
             if answered is survey:
                 return journey
             surveys = (*journey.surveys[:index], answered, *journey.surveys[index + 1 :])
-            return Journey(*journey[:4], surveys, *journey[5:])
+            return Journey._make((*journey[:4], surveys, *journey[5:]))
     held = (*journey.held, Held(event.survey_id, now_ms + program.limits.hold_ms, evidence))
     effects.extend(_give_up(one) for one in held[:-MOST_HELD])
     return journey._replace(held=held[-MOST_HELD:])
@@ -61,25 +65,69 @@ def _give_up(held: Held) -> Reject:
     return Reject(Reason.UNKNOWN_SURVEY, f"survey {held.survey_id} was not sent to this customer", held.evidence)
 
 
+def _open(
+    journey: Journey, survey: Survey, event: SurveyResponse, program: Program, now_ms: int, effects: list[Effect]
+) -> tuple[Survey, Journey]:
+    """Take a click or a trap: a click waits, and what turns out to be a machine's no longer counts."""
+    before, known = survey.given or NOTHING, survey.clicks or Clicks()
+    if not event.voided and (closed := _closed(before, event, program)):
+        effects.append(closed)
+        return survey, journey
+    if (seen := clicks.taken(known, event)) == known:
+        effects.append(Ignore(Reason.DUPLICATE))
+        return survey, journey
+    survey = survey._replace(clicks=seen)
+    said = _weeded(survey, before, before, False, program)
+    if said is not before:
+        survey = _revised(survey, before, said, event, program, now_ms, effects)
+    for click in set(seen.seen) - set(known.seen):
+        due_ms = max(event.time, now_ms) + program.limits.confirm_ms
+        journey = journey._replace(waiting=(*journey.waiting, Waiting(due_ms, survey.survey_id, click)))
+    return survey, journey
+
+
 def _answer(survey: Survey, event: SurveyResponse, program: Program, now_ms: int, effects: list[Effect]) -> Survey:
     before = survey.given or NOTHING
-    if before.scores and event.time > (end_ms := before.scores[0][0] + program.limits.edit_ms):
-        effects.append(Reject(Reason.EDIT_CLOSED, f"corrections ended at {end_ms}"))
+    if closed := _closed(before, event, program):
+        effects.append(closed)
         return survey
     stamp = (event.time, fingerprint(event.source, event.id))
     said = _void(before, event.time) if event.voided else _merge(before, event, stamp, program.limits.edit_ms)
+    if survey.clicks is not None:
+        said = _weeded(survey, before, said, not event.voided, program)
     if said is before:
         known = {before.comment_stamp, *(score[:2] for score in before.scores)}
         repeated = stamp in known or (event.voided and event.time == before.voided_ms)
         effects.append(Ignore(Reason.DUPLICATE if repeated else Reason.SUPERSEDED))
         return survey
+    return _revised(survey, before, said, event, program, now_ms, effects)
+
+
+def _closed(before: Given, event: SurveyResponse, program: Program) -> Reject | None:
+    if before.scores and event.time > (end_ms := before.scores[0][0] + program.limits.edit_ms):
+        return Reject(Reason.EDIT_CLOSED, f"corrections ended at {end_ms}")
+    return None
+
+
+def _weeded(survey: Survey, before: Given, said: Given, is_person: bool, program: Program) -> Given:
+    """What was said, in the light of who opened the links; `before` itself when nothing is new."""
+    scores = clicks.weeded(survey, said, is_person, program.limits.confirm_ms)
+    said = said._replace(scores=_kept(list(scores), program.limits.edit_ms) if scores else ())
+    return before if said[1:5] == before[1:5] else said
+
+
+def _revised(
+    survey: Survey, before: Given, said: Given, event: SurveyResponse, program: Program, now_ms: int,
+    effects: list[Effect],
+) -> Survey:  # fmt: skip
+    """The survey with the next revision of its answer, counted, published and alerted on."""
     given = _weighed(survey, said, program)
     if given.counted != before.counted:
         _recount(survey, before.counted, given.counted, effects)
     effects.append(_published(survey, given, event, now_ms, program))
     if given.severity or before.severity:
         effects.append(alert(survey, given, before.severity, event.customer_id, now_ms, program))
-    return Survey(*survey[:-1], given)
+    return Survey._make((*survey[:8], given, *survey[9:]))
 
 
 def _merge(given: Given, event: SurveyResponse, stamp: tuple[int, int], edit_ms: int) -> Given:
@@ -139,7 +187,7 @@ def _published(survey: Survey, given: Given, event: SurveyResponse, now_ms: int,
         band(score) if score is not None else None,
         given.comment,
         given.counted is not None,
-        _flag(given) if given.counted is None else None,
+        _flag(survey, given, program) if given.counted is None else None,
         survey.sent_ms,
         first_ms,
         now_ms,
@@ -150,7 +198,8 @@ def _published(survey: Survey, given: Given, event: SurveyResponse, now_ms: int,
     )
 
 
-def _flag(given: Given) -> Reason:
+def _flag(survey: Survey, given: Given, program: Program) -> Reason:
     if given.scores:
         return Reason.EXPIRED
-    return Reason.VOIDED if given.voided_ms >= 0 else Reason.NO_SCORE
+    is_machine = survey.clicks is not None and bool(clicks.machine_made(survey.clicks, program.limits.confirm_ms))
+    return Reason.VOIDED if is_machine or given.voided_ms >= 0 else Reason.NO_SCORE

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, TypeAlias
 
-from schemas.events import Alert, Answer, Decision, SurveyDispatch
+from schemas.events import Alert, Answer, Decision, SurveyDispatch, SurveyResponse
 from streams.domain.nps import Band
 from streams.domain.reasons import Reason
 
@@ -36,5 +36,12 @@ class Requeue(NamedTuple):
     evidence: bytes
 
 
+class Confirm(NamedTuple):
+    """A click waited long enough: put it on the responses' topic as an answer, with this Kafka timestamp."""
+
+    response: SurveyResponse
+    at_ms: int
+
+
 Publication: TypeAlias = Decision | SurveyDispatch | Answer | Alert
-Effect: TypeAlias = Publication | Count | Reject | Ignore | Requeue
+Effect: TypeAlias = Publication | Count | Reject | Ignore | Requeue | Confirm

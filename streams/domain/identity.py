@@ -6,6 +6,7 @@ from uuid import UUID
 _SURVEYS = UUID("6f1d3c52-1f3a-5f0e-9d4e-6e7073737276").bytes
 _DECISIONS = UUID("6f1d3c52-1f3a-5f0e-9d4e-6e7073646563").bytes
 _ALERTS = UUID("6f1d3c52-1f3a-5f0e-9d4e-6e7073616c72").bytes
+_CONFIRMATIONS = UUID("6f1d3c52-1f3a-5f0e-9d4e-6e7073636c69").bytes
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 """A hexadecimal digit with its two upper bits set to 10."""
 
@@ -23,6 +24,11 @@ def decision_id(source: str, id_: str) -> str:
 def alert_id(survey: str, revision: int) -> str:
     """The alert about this revision of a survey's answer."""
     return uuid5(_ALERTS, _joined(survey, str(revision)))
+
+
+def confirmation_id(survey: str, time_ms: int, score: int) -> str:
+    """The answer that a click on this survey's link becomes, however often and by whomever it is confirmed."""
+    return uuid5(_CONFIRMATIONS, f"{time_ms}:{score}:{survey}")
 
 
 def uuid5(namespace: bytes, name: str) -> str:

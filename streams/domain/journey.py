@@ -7,7 +7,7 @@ survey never came: wakeups are written when a partition has caught up, other eve
 """
 
 from schemas.events import ContactUpdate, Inbound, SurveyResponse, Wakeup
-from streams.domain import answering, asking
+from streams.domain import answering, asking, clicks
 from streams.domain.effects import Effect, Reject
 from streams.domain.panes import DAY_MS, floor_ms
 from streams.domain.policy import Limits, Program
@@ -43,11 +43,12 @@ def step(
 def wake_ms(journey: Journey, program: Program) -> int | None:
     """When this customer must be looked at again though nothing comes; None for never.
 
-    The next survey due or response to give up; when there is none, a day by which all can be forgotten.
+    The next survey due, click to confirm or response to give up; when there is none, a day by which all can be
+    forgotten.
     """
-    if journey.pending or journey.held:
+    if journey.pending or journey.held or journey.waiting:
         coming = {pending.survey_id for pending in journey.pending}
-        due = [pending.due_ms for pending in journey.pending]
+        due = [one.due_ms for all_ in (journey.pending, journey.waiting) for one in all_]
         due += [held.until_ms for held in journey.held if held.survey_id not in coming]
         return min(due)
     if journey.surveys or journey.seen or journey.asked or journey.cancels:
@@ -64,12 +65,14 @@ def is_blank(journey: Journey) -> bool:
 def _advance(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
     if journey.pending:
         journey = asking.send_due(journey, customer_id, program, to_ms, effects)
+    if journey.waiting:
+        journey = clicks.confirm_due(journey, customer_id, program, to_ms, effects)
     return _forget(Journey(to_ms, *journey[1:]), program)
 
 
 def _forget(journey: Journey, program: Program) -> Journey:
     """Drop what is no longer remembered, once the oldest is not; the same value when there is nothing to drop."""
-    _, _, _, _, surveys, _, seen, asked, cancels = journey
+    surveys, seen, asked, cancels = journey[4], journey[6], journey[7], journey[8]
     oldest_ms = journey.clock_ms - program.limits.remember_ms
     unquarantined_ms = journey.clock_ms - program.longest_quarantine_ms
     if (

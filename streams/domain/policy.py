@@ -43,7 +43,7 @@ class Limits:
 
     `late`: event time before Kafka timestamp; `early`: into the future; `edit`: from the first score to its last
     correction; `hold`: how long an answer that came before its survey waits for it; `remember`: how long triggers and
-    surveys are known.
+    surveys are known; `confirm`: how long a click waits for a sign that a machine made it.
     """
 
     late_ms: int
@@ -51,10 +51,12 @@ class Limits:
     edit_ms: int
     hold_ms: int
     remember_ms: int
+    confirm_ms: int = 30_000
 
     def __post_init__(self) -> None:
         """Raises ValueError when one is negative."""
-        if min(self.late_ms, self.early_ms, self.edit_ms, self.hold_ms, self.remember_ms) < 0:
+        given = (self.late_ms, self.early_ms, self.edit_ms, self.hold_ms, self.remember_ms, self.confirm_ms)
+        if min(given) < 0:
             raise ValueError("limits must not be negative")
 
 

@@ -53,6 +53,20 @@ class Given(NamedTuple):
         return self.scores[-1][2] if self.scores else None
 
 
+class Click(NamedTuple):
+    """A provisional answer: a score link was opened, by a person or by a machine."""
+
+    time_ms: int
+    score: int
+
+
+class Clicks(NamedTuple):
+    """Who opened the links of a survey: its clicks in order of time, and when a machine gave itself away."""
+
+    seen: tuple[Click, ...] = ()
+    traps: tuple[int, ...] = ()
+
+
 class Survey(NamedTuple):
     """A survey that was sent."""
 
@@ -65,6 +79,7 @@ class Survey(NamedTuple):
     sent_ms: int
     expires_ms: int
     given: Given | None = None
+    clicks: Clicks | None = None
 
 
 class Held(NamedTuple):
@@ -84,6 +99,14 @@ class Cancel(NamedTuple):
     time_ms: int
 
 
+class Waiting(NamedTuple):
+    """A click that is confirmed at `due_ms` unless a machine gives itself away before."""
+
+    due_ms: int
+    survey_id: str
+    click: Click
+
+
 class Journey(NamedTuple):
     """One customer.  `clock_ms` is the customer's own time: the highest `now_ms` stepped to."""
 
@@ -96,6 +119,7 @@ class Journey(NamedTuple):
     seen: tuple[tuple[int, int], ...] = ()
     asked: tuple[tuple[str, int], ...] = ()
     cancels: tuple[Cancel, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
 
 
 NEW = Journey()

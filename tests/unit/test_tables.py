@@ -12,7 +12,7 @@ from schemas.events import PaneTally
 from schemas.topics import INBOUND
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import Pane, Resolution
-from streams.domain.state import NEW, Cancel, Given, Held, Journey, Pending, Survey
+from streams.domain.state import NEW, Cancel, Click, Clicks, Given, Held, Journey, Pending, Survey, Waiting
 from streams.engine.log import Record
 from streams.engine.tables import BLANK, BadState, Entry, JourneyTable, PaneTable, PaneValue, encode
 from streams.engine.wheel import Wheel
@@ -34,7 +34,18 @@ GIVEN = st.builds(
     severity=TEXT,
 )
 PENDING = st.builds(Pending, INSTANTS, *[TEXT] * 6, INSTANTS, TEXT, SEGMENTS, DIMENSIONS, INSTANTS)
-SURVEY = st.builds(Survey, *[TEXT] * 4, SEGMENTS, DIMENSIONS, INSTANTS, INSTANTS, st.one_of(st.none(), GIVEN))
+CLICK = st.builds(Click, INSTANTS, st.integers(0, 10))
+CLICKS = st.builds(Clicks, st.lists(CLICK, max_size=2).map(tuple), st.lists(INSTANTS, max_size=2).map(tuple))
+SURVEY = st.builds(
+    Survey,
+    *[TEXT] * 4,
+    SEGMENTS,
+    DIMENSIONS,
+    INSTANTS,
+    INSTANTS,
+    st.one_of(st.none(), GIVEN),
+    st.one_of(st.none(), CLICKS),
+)
 
 
 def some(values: st.SearchStrategy[tuple[object, ...]]) -> st.SearchStrategy[tuple[tuple[object, ...], ...]]:
@@ -53,6 +64,7 @@ JOURNEYS = st.builds(
     seen=some(STAMPS),
     asked=some(st.tuples(TEXT, INSTANTS)),
     cancels=some(st.builds(Cancel, TEXT, TEXT, TEXT, INSTANTS)),
+    waiting=some(st.builds(Waiting, INSTANTS, TEXT, CLICK)),
 )
 VERSIONS = st.lists(st.integers(-1, 2**63 - 1), min_size=len(INBOUND), max_size=len(INBOUND)).map(tuple)
 ENTRIES = st.builds(Entry, VERSIONS, st.one_of(st.none(), INSTANTS), JOURNEYS)

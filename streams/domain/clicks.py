@@ -1,0 +1,102 @@
+"""Provisional answers: a click on a score link counts once it is likely that a person made it.
+
+Mail scanners open links too, often all of them.  So a click waits for `limits.confirm`; then, or as soon as a person
+shows (the page's own beacon, a comment, any answer that is not provisional), it is an answer of the click's minute.
+Clicks are a machine's for good when three different scores of one survey lie within that time, or a trap does, which
+is a link that no person can see or a HEAD request.  All this depends on times alone, never on the order of arrival.
+"""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from schemas.events import SurveyResponse
+from streams.domain.effects import Confirm, Effect
+from streams.domain.identity import confirmation_id, fingerprint
+from streams.domain.policy import Program
+from streams.domain.state import Click, Clicks, Given, Journey, Survey
+
+SOURCE = "nps.collector"
+CONFIRMED = "survey.confirmed"
+CHANNEL = "link"
+MOST_CLICKS = 64
+"""Clicks, and as many traps, that are remembered of a survey: the newest."""
+
+_MACHINE_SCORES = 3
+Score = tuple[int, int, int]
+"""Time, fingerprint and score, as an answer keeps it."""
+
+T = TypeVar("T", int, Click)
+
+
+def is_provisional(event: SurveyResponse) -> bool:
+    """True for a click or a trap; a comment is a person's whatever the record says."""
+    return event.provisional and (event.voided or event.comment is None)
+
+
+def taken(clicks: Clicks, event: SurveyResponse) -> Clicks:
+    """The clicks with a provisional response; equal to those given when it is known."""
+    if event.voided or event.score is None:
+        return clicks._replace(traps=_newest({*clicks.traps, event.time}))
+    return clicks._replace(seen=_newest({*clicks.seen, Click(event.time, event.score)}))
+
+
+def machine_made(clicks: Clicks, within_ms: int) -> frozenset[Click]:
+    """The clicks that no person made: three different scores, or a trap, less than `within_ms` apart."""
+    lost: set[Click] = set()
+    for place, first in enumerate(clicks.seen):
+        near = [click for click in clicks.seen[place:] if click.time_ms - first.time_ms < within_ms]
+        if len({click.score for click in near}) >= _MACHINE_SCORES:
+            lost.update(near)
+        if any(abs(first.time_ms - trap_ms) < within_ms for trap_ms in clicks.traps):
+            lost.add(first)
+    return frozenset(lost)
+
+
+def weeded(survey: Survey, said: Given, is_person: bool, within_ms: int) -> tuple[Score, ...]:
+    """The scores of what was said, without those of machines; when a person shows, with all other clicks."""
+    clicks = survey.clicks or Clicks()
+    lost = machine_made(clicks, within_ms)
+    scores = set(said.scores) - _scores(survey.survey_id, lost)
+    if is_person:
+        scores |= _scores(survey.survey_id, [c for c in clicks.seen if c not in lost and c.time_ms > said.voided_ms])
+    return tuple(sorted(scores))
+
+
+def confirmation(survey_id: str, customer_id: str, click: Click) -> SurveyResponse:
+    """The answer that a click becomes: the same from the clock and from the page, so that it counts once."""
+    id_ = confirmation_id(survey_id, *click)
+    return SurveyResponse(
+        SOURCE, id_, CONFIRMED, click.time_ms, customer_id, survey_id, click.score, None, False, CHANNEL, False
+    )
+
+
+def confirm_due(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
+    """Put clicks whose time is over on the responses' topic, where alone they can count; drop the machines'."""
+    due = [waiting for waiting in journey.waiting if waiting.due_ms <= to_ms]
+    if not due:
+        return journey
+    surveys = {survey.survey_id: survey for survey in journey.surveys if survey.clicks}
+    for waiting in sorted(due):
+        survey = surveys.get(waiting.survey_id)
+        if survey is not None and _is_open(survey, waiting.click, program):
+            answer = confirmation(waiting.survey_id, customer_id, waiting.click)
+            at_ms = min(waiting.due_ms, waiting.click.time_ms + program.limits.late_ms)
+            effects.append(Confirm(answer, at_ms))
+    return journey._replace(waiting=tuple(waiting for waiting in journey.waiting if waiting.due_ms > to_ms))
+
+
+def _is_open(survey: Survey, click: Click, program: Program) -> bool:
+    """True while a click is neither an answer yet nor withdrawn nor a machine's."""
+    clicks, given = survey.clicks or Clicks(), survey.given or Given()
+    if click not in clicks.seen or click.time_ms <= given.voided_ms:
+        return False
+    answered = _scores(survey.survey_id, [click]) <= set(given.scores)
+    return not answered and click not in machine_made(clicks, program.limits.confirm_ms)
+
+
+def _scores(survey_id: str, clicks: Iterable[Click]) -> set[Score]:
+    return {(at_ms, fingerprint(SOURCE, confirmation_id(survey_id, at_ms, n)), n) for at_ms, n in clicks}
+
+
+def _newest(values: set[T]) -> tuple[T, ...]:
+    return tuple(sorted(values)[-MOST_CLICKS:])
