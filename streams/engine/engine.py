@@ -37,7 +37,7 @@ OnPartitions = Callable[[frozenset[int]], Awaitable[None]]
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _WATCH_S = 0.25
-_BLOCKS_AT_ONCE = 3
+_BLOCKS_AT_ONCE = 8
 _STOP_S = 10.0
 
 
