@@ -6,7 +6,11 @@ costs a quarter of a frozen dataclass.  Instants are integer milliseconds since 
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+"""No entries; what a field that was added later holds where nobody named it."""
 
 
 class Purchase(NamedTuple):
@@ -47,6 +51,10 @@ class ContactUpdate(NamedTuple):
     time_zone: str | None
     locale: str | None
     attributes: Mapping[str, str]
+    consents: Mapping[str, str] = NOTHING
+    bounces: Mapping[str, str] = NOTHING
+    preferred_channel: str | None = None
+    erased: bool = False
 
 
 class SurveyResponse(NamedTuple):
@@ -91,6 +99,11 @@ class Decision(NamedTuple):
     decided_ms: int
     segments: Sequence[str]
     program: str
+    channel: str | None
+    question: str | None
+    question_version: int | None
+    probability: float | None
+    lag_ms: int | None
     version: int
 
 
@@ -110,6 +123,15 @@ class SurveyDispatch(NamedTuple):
     segments: Sequence[str]
     dimensions: Mapping[str, str]
     program: str
+    question: str
+    question_version: int
+    channel: str | None
+    locale: str | None
+    personalisation: Mapping[str, str]
+    token: str | None
+    reminder: int
+    lag_ms: int
+    probability: float
     version: int
 
 
@@ -194,6 +216,19 @@ class Alert(NamedTuple):
     version: int
 
 
+class Erasure(NamedTuple):
+    """A customer was forgotten: whoever holds rows of this customer must delete them."""
+
+    erasure_id: str
+    customer_id: str
+    source: str
+    id: str
+    erased_ms: int
+    received_ms: int
+    program: str
+    version: int
+
+
 class AlertAction(NamedTuple):
     """What a person on call did about an alert."""
 
@@ -210,7 +245,9 @@ Trigger: TypeAlias = Purchase | SupportCase
 Inbound: TypeAlias = Purchase | SupportCase | ContactUpdate | SurveyResponse | Wakeup
 """What a customer's journey is made of; keyed by customer."""
 
-Record: TypeAlias = Inbound | Decision | SurveyDispatch | Answer | PaneTally | SegmentNps | Alert | AlertAction
+Record: TypeAlias = (
+    Inbound | Decision | SurveyDispatch | Answer | PaneTally | SegmentNps | Alert | AlertAction | Erasure
+)
 """Any value of any topic."""
 
 RECORDS: tuple[type[Record], ...] = (
@@ -226,4 +263,5 @@ RECORDS: tuple[type[Record], ...] = (
     SegmentNps,
     Alert,
     AlertAction,
+    Erasure,
 )

@@ -13,6 +13,9 @@ DAY_MS = 86_400_000
 DEAD_LETTERS = "nps.dead-letters"
 JOURNEYS = "nps.journeys"
 
+HISTORY_HEADER = "nps-history"
+"""A record with this header, whatever its value, was loaded as history: what it asks for is never too late to send."""
+
 LARGEST_EVENT_BYTES = 65_536
 """The most that an inbound record may hold, key and headers included; a larger one is no event but a mistake.
 
@@ -60,6 +63,7 @@ DECISIONS = Topic("nps.decisions", events.Decision, "customer_id", 30 * DAY_MS)
 DISPATCHES = Topic("nps.dispatches", events.SurveyDispatch, "customer_id", 30 * DAY_MS)
 ANSWERS = Topic("nps.answers", events.Answer, "customer_id", 30 * DAY_MS)
 ALERTS = Topic("nps.alerts", events.Alert, "customer_id", 30 * DAY_MS)
+ERASURES = Topic("nps.erasures", events.Erasure, "customer_id", 400 * DAY_MS)
 PANES = Topic("nps.panes", events.PaneTally, "segment|resolution|start_ms|source_partition", None)
 ROLLING = Topic("nps.rolling", events.SegmentNps, "segment|window", None)
 ALERT_ACTIONS = Topic("nps.alert-actions", events.AlertAction, "dedup_key", 400 * DAY_MS, partitions=1)
@@ -79,7 +83,7 @@ INBOUND_RECORDS: dict[str, type[events.Inbound]] = {
 """What travels on them."""
 
 TOPICS: tuple[Topic, ...] = (
-    *INBOUND, DECISIONS, DISPATCHES, ANSWERS, ALERTS, PANES, ROLLING, ALERT_ACTIONS, STATE, DEAD
+    *INBOUND, DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, PANES, ROLLING, ALERT_ACTIONS, STATE, DEAD
 )  # fmt: skip
 
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

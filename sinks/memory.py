@@ -16,6 +16,9 @@ from sinks.warehouse import Misconfigured, Refused, Row, Unavailable
 Rule: TypeAlias = Callable[[object], bool]
 
 _CREATE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)\s*\((.*?)\n\)\s*ENGINE.*ORDER BY (.+)", re.DOTALL)
+_ALTER = re.compile(r"ALTER TABLE (\w+)\s(.+)", re.DOTALL)
+_ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (.+?)(?: DEFAULT \w+)? AFTER")
+_REKEYED = re.compile(r"MODIFY ORDER BY (.+)")
 _COLUMN = re.compile(r"^\s+(\w+)\s+(.+?),?$", re.MULTILINE)
 _INTEGER = re.compile(r"(U?)Int(\d+)\Z")
 
@@ -61,6 +64,11 @@ def _tables() -> dict[str, Table]:
             name, body, key = create.groups()
             columns = {column: _rule(kind) for column, kind in _COLUMN.findall(body)}
             found[name] = Table(columns, tuple(re.findall(r"\w+", key)))
+        elif alter := _ALTER.search(statement):
+            table, body = found[alter[1]], alter[2]
+            columns = {**table.columns, **{column: _rule(kind) for column, kind in _ADDED.findall(body)}}
+            rekeyed = _REKEYED.search(body)
+            found[alter[1]] = Table(columns, tuple(re.findall(r"\w+", rekeyed[1])) if rekeyed else table.key)
     return found
 
 

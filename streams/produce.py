@@ -7,9 +7,9 @@ customer, the Kafka timestamp the event's own time, so that a history keeps its 
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import msgspec
 
@@ -79,7 +79,7 @@ def _shape(record: type[Inbound]) -> type[msgspec.Struct]:
         hint = _FITTING.get(name, declared)
         if type(None) in getattr(hint, "__args__", ()):
             fields.append((name, hint, None))
-        elif name == "attributes":
+        elif get_origin(hint) is Mapping:
             fields.append((name, dict[str, str], msgspec.field(default_factory=dict)))
         elif hint is bool:
             fields.append((name, hint, False))

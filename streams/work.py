@@ -16,13 +16,15 @@ import msgspec
 
 from schemas import deadletters
 from schemas.codec import Codec
-from schemas.events import Alert, Answer, Decision, PaneTally, SurveyDispatch
+from schemas.events import Alert, Answer, Decision, Erasure, PaneTally, SurveyDispatch
 from schemas.topics import (
     ALERTS,
     ANSWERS,
     DEAD_LETTERS,
     DECISIONS,
     DISPATCHES,
+    ERASURES,
+    HISTORY_HEADER,
     INBOUND,
     INBOUND_RECORDS,
     JOURNEYS,
@@ -51,6 +53,7 @@ _PUBLISHED_ON: dict[type[Publication], str] = {
     SurveyDispatch: DISPATCHES.name,
     Answer: ANSWERS.name,
     Alert: ALERTS.name,
+    Erasure: ERASURES.name,
 }
 _PUBLISHED = frozenset(_PUBLISHED_ON.values())
 _ANY = 1 << 62
@@ -152,7 +155,8 @@ class Work:
                 continue
             stepped += 1
             evidence = _keep(self._whole(topic, record)) if responses else b""
-            journey, effects = step(entry.journey, event, self._program, record.timestamp, evidence)
+            history = bool(record.headers) and any(name == HISTORY_HEADER for name, _ in record.headers)
+            journey, effects = step(entry.journey, event, self._program, record.timestamp, evidence, history)
             if journey is not entry.journey:
                 as_of = (*entry.as_of[:index], version, *entry.as_of[index + 1 :])
                 changed[key] = Entry(as_of, entry.wake_ms, journey)

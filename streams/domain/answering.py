@@ -157,7 +157,7 @@ def _kept(scores: list[tuple[int, int, int]], edit_ms: int) -> tuple[tuple[int, 
 def _weighed(survey: Survey, said: Given, program: Program) -> Given:
     """The next revision: what it adds to the tallies, and how bad it is."""
     counted, severe = None, ""
-    if said.scores and said.scores[0][0] < survey.expires_ms:
+    if said.scores and said.scores[0][0] < survey.ends_ms:
         score = said.scores[-1][2]
         counted = (said.scores[0][0], band(score))
         severe = severity(score, program.alerts)
@@ -200,6 +200,6 @@ def _published(survey: Survey, given: Given, event: SurveyResponse, now_ms: int,
 
 def _flag(survey: Survey, given: Given, program: Program) -> Reason:
     if given.scores:
-        return Reason.EXPIRED
+        return Reason.CANCELLED if 0 <= survey.cancelled_ms < survey.expires_ms else Reason.EXPIRED
     is_machine = survey.clicks is not None and bool(clicks.machine_made(survey.clicks, program.limits.confirm_ms))
     return Reason.VOIDED if is_machine or given.voided_ms >= 0 else Reason.NO_SCORE

@@ -1,66 +1,73 @@
-"""The asking half of a journey: a trigger becomes a pending survey, a dispatch, or a reason why not."""
+"""The asking half of a journey: a trigger becomes a scheduled survey, or a reason why not."""
 
-from schemas.events import ContactUpdate, Decision, Purchase, SurveyDispatch, Trigger
-from streams.domain import eligibility
-from streams.domain.effects import Effect, Ignore, Requeue
-from streams.domain.eligibility import Ask, Suppress
-from streams.domain.identity import decision_id, fingerprint, survey_id
+from schemas.events import Trigger
+from streams.domain import eligibility, ledger
+from streams.domain.conditions import attributes_of
+from streams.domain.effects import Effect, Ignore
+from streams.domain.eligibility import Suppress
+from streams.domain.identity import fingerprint, survey_id
+from streams.domain.ledger import correlation
 from streams.domain.policy import Program, Rule
 from streams.domain.reasons import Reason
 from streams.domain.segments import capture
+from streams.domain.sending import cancels, put_off, rule_of
 from streams.domain.state import Cancel, Journey, Pending, Survey
 
-SENT = "sent"
-SUPPRESSED = "suppressed"
 
-
-def correlation(event: Trigger) -> str:
-    """The order or case that an event is about."""
-    return event.order_id if isinstance(event, Purchase) else event.case_id
-
-
-def trigger(journey: Journey, event: Trigger, program: Program, now_ms: int, effects: list[Effect]) -> Journey:
+def trigger(
+    journey: Journey, event: Trigger, program: Program, now_ms: int, history: bool, effects: list[Effect]
+) -> Journey:
     """Take a purchase or support event: cancel what it cancels, schedule what it asks for.  Once per source and id."""
     known = fingerprint(event.source, event.id)
-    if any(known == seen for seen, _ in journey.seen):
-        effects.append(Ignore(Reason.DUPLICATE))
-        return journey
+    for seen, _ in journey.seen:
+        if seen == known:
+            effects.append(Ignore(Reason.DUPLICATE))
+            return journey
     journey = journey._replace(seen=(*journey.seen, (known, event.time)))
-    if event.type in program.cancel_types:
+    is_cancel = event.type in program.cancel_types
+    if is_cancel:
         journey = _cancel(journey, event, program, effects)
-    rule = next((rule for rule in program.rules if rule.matches(event.type, event.attributes)), None)
-    if rule is None and event.type in program.cancel_types:
-        return journey
-    return _schedule(journey, event, rule, program, now_ms, effects)
-
-
-def contact(journey: Journey, event: ContactUpdate) -> Journey:
-    """Take what the customer says about being contacted; the newest statement wins, a withdrawal wins a tie."""
-    if event.opted_out is None or (event.time, event.opted_out) <= (journey.opted_ms, journey.opted_out):
-        return journey
-    return journey._replace(opted_out=event.opted_out, opted_ms=event.time)
-
-
-def send_due(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
-    """Send, or suppress, what fell due up to `to_ms`: in due order, each at its due time."""
-    due = sorted(pending for pending in journey.pending if pending.due_ms <= to_ms)
-    if not due:
-        return journey
-    journey = journey._replace(pending=tuple(p for p in journey.pending if p.due_ms > to_ms))
-    for pending in due:
-        journey = _send(journey, pending, customer_id, program, effects)
+    rule = program.rule_for(event.type, attributes_of(event) if program.prices else event.attributes)
+    if rule is not None:
+        return _schedule(journey, event, rule, program, now_ms, history, effects)
+    if not is_cancel:
+        unknown = program.events and event.type not in program.events
+        why = Suppress(Reason.UNKNOWN_TYPE if unknown else Reason.NO_RULE)
+        effects.append(ledger.turned_down(event, None, why, now_ms, program))
     return journey
 
 
 def _schedule(
-    journey: Journey, event: Trigger, rule: Rule | None, program: Program, now_ms: int, effects: list[Effect]
+    journey: Journey, event: Trigger, rule: Rule, program: Program, now_ms: int, history: bool, effects: list[Effect]
 ) -> Journey:
+    """Cheap objections first: most triggers lead to nothing, and must cost next to nothing."""
+    refused = eligibility.refusal(journey, rule)
+    if refused is None and not eligibility.is_sampled(rule, event.customer_id):
+        refused = Reason.SAMPLED_OUT
+    id_ = "" if refused else survey_id(event.source, event.id, rule.name)
+    due_ms = max(event.time + rule.delay_ms, now_ms)
+    if not refused:
+        due_ms = put_off(journey, rule, due_ms, id_)
+    why: Suppress | None = _cancelled(journey, event, rule, due_ms) if journey.cancels else None
+    if why is None and refused:
+        why = Suppress(refused)
+    if why is None and isinstance(verdict := eligibility.decide(journey, rule, due_ms, program), Suppress):
+        why = verdict
+    if why is not None:
+        effects.append(ledger.turned_down(event, rule, why, now_ms, program))
+        return journey
+    pending = _pending(event, rule, program, id_, due_ms, history)
+    return journey._replace(pending=(*journey.pending, pending))
+
+
+def _pending(event: Trigger, rule: Rule, program: Program, id_: str, due_ms: int, history: bool) -> Pending:
     dimensions, segments = capture(event.attributes, program)
-    pending = Pending(
-        due_ms=max(event.time + rule.delay_ms, now_ms) if rule else now_ms,
-        survey_id=survey_id(event.source, event.id, rule.name) if rule else "",
-        rule=rule.name if rule else "",
-        survey=rule.survey if rule else "",
+    said = attributes_of(event) if rule.personalise else event.attributes
+    return Pending(
+        due_ms=due_ms,
+        survey_id=id_,
+        rule=rule.name,
+        survey=rule.survey,
         source=event.source,
         id=event.id,
         type=event.type,
@@ -68,104 +75,43 @@ def _schedule(
         correlation=correlation(event),
         segments=segments,
         dimensions=dimensions,
-        lifetime_ms=rule.expires_ms if rule else 0,
+        lifetime_ms=rule.expires_ms,
+        values=tuple((name, said[name]) for name in rule.personalise if name in said),
+        probability=rule.sample,
+        history=history,
     )
-    verdict = _first_objection(journey, pending, rule, program)
-    if isinstance(verdict, Suppress):
-        effects.append(_decision(pending, event.customer_id, verdict, now_ms, program))
-        return journey
-    return journey._replace(pending=(*journey.pending, pending))
 
 
-def _first_objection(journey: Journey, pending: Pending, rule: Rule | None, program: Program) -> Ask | Suppress:
-    if rule is None:
-        return Suppress(Reason.NO_RULE)
+def _cancelled(journey: Journey, event: Trigger, rule: Rule, due_ms: int) -> Suppress | None:
+    about = correlation(event)
     for cancel in journey.cancels:
-        if _cancels(cancel, pending, rule) and pending.time_ms <= cancel.time_ms < pending.due_ms:
+        if cancel.type in rule.cancel_on and cancel.correlation == about and event.time <= cancel.time_ms < due_ms:
             return Suppress(Reason.CANCELLED, cancel.id)
-    return eligibility.decide(journey, rule.survey, pending.due_ms, program)
+    return None
 
 
 def _cancel(journey: Journey, event: Trigger, program: Program, effects: list[Effect]) -> Journey:
-    cancel = Cancel(event.type, correlation(event), event.id, event.time)
-    kept = []
+    about, kept = correlation(event), []
     for pending in journey.pending:
-        rule = program.rule_by_name.get(pending.rule)
-        if rule is not None and _cancels(cancel, pending, rule) and pending.time_ms <= cancel.time_ms:
-            verdict = Suppress(Reason.CANCELLED, event.id)
-            effects.append(_decision(pending, event.customer_id, verdict, event.time, program))
+        rule = rule_of(pending, program)
+        if cancels(event.type, about, pending, rule) and pending.time_ms <= event.time:
+            why = Suppress(Reason.CANCELLED, event.id)
+            effects.append(ledger.decided(pending, rule, event.customer_id, why, event.time, program))
         else:
             kept.append(pending)
-    return journey._replace(pending=tuple(kept), cancels=(*journey.cancels, cancel))
+    cancel = Cancel(event.type, about, event.id, event.time)
+    journey = journey._replace(pending=tuple(kept), cancels=(*journey.cancels, cancel))
+    if any(rule.cancel_closes for rule in program.rules):
+        journey = journey._replace(surveys=tuple(_closed(survey, cancel, program) for survey in journey.surveys))
+    return journey
 
 
-def _cancels(cancel: Cancel, pending: Pending, rule: Rule) -> bool:
-    return cancel.type in rule.cancel_on and cancel.correlation == pending.correlation
-
-
-def _send(journey: Journey, pending: Pending, customer_id: str, program: Program, effects: list[Effect]) -> Journey:
-    verdict = eligibility.decide(journey, pending.survey, pending.due_ms, program)
-    effects.append(_decision(pending, customer_id, verdict, pending.due_ms, program))
-    if isinstance(verdict, Suppress):
-        return journey
-    survey = Survey(
-        survey_id=pending.survey_id,
-        rule=pending.rule,
-        survey=pending.survey,
-        correlation=pending.correlation,
-        segments=pending.segments,
-        dimensions=pending.dimensions,
-        sent_ms=verdict.due_ms,
-        expires_ms=verdict.due_ms + pending.lifetime_ms,
-    )
-    effects.append(_dispatch(survey, pending, customer_id, program))
-    effects.extend(Requeue(held.evidence) for held in journey.held if held.survey_id == survey.survey_id)
-    return journey._replace(
-        surveys=(*journey.surveys, survey),
-        held=tuple(held for held in journey.held if held.survey_id != survey.survey_id),
-        asked=(*(a for a in journey.asked if a[0] != survey.survey), (survey.survey, verdict.due_ms)),
-    )
-
-
-def _decision(
-    pending: Pending, customer_id: str, verdict: Ask | Suppress, decided_ms: int, program: Program
-) -> Decision:
-    suppressed = isinstance(verdict, Suppress)
-    return Decision(
-        decision_id=decision_id(pending.source, pending.id),
-        customer_id=customer_id,
-        trigger_source=pending.source,
-        trigger_id=pending.id,
-        trigger_type=pending.type,
-        trigger_ms=pending.time_ms,
-        correlation_id=pending.correlation,
-        rule=pending.rule or None,
-        survey=pending.survey or None,
-        outcome=SUPPRESSED if suppressed else SENT,
-        reason=verdict.reason if isinstance(verdict, Suppress) else None,
-        cause_id=verdict.cause_id if isinstance(verdict, Suppress) else None,
-        survey_id=None if suppressed else pending.survey_id,
-        decided_ms=decided_ms,
-        segments=pending.segments,
-        program=program.hash,
-        version=0,
-    )
-
-
-def _dispatch(survey: Survey, pending: Pending, customer_id: str, program: Program) -> SurveyDispatch:
-    return SurveyDispatch(
-        survey_id=survey.survey_id,
-        customer_id=customer_id,
-        survey=survey.survey,
-        rule=survey.rule,
-        trigger_source=pending.source,
-        trigger_id=pending.id,
-        trigger_ms=pending.time_ms,
-        correlation_id=survey.correlation,
-        due_ms=survey.sent_ms,
-        expires_ms=survey.expires_ms,
-        segments=survey.segments,
-        dimensions=dict(survey.dimensions),
-        program=program.hash,
-        version=0,
-    )
+def _closed(survey: Survey, cancel: Cancel, program: Program) -> Survey:
+    """The survey, ended by the cancelling event where its rule says so; the first such event ends it."""
+    rule = program.rule_by_name.get(survey.rule)
+    if rule is None or not rule.cancel_closes or cancel.type not in rule.cancel_on:
+        return survey
+    if cancel.correlation != survey.correlation or cancel.time_ms < survey.trigger_ms:
+        return survey
+    ended_ms = cancel.time_ms if survey.cancelled_ms < 0 else min(survey.cancelled_ms, cancel.time_ms)
+    return survey._replace(cancelled_ms=ended_ms)

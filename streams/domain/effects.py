@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, TypeAlias
 
-from schemas.events import Alert, Answer, Decision, SurveyDispatch, SurveyResponse
+from schemas.events import Alert, Answer, Decision, Erasure, SurveyDispatch, SurveyResponse
 from streams.domain.nps import Band
 from streams.domain.reasons import Reason
 
@@ -43,5 +43,5 @@ class Confirm(NamedTuple):
     at_ms: int
 
 
-Publication: TypeAlias = Decision | SurveyDispatch | Answer | Alert
+Publication: TypeAlias = Decision | SurveyDispatch | Answer | Alert | Erasure
 Effect: TypeAlias = Publication | Count | Reject | Ignore | Requeue | Confirm

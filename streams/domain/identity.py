@@ -7,6 +7,7 @@ _SURVEYS = UUID("6f1d3c52-1f3a-5f0e-9d4e-6e7073737276").bytes
 _DECISIONS = UUID("6f1d3c52-1f3a-5f0e-9d4e-6e7073646563").bytes
 _ALERTS = UUID("6f1d3c52-1f3a-5f0e-9d4e-6e7073616c72").bytes
 _CONFIRMATIONS = UUID("6f1d3c52-1f3a-5f0e-9d4e-6e7073636c69").bytes
+_ERASURES = UUID("6f1d3c52-1f3a-5f0e-9d4e-6e7073657261").bytes
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 """A hexadecimal digit with its two upper bits set to 10."""
 
@@ -29,6 +30,21 @@ def alert_id(survey: str, revision: int) -> str:
 def confirmation_id(survey: str, time_ms: int, score: int) -> str:
     """The answer that a click on this survey's link becomes, however often and by whomever it is confirmed."""
     return uuid5(_CONFIRMATIONS, f"{time_ms}:{score}:{survey}")
+
+
+def erasure_id(source: str, id_: str) -> str:
+    """The erasure that this contact update asks for."""
+    return uuid5(_ERASURES, _joined(source, id_))
+
+
+def share(rule: str, customer_id: str) -> float:
+    """A number in [0, 1) that stands for this customer under this rule: the same on every worker and for ever."""
+    return int.from_bytes(blake2b(_joined(rule, customer_id).encode(), digest_size=6).digest(), "big") / (1 << 48)
+
+
+def share_of(survey_id: str) -> float:
+    """A number in [0, 1) that stands for this survey: the first bits of its id, which is a hash."""
+    return int(survey_id[:8], 16) / (1 << 32)
 
 
 def uuid5(namespace: bytes, name: str) -> str:

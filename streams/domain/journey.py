@@ -4,11 +4,14 @@ It first advances the customer's own time to `now_ms`, so that whatever fell due
 its due time; then it takes the event.  So the result does not depend on when a wakeup comes, and history replayed
 with its own timestamps makes the same journeys.  The one thing only a wakeup does is to give up on responses whose
 survey never came: wakeups are written when a partition has caught up, other events are not.
+
+Two rules look at how late it is: `send_within` and `hours`, for what is not history (`streams.domain.sending`).  With
+them the result is the same as long as wakeups come in time, which is what they are for.
 """
 
 from schemas.events import ContactUpdate, Inbound, SurveyResponse, Wakeup
-from streams.domain import answering, asking, clicks
-from streams.domain.effects import Effect, Reject
+from streams.domain import answering, asking, clicks, contacts, erasing, sending
+from streams.domain.effects import Effect, Ignore, Reject
 from streams.domain.panes import DAY_MS, floor_ms
 from streams.domain.policy import Limits, Program
 from streams.domain.reasons import Reason
@@ -16,12 +19,13 @@ from streams.domain.state import Journey
 
 
 def step(
-    journey: Journey, event: Inbound, program: Program, now_ms: int, evidence: bytes = b""
+    journey: Journey, event: Inbound, program: Program, now_ms: int, evidence: bytes = b"", history: bool = False
 ) -> tuple[Journey, list[Effect]]:
     """What becomes of a customer by this event, and what the world should hear of it.
 
     `now_ms` is the Kafka timestamp of the event's record, `evidence` the record itself, opaque: it comes back in
-    `Reject` and `Requeue`.  Deterministic: no clock, no randomness, no environment.
+    `Reject` and `Requeue`.  `history` says that the record was loaded as history: what it asks for is never too late
+    to send.  Deterministic: no clock, no randomness, no environment.
     """
     effects: list[Effect] = []
     if journey.clock_ms < now_ms:
@@ -33,22 +37,27 @@ def step(
     if isinstance(event, SurveyResponse):
         if objection := answering.fault(event):
             return journey, [*effects, objection]
-        return answering.respond(journey, event, program, now_ms, evidence, effects), effects
+        if journey.contact is not None and erasing.is_forgotten(journey, event):
+            return journey, [*effects, Ignore(Reason.ERASED)]
+        journey = answering.respond(journey, event, program, now_ms, evidence, effects)
+        return sending.settled(journey) if journey.reminders else journey, effects
     if isinstance(event, ContactUpdate):
-        return asking.contact(journey, event), effects
-    journey = asking.trigger(journey, event, program, now_ms, effects)
-    return asking.send_due(journey, event.customer_id, program, journey.clock_ms, effects), effects
+        return _contact(journey, event, program, now_ms, effects), effects
+    if erasing.is_forgotten(journey, event):
+        return journey, [*effects, Ignore(Reason.ERASED)]
+    journey = asking.trigger(journey, event, program, now_ms, history, effects)
+    return sending.send_due(journey, event.customer_id, program, journey.clock_ms, effects), effects
 
 
 def wake_ms(journey: Journey, program: Program) -> int | None:
     """When this customer must be looked at again though nothing comes; None for never.
 
-    The next survey due, click to confirm or response to give up; when there is none, a day by which all can be
-    forgotten.
+    The next survey or reminder due, click to confirm or response to give up; when there is none, a day by which all can
+    be forgotten.
     """
-    if journey.pending or journey.held or journey.waiting:
+    if journey.pending or journey.held or journey.waiting or journey.reminders:
         coming = {pending.survey_id for pending in journey.pending}
-        due = [one.due_ms for all_ in (journey.pending, journey.waiting) for one in all_]
+        due = [one.due_ms for all_ in (journey.pending, journey.waiting, journey.reminders) for one in all_]
         due += [held.until_ms for held in journey.held if held.survey_id not in coming]
         return min(due)
     if journey.surveys or journey.seen or journey.asked or journey.cancels:
@@ -59,12 +68,26 @@ def wake_ms(journey: Journey, program: Program) -> int | None:
 def is_blank(journey: Journey) -> bool:
     """True when nothing is known but the time, so that the journey need not be kept."""
     known = journey.surveys or journey.seen or journey.asked or journey.pending or journey.held or journey.cancels
-    return not known and not journey.opted_out and journey.opted_ms < 0
+    return not known and not journey.opted_out and journey.opted_ms < 0 and journey.contact is None
+
+
+def _contact(
+    journey: Journey, event: ContactUpdate, program: Program, now_ms: int, effects: list[Effect]
+) -> Journey:
+    if objection := contacts.fault(event, journey.contact):
+        effects.append(objection)
+        return journey
+    if erasing.is_forgotten(journey, event):
+        effects.append(Ignore(Reason.DUPLICATE if event.erased else Reason.ERASED))
+        return journey
+    if event.erased:
+        return erasing.erase(journey, event, program, now_ms, effects)
+    return contacts.told(journey, event)
 
 
 def _advance(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
-    if journey.pending:
-        journey = asking.send_due(journey, customer_id, program, to_ms, effects)
+    if journey.pending or journey.reminders:
+        journey = sending.send_due(journey, customer_id, program, to_ms, effects)
     if journey.waiting:
         journey = clicks.confirm_due(journey, customer_id, program, to_ms, effects)
     return _forget(Journey(to_ms, *journey[1:]), program)

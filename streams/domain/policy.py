@@ -4,37 +4,88 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from streams.domain.panes import LENGTH_MS
+from streams.domain.conditions import OF_PURCHASES, Condition, holds
+from streams.domain.panes import DAY_MS, LENGTH_MS
 from streams.domain.rolling import Window
+from streams.domain.when import Hours
+
+CHANNELS = ("email", "sms", "in_app", "web", "chatbot", "phone")
+"""Every channel there is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """After events of these types, when `where` holds, ask for `survey`, `delay_ms` later.
 
-    `where` maps an attribute to the values that satisfy it.  `cancel_on` are event types that, with the same
-    correlation id, stop the survey while it is not sent.  An answer after `expires_ms` from sending is not counted.
+    `where` maps an attribute to what it must be.  `cancel_on` are event types that, with the same correlation id, stop
+    the survey while it is not sent and, with `cancel_closes`, end it when it is.  An answer after `expires_ms` from
+    sending is not counted.
+
+    Of rules that compete for one customer the higher `priority` asks.  `channels` in order of fallback, none when the
+    delivery tool chooses; `locales` as BCP 47 tags, the first is the default; `personalise` are the only attributes of
+    the trigger that the dispatch repeats.  `sample` is the share of customers asked at all, `daily_limit` the most
+    surveys of this rule that a customer gets within 24 hours.  Every due time is put off by up to `spread_ms`; with
+    `hours` it lies within them; what is later than `send_within_ms` is not sent any more.
     """
 
     name: str
     survey: str
     on: frozenset[str]
-    where: Mapping[str, frozenset[str]]
+    where: Mapping[str, Condition]
     delay_ms: int
     expires_ms: int
     cancel_on: frozenset[str]
+    priority: int = 0
+    question: str = ""
+    question_version: int = 1
+    channels: tuple[str, ...] = ()
+    purpose: str = "feedback"
+    consent_required: bool = False
+    locales: tuple[str, ...] = ()
+    personalise: tuple[str, ...] = ()
+    sample: float = 1.0
+    daily_limit: int | None = None
+    reminders: int = 0
+    remind_after_ms: int = 3 * DAY_MS
+    spread_ms: int = 0
+    hours: Hours | None = None
+    send_within_ms: int | None = None
+    cancel_closes: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a negative delay or an empty life."""
+        """Raises ValueError for a negative delay or an empty life, and for what is no share or number of anything."""
         if self.delay_ms < 0 or self.expires_ms <= 0:
             raise ValueError(f"rule {self.name!r}: delay must not be negative and expires must be above 0")
+        if not 0 < self.sample <= 1:
+            raise ValueError(f"rule {self.name!r}: sample must be above 0 and at most 1")
+        if self.reminders < 0 or self.remind_after_ms <= 0 or self.spread_ms < 0 or self.question_version < 0:
+            raise ValueError(f"rule {self.name!r}: reminders, remind_after, spread and question_version count from 0")
+        if (self.daily_limit is not None and self.daily_limit < 1) or (self.send_within_ms or 0) < 0:
+            raise ValueError(f"rule {self.name!r}: at_most_a_day must be at least 1 and send_within not negative")
 
     def matches(self, type_: str, attributes: Mapping[str, str]) -> bool:
         """True when an event of this type with these attributes leads to the survey."""
-        return type_ in self.on and all(attributes.get(name) in values for name, values in self.where.items())
+        return type_ in self.on and self.wants(attributes)
+
+    def wants(self, attributes: Mapping[str, str]) -> bool:
+        """True when an event of one of its types with these attributes leads to the survey."""
+        return not self.where or all(holds(wanted, attributes.get(name)) for name, wanted in self.where.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most so many messages to one customer on one channel within `every_ms`."""
+
+    at_most: int
+    every_ms: int
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a cap that lets nothing through, or covers no time."""
+        if self.at_most < 1 or self.every_ms <= 0:
+            raise ValueError("a channel's at_most must be at least 1 and every above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +139,9 @@ class Program:
     limits: Limits
     alerts: AlertPolicy
     hash: str
+    caps: Mapping[str, Cap] = field(default_factory=dict)
+    events: frozenset[str] = frozenset()
+    """Every event type there may be; empty when none is unknown."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for what contradicts itself; each message says what to change."""
@@ -103,10 +157,31 @@ class Program:
         needed = self.limits.late_ms + self.limits.edit_ms + max((r.expires_ms for r in self.rules), default=0)
         if self.limits.remember_ms < needed:
             raise ValueError(f"limits.remember must be at least expires + late + edit = {needed // 86_400_000 + 1}d")
+        for channel, cap in self.caps.items():
+            if self.limits.remember_ms < cap.every_ms + self.limits.late_ms:
+                raise ValueError(f"limits.remember must be at least channels.{channel}.every + late")
+
+    def apart_ms(self, survey: str, other: str) -> int:
+        """Milliseconds that must lie between sending these two surveys to one customer."""
+        return max(self.quarantine_ms, self.quarantine_of(survey) if survey == other else 0)
 
     def quarantine_of(self, survey: str) -> int:
         """Milliseconds for which the same survey is not asked for again."""
         return self.survey_quarantine_ms.get(survey, self.quarantine_ms)
+
+    def rule_for(self, type_: str, attributes: Mapping[str, str]) -> Rule | None:
+        """The first rule that asks after such an event."""
+        return next((rule for rule in self._rules_on.get(type_, ()) if rule.wants(attributes)), None)
+
+    @cached_property
+    def _rules_on(self) -> Mapping[str, tuple[Rule, ...]]:
+        types = frozenset[str]().union(*(rule.on for rule in self.rules))
+        return {type_: tuple(rule for rule in self.rules if type_ in rule.on) for type_ in types}
+
+    @cached_property
+    def prices(self) -> bool:
+        """True when some rule asks what a purchase cost."""
+        return any(not OF_PURCHASES.isdisjoint({*rule.where, *rule.personalise}) for rule in self.rules)
 
     @cached_property
     def cancel_types(self) -> frozenset[str]:

@@ -33,6 +33,8 @@ class Reason(StrEnum):
     FORGED_TOKEN = "forged_token", "A survey link that we did not sign, or whose key is retired."
     EXPIRED_TOKEN = "expired_token", "A survey link that was opened after its survey's expiry."
 
+    INVALID_CONTACT = "invalid_contact", "A contact update with an unknown channel, consent or bounce."
+
     # ignored: nothing new in it
     DUPLICATE = "duplicate", "Already taken: the same source and id, or the same correction."
     SUPERSEDED = "superseded", "A newer correction of the same answer was already taken."
@@ -41,7 +43,17 @@ class Reason(StrEnum):
     NO_RULE = "no_rule", "No rule asks for a survey after such an event."
     OPTED_OUT = "opted_out", "The customer does not want to be asked."
     ASKED_RECENTLY = "asked_recently", "Asked within `quarantine.any`, or for this survey within its own quarantine."
-    CANCELLED = "cancelled", "An event named in the rule's `cancel_on` came before the survey was sent."
+    CANCELLED = "cancelled", "An event named in the rule's `cancel_on` came before the survey was sent or answered."
+    UNKNOWN_TYPE = "unknown_type", "The event's type is not listed in `events.types`."
+    NO_CONSENT = "no_consent", "No consent for the rule's purpose, or it was withdrawn, on every channel of the rule."
+    BOUNCED = "bounced", "Messages bounce on every channel of the rule."
+    CHANNEL_LIMIT = "channel_limit", "Every channel of the rule was used as often as `channels` allows."
+    NO_CHANNEL = "no_channel", "Each channel of the rule objects, not all for the same reason."
+    SAMPLED_OUT = "sampled_out", "Not among the share of customers that the rule's `sample` asks."
+    DAILY_LIMIT = "daily_limit", "The rule asked this customer `at_most_a_day` times within 24 hours."
+    ALREADY_PENDING = "already_pending", "A survey of higher priority is about to be sent to the customer."
+    MISSED = "missed", "Found to be due more than the rule's `send_within` after it was: too late to make sense."
+    ERASED = "erased", "The customer was erased, and this happened before."
 
     # kept, but not counted
     EXPIRED = "expired", "Answered after the survey's expiry."

@@ -10,7 +10,11 @@ from streams.domain.segments import Dimensions
 
 
 class Pending(NamedTuple):
-    """A survey that is scheduled and not yet sent."""
+    """A survey that is scheduled and not yet sent.
+
+    `values` are what the dispatch may say of the trigger; `history` is true when the trigger was loaded as such, so
+    that it is never too late to send.
+    """
 
     due_ms: int
     survey_id: str
@@ -24,6 +28,9 @@ class Pending(NamedTuple):
     segments: tuple[str, ...]
     dimensions: Dimensions
     lifetime_ms: int
+    values: tuple[tuple[str, str], ...] = ()
+    probability: float = 1.0
+    history: bool = False
 
 
 class Given(NamedTuple):
@@ -68,7 +75,11 @@ class Clicks(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """A survey that was sent."""
+    """A survey that was sent.
+
+    `channel` is empty where the delivery tool chose it.  What is first answered from `cancelled_ms` on is kept and not
+    counted; -1 for never.  `reminded` are the times of its reminders, `trigger_ms` is when its cause happened.
+    """
 
     survey_id: str
     rule: str
@@ -80,6 +91,28 @@ class Survey(NamedTuple):
     expires_ms: int
     given: Given | None = None
     clicks: Clicks | None = None
+    channel: str = ""
+    cancelled_ms: int = -1
+    reminded: tuple[int, ...] = ()
+    trigger_ms: int = -1
+
+    @property
+    def ends_ms(self) -> int:
+        """What is first answered from then on does not count."""
+        return self.expires_ms if self.cancelled_ms < 0 else min(self.expires_ms, self.cancelled_ms)
+
+    @property
+    def is_answered(self) -> bool:
+        """True when the customer said anything that was not withdrawn."""
+        return self.given is not None and (bool(self.given.scores) or self.given.comment is not None)
+
+
+class Reminder(NamedTuple):
+    """The next reminder of a survey that was sent, and what it was sent with."""
+
+    due_ms: int
+    number: int
+    pending: Pending
 
 
 class Held(NamedTuple):
@@ -107,8 +140,35 @@ class Waiting(NamedTuple):
     click: Click
 
 
+Said = tuple[int, str]
+"""When something was said, and what; -1 and nothing when it never was."""
+
+UNSAID: Said = (-1, "")
+
+
+class Contact(NamedTuple):
+    """What a customer told us about being contacted; for each matter the newest statement, in event time.
+
+    `consents` are "purpose/channel", when, and whether it was granted; `bounces` are channel, when, and whether it
+    bounced.  After `erased_ms` an older event changes nothing, and nobody is asked without consent given since.
+    """
+
+    time_zone: Said = UNSAID
+    locale: Said = UNSAID
+    preferred: Said = UNSAID
+    consents: tuple[tuple[str, int, bool], ...] = ()
+    bounces: tuple[tuple[str, int, bool], ...] = ()
+    erased_ms: int = -1
+
+
+SILENT = Contact()
+
+
 class Journey(NamedTuple):
-    """One customer.  `clock_ms` is the customer's own time: the highest `now_ms` stepped to."""
+    """One customer.  `clock_ms` is the customer's own time: the highest `now_ms` stepped to.
+
+    `contact` is None while the customer said nothing but, perhaps, not to be asked.
+    """
 
     clock_ms: int = 0
     opted_out: bool = False
@@ -120,6 +180,8 @@ class Journey(NamedTuple):
     asked: tuple[tuple[str, int], ...] = ()
     cancels: tuple[Cancel, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    contact: Contact | None = None
+    reminders: tuple[Reminder, ...] = ()
 
 
 NEW = Journey()

@@ -40,9 +40,10 @@ def answer(survey: str, score: object, band: str | None, at_ms: int = 0, version
     return (*fields, "prog", version, "nps.answers", 0, version, 3_000)
 
 
-def dispatch(survey: str) -> Row:
+def dispatch(survey: str, reminder: int = 0) -> Row:
     fields: Row = (survey, "c1", "post_purchase", "delivered", "shop", "t1", 0, "o1", 0, 9, ["all", "country=BR"], {})
-    return (*fields, "prog", 1, "nps.dispatches", 0, 1, 3_000)
+    asked: Row = ("nps", 1, "email", None, {}, None, reminder, 5, 1.0)
+    return (*fields, "prog", *asked, 1, "nps.dispatches", 0, 1, 3_000)
 
 
 class Rows(Protocol):
@@ -154,7 +155,9 @@ def test_every_field_is_a_column(database: ClickHouse, topic: str) -> None:
     assert tuple(name for name, _ in found[-4:]) == LINEAGE
     if table.record:
         assert [field["name"] for field in versions(table.record)[-1]["fields"]] == [name for name, _ in found[:-4]]
-    assert {kind for name, kind in found if str(name).endswith("_ms")} == {"DateTime64(3, 'UTC')"}
+    instants = {kind for name, kind in found if str(name).endswith("_ms") and name != "lag_ms"}
+    assert instants == {"DateTime64(3, 'UTC')"}
+    assert {kind for name, kind in found if name == "lag_ms"} <= {"Int64", "Nullable(Int64)"}, "no instant: it lasts"
 
 
 def test_migrations_are_applied_once(database: ClickHouse) -> None:
@@ -284,9 +287,9 @@ def test_nps_current_is_the_latest_window(database: ClickHouse) -> None:
 
 
 def test_response_rate_counts_surveys_once(database: ClickHouse) -> None:
-    """Dispatched and answered are counted per segment and survey; redelivery and withdrawn answers add nothing."""
+    """Dispatched and answered are counted per segment and survey; no redelivery, reminder or withdrawn answer adds."""
     database.insert("dispatches", DISPATCHES, [dispatch(f"s{n}") for n in range(4)])
-    database.insert("dispatches", DISPATCHES, [dispatch("s0")])
+    database.insert("dispatches", DISPATCHES, [dispatch("s0"), dispatch("s0", 1), dispatch("s1", 1)])
     database.insert("answers", ANSWERS, [answer("s0", 9, "promoter"), answer("s1", 2, "detractor")])
     database.insert("answers", ANSWERS, [answer("s1", 2, "detractor", version=2, counted=False)])
     found = database.query("SELECT * FROM response_rate ORDER BY segment")

@@ -12,7 +12,20 @@ from schemas.events import PaneTally
 from schemas.topics import INBOUND
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import Pane, Resolution
-from streams.domain.state import NEW, Cancel, Click, Clicks, Given, Held, Journey, Pending, Survey, Waiting
+from streams.domain.state import (
+    NEW,
+    Cancel,
+    Click,
+    Clicks,
+    Contact,
+    Given,
+    Held,
+    Journey,
+    Pending,
+    Reminder,
+    Survey,
+    Waiting,
+)
 from streams.engine.log import Record
 from streams.engine.tables import BLANK, BadState, Entry, JourneyTable, PaneTable, PaneValue, encode
 from streams.engine.wheel import Wheel
@@ -33,7 +46,14 @@ GIVEN = st.builds(
     counted=st.one_of(st.none(), st.tuples(INSTANTS, st.sampled_from(Band))),
     severity=TEXT,
 )
-PENDING = st.builds(Pending, INSTANTS, *[TEXT] * 6, INSTANTS, TEXT, SEGMENTS, DIMENSIONS, INSTANTS)
+SHARES = st.floats(0, 1)
+PENDING = st.builds(
+    Pending, INSTANTS, *[TEXT] * 6, INSTANTS, TEXT, SEGMENTS, DIMENSIONS, INSTANTS, DIMENSIONS, SHARES, st.booleans()
+)
+REMINDER = st.builds(Reminder, INSTANTS, st.integers(1, 9), PENDING)
+SAID = st.tuples(INSTANTS, TEXT)
+STATED = st.lists(st.tuples(TEXT, INSTANTS, st.booleans()), max_size=2).map(tuple)
+CONTACT = st.builds(Contact, SAID, SAID, SAID, STATED, STATED, INSTANTS)
 CLICK = st.builds(Click, INSTANTS, st.integers(0, 10))
 CLICKS = st.builds(Clicks, st.lists(CLICK, max_size=2).map(tuple), st.lists(INSTANTS, max_size=2).map(tuple))
 SURVEY = st.builds(
@@ -45,6 +65,10 @@ SURVEY = st.builds(
     INSTANTS,
     st.one_of(st.none(), GIVEN),
     st.one_of(st.none(), CLICKS),
+    TEXT,
+    INSTANTS,
+    st.lists(INSTANTS, max_size=2).map(tuple),
+    INSTANTS,
 )
 
 
@@ -65,6 +89,8 @@ JOURNEYS = st.builds(
     asked=some(st.tuples(TEXT, INSTANTS)),
     cancels=some(st.builds(Cancel, TEXT, TEXT, TEXT, INSTANTS)),
     waiting=some(st.builds(Waiting, INSTANTS, TEXT, CLICK)),
+    contact=st.one_of(st.none(), CONTACT),
+    reminders=some(REMINDER),
 )
 VERSIONS = st.lists(st.integers(-1, 2**63 - 1), min_size=len(INBOUND), max_size=len(INBOUND)).map(tuple)
 ENTRIES = st.builds(Entry, VERSIONS, st.one_of(st.none(), INSTANTS), JOURNEYS)

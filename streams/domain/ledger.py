@@ -1,0 +1,108 @@
+"""What the ledger and the delivery tool are told: one decision for each trigger, one dispatch for each message."""
+
+from schemas.events import Decision, Purchase, SurveyDispatch, Trigger
+from streams.domain.contacts import locale_for
+from streams.domain.eligibility import Ask, Suppress
+from streams.domain.identity import decision_id
+from streams.domain.policy import Program, Rule
+from streams.domain.segments import capture
+from streams.domain.state import Journey, Pending, Survey
+
+SENT = "sent"
+SUPPRESSED = "suppressed"
+
+
+def correlation(event: Trigger) -> str:
+    """The order or case that an event is about."""
+    return event.order_id if isinstance(event, Purchase) else event.case_id
+
+
+def turned_down(event: Trigger, rule: Rule | None, why: Suppress, now_ms: int, program: Program) -> Decision:
+    """The decision about a trigger that was not even scheduled."""
+    return Decision(
+        decision_id=decision_id(event.source, event.id),
+        customer_id=event.customer_id,
+        trigger_source=event.source,
+        trigger_id=event.id,
+        trigger_type=event.type,
+        trigger_ms=event.time,
+        correlation_id=correlation(event),
+        rule=rule.name if rule else None,
+        survey=rule.survey if rule else None,
+        outcome=SUPPRESSED,
+        reason=why.reason,
+        cause_id=why.cause_id,
+        survey_id=None,
+        decided_ms=now_ms,
+        segments=capture(event.attributes, program)[1],
+        program=program.hash,
+        channel=None,
+        question=(rule.question or rule.survey) if rule else None,
+        question_version=rule.question_version if rule else None,
+        probability=rule.sample if rule else None,
+        lag_ms=None,
+        version=0,
+    )
+
+
+def decided(
+    pending: Pending, rule: Rule, customer_id: str, verdict: Ask | Suppress, decided_ms: int, program: Program
+) -> Decision:
+    """The decision about a trigger that was scheduled: it is sent now, or no longer."""
+    sent, why = (verdict, None) if isinstance(verdict, Ask) else (None, verdict)
+    return Decision(
+        decision_id=decision_id(pending.source, pending.id),
+        customer_id=customer_id,
+        trigger_source=pending.source,
+        trigger_id=pending.id,
+        trigger_type=pending.type,
+        trigger_ms=pending.time_ms,
+        correlation_id=pending.correlation,
+        rule=pending.rule,
+        survey=pending.survey,
+        outcome=SENT if sent else SUPPRESSED,
+        reason=why.reason if why else None,
+        cause_id=why.cause_id if why else None,
+        survey_id=pending.survey_id if sent else None,
+        decided_ms=decided_ms,
+        segments=pending.segments,
+        program=program.hash,
+        channel=(sent.channel or None) if sent else None,
+        question=rule.question or rule.survey,
+        question_version=rule.question_version,
+        probability=pending.probability,
+        lag_ms=sent.due_ms - pending.time_ms if sent else None,
+        version=0,
+    )
+
+
+def dispatch(
+    journey: Journey, survey: Survey, pending: Pending, rule: Rule, customer_id: str, ask: Ask, number: int,
+    program: Program,
+) -> SurveyDispatch:  # fmt: skip
+    """The message that asks, or with a `number` above 0 reminds; the shell signs its token."""
+    return SurveyDispatch(
+        survey_id=survey.survey_id,
+        customer_id=customer_id,
+        survey=survey.survey,
+        rule=survey.rule,
+        trigger_source=pending.source,
+        trigger_id=pending.id,
+        trigger_ms=pending.time_ms,
+        correlation_id=survey.correlation,
+        due_ms=ask.due_ms,
+        expires_ms=survey.expires_ms,
+        segments=survey.segments,
+        dimensions=dict(survey.dimensions),
+        program=program.hash,
+        question=rule.question or rule.survey,
+        question_version=rule.question_version,
+        channel=ask.channel or None,
+        locale=locale_for(journey.contact.locale[1] if journey.contact else "", rule.locales),
+        personalisation=dict(pending.values),
+        token=None,
+        reminder=number,
+        lag_ms=ask.due_ms - pending.time_ms,
+        probability=pending.probability,
+        version=0,
+    )

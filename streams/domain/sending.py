@@ -1,0 +1,168 @@
+"""Sending what fell due: surveys, and reminders of those not answered; each in due order, each at its due time.
+
+Nothing is sent outside the rule's local hours, nor later than the rule allows.  Both are judged by the customer's own
+time after the record in hand, which is as near to now as a replay can know: what a live worker finds too late is
+`missed`, what it finds at night waits for the morning.  A trigger that was loaded as history is never late: it is sent
+at its due time whenever it is read.
+"""
+
+from streams.domain import contacts, eligibility, ledger
+from streams.domain.effects import Effect, Requeue
+from streams.domain.eligibility import Ask, Suppress
+from streams.domain.identity import share_of
+from streams.domain.policy import Program, Rule
+from streams.domain.reasons import Reason
+from streams.domain.state import Journey, Pending, Reminder, Survey
+from streams.domain.when import is_open, opening
+
+
+def put_off(journey: Journey, rule: Rule, from_ms: int, survey_id: str) -> int:
+    """When a survey that could leave at `from_ms` does: never earlier, spread, and inside the customer's hours."""
+    if rule.spread_ms:
+        from_ms += int(share_of(survey_id) * rule.spread_ms)
+    if rule.hours is None:
+        return from_ms
+    return opening(rule.hours, _time_zone(journey), from_ms, share_of(survey_id))
+
+
+def send_due(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
+    """Send, or suppress, what fell due up to `to_ms`."""
+    while True:
+        surveys = [pending for pending in journey.pending if pending.due_ms <= to_ms]
+        reminders = [reminder for reminder in journey.reminders if reminder.due_ms <= to_ms]
+        if not surveys and not reminders:
+            return journey
+        survey = min(surveys, key=lambda one: _turn(one, program), default=None)
+        reminder = min(reminders, default=None)
+        if survey is not None and (reminder is None or survey.due_ms <= reminder.due_ms):
+            journey = journey._replace(pending=tuple(one for one in journey.pending if one is not survey))
+            journey = _send(journey, survey, customer_id, program, to_ms, effects)
+        elif reminder is not None:
+            journey = journey._replace(reminders=tuple(one for one in journey.reminders if one is not reminder))
+            journey = _remind(journey, reminder, customer_id, program, to_ms, effects)
+
+
+def rule_of(pending: Pending, program: Program) -> Rule:
+    """The rule of a scheduled survey; a plain one where the program has it no more."""
+    known = program.rule_by_name.get(pending.rule)
+    return known or Rule(pending.rule, pending.survey, frozenset(), {}, 0, pending.lifetime_ms, frozenset())
+
+
+def settled(journey: Journey) -> Journey:
+    """Without the reminders of surveys that were answered or closed."""
+    open_ = {s.survey_id for s in journey.surveys if not s.is_answered and s.cancelled_ms < 0}
+    left = tuple(reminder for reminder in journey.reminders if reminder.pending.survey_id in open_)
+    return journey if len(left) == len(journey.reminders) else journey._replace(reminders=left)
+
+
+def _send(
+    journey: Journey, pending: Pending, customer_id: str, program: Program, to_ms: int, effects: list[Effect]
+) -> Journey:
+    rule, due_ms = rule_of(pending, program), pending.due_ms
+    now_ms, decided_ms = due_ms if pending.history else to_ms, due_ms
+    verdict = eligibility.decide(journey, rule, due_ms, program)
+    if isinstance(verdict, Ask):
+        if rule.send_within_ms is not None and now_ms - due_ms > rule.send_within_ms:
+            verdict, decided_ms = Suppress(Reason.MISSED), now_ms
+        elif not _may_leave(journey, rule, now_ms):
+            later = pending._replace(due_ms=put_off(journey, rule, now_ms, pending.survey_id))
+            return journey._replace(pending=(*journey.pending, later))
+        elif rival := _rival(journey, pending, rule, program):
+            verdict = Suppress(Reason.ALREADY_PENDING, rival.id)
+    effects.append(ledger.decided(pending, rule, customer_id, verdict, decided_ms, program))
+    if isinstance(verdict, Suppress):
+        return journey
+    return _sent(journey, pending, rule, customer_id, verdict, program, effects)
+
+
+def _sent(
+    journey: Journey, pending: Pending, rule: Rule, customer_id: str, ask: Ask, program: Program, effects: list[Effect]
+) -> Journey:
+    ends = [c.time_ms for c in journey.cancels if rule.cancel_closes and cancels(c.type, c.correlation, pending, rule)]
+    survey = Survey(
+        survey_id=pending.survey_id,
+        rule=pending.rule,
+        survey=pending.survey,
+        correlation=pending.correlation,
+        segments=pending.segments,
+        dimensions=pending.dimensions,
+        sent_ms=ask.due_ms,
+        expires_ms=ask.due_ms + pending.lifetime_ms,
+        channel=ask.channel,
+        cancelled_ms=min((at_ms for at_ms in ends if at_ms >= pending.time_ms), default=-1),
+        trigger_ms=pending.time_ms,
+    )
+    effects.append(ledger.dispatch(journey, survey, pending, rule, customer_id, ask, 0, program))
+    waiting = [held for held in journey.held if held.survey_id == survey.survey_id]
+    effects.extend(Requeue(held.evidence) for held in waiting)
+    journey = journey._replace(
+        surveys=(*journey.surveys, survey),
+        held=tuple(held for held in journey.held if held.survey_id != survey.survey_id) if waiting else journey.held,
+        asked=(*(a for a in journey.asked if a[0] != survey.survey), (survey.survey, ask.due_ms)),
+    )
+    if waiting:  # there is an answer already
+        return journey
+    return _with_reminder(journey, survey, pending, rule, 1, ask.due_ms + rule.remind_after_ms)
+
+
+def _remind(
+    journey: Journey, reminder: Reminder, customer_id: str, program: Program, to_ms: int, effects: list[Effect]
+) -> Journey:
+    due_ms, number, pending = reminder
+    rule, now_ms = rule_of(pending, program), due_ms if pending.history else to_ms
+    survey = next((one for one in journey.surveys if one.survey_id == pending.survey_id), None)
+    if survey is None or survey.is_answered or survey.cancelled_ms >= 0 or eligibility.refusal(journey, rule):
+        return journey
+    if rule.send_within_ms is not None and now_ms - due_ms > rule.send_within_ms:
+        return journey
+    if not _may_leave(journey, rule, now_ms):
+        return _with_reminder(journey, survey, pending, rule, number, now_ms)
+    channel = contacts.reach(journey, rule, due_ms, program)
+    if isinstance(channel, Reason):
+        return journey
+    effects.append(ledger.dispatch(journey, survey, pending, rule, customer_id, Ask(due_ms, channel), number, program))
+    reminded = survey._replace(reminded=(*survey.reminded, due_ms))
+    journey = journey._replace(surveys=tuple(reminded if one is survey else one for one in journey.surveys))
+    return _with_reminder(journey, reminded, pending, rule, number + 1, due_ms + rule.remind_after_ms)
+
+
+def _with_reminder(
+    journey: Journey, survey: Survey, pending: Pending, rule: Rule, number: int, from_ms: int
+) -> Journey:
+    """With the reminder of this number, if the rule has so many and the survey is open for so long."""
+    if number > rule.reminders or survey.cancelled_ms >= 0:
+        return journey
+    due_ms = put_off(journey, rule, from_ms, pending.survey_id)
+    if due_ms >= survey.expires_ms:
+        return journey
+    return journey._replace(reminders=(*journey.reminders, Reminder(due_ms, number, pending)))
+
+
+def cancels(type_: str, correlation: str, pending: Pending, rule: Rule) -> bool:
+    """True when an event of this type about this order or case stops the scheduled survey."""
+    return type_ in rule.cancel_on and correlation == pending.correlation
+
+
+def _turn(pending: Pending, program: Program) -> tuple[int, int, str]:
+    """Who is sent first: the earlier, of two at once the one of higher priority."""
+    return pending.due_ms, -rule_of(pending, program).priority, pending.survey_id
+
+
+def _may_leave(journey: Journey, rule: Rule, now_ms: int) -> bool:
+    return rule.hours is None or is_open(rule.hours, _time_zone(journey), now_ms)
+
+
+def _rival(journey: Journey, pending: Pending, rule: Rule, program: Program) -> Pending | None:
+    """A scheduled survey of higher priority that could not be sent any more once this one is."""
+    for other in journey.pending:
+        theirs = rule_of(other, program)
+        if theirs.priority > rule.priority and (
+            abs(other.due_ms - pending.due_ms) < program.apart_ms(theirs.survey, rule.survey)
+            and isinstance(eligibility.decide(journey, theirs, other.due_ms, program), Ask)
+        ):
+            return other
+    return None
+
+
+def _time_zone(journey: Journey) -> str:
+    return journey.contact.time_zone[1] if journey.contact else ""
