@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from streams.domain.tokens import Keys
 from streams.engine.config import EngineConfig
 
 PREFIX = "NPS_"
@@ -57,6 +58,18 @@ class Settings:
     sink_age_ms: int = _setting(1_000, "Age at which a batch is written, whatever its size.")
     webhook_url: str = _setting("", "Where alerts are posted; empty prints them.", secret=True)
     webhook_secret: str = _setting("", "Key that signs each post with HMAC-SHA256.", secret=True)
+    link_keys: str = _setting(
+        "",
+        "Keys of survey links, id:secret, several separated by commas, the first signs; empty for none.",
+        secret=True,
+    )
+    collector_host: str = _setting("127.0.0.1", "Address on which `nps collector` takes answers; loopback by default.")
+    collector_port: int = _setting(8090, "Its port; 0 for any that is free.")
+    collector_key: str = _setting("", "Bearer key of its POST /responses; empty refuses them.", secret=True)
+    collector_proxies: int = _setting(0, "Reverse proxies before it, each of which adds to X-Forwarded-For.")
+    collector_link_rate: int = _setting(60, "Requests a minute that it takes for one survey link.")
+    collector_address_rate: int = _setting(600, "Requests a minute that it takes from one address.")
+    collector_wait_ms: int = _setting(3_000, "How long a person waits until Kafka has the answer.")
     metrics_host: str = _setting("127.0.0.1", "Address on which Prometheus metrics are served.")
     metrics_port: int = _setting(0, "Port of the metrics; 0 serves none.")
     fuse_in_a_row: int = _setting(1_000, "So many bad records in a row stop the worker.")
@@ -64,12 +77,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raises BadSettings for values that cannot be meant."""
-        for name in ("partitions", "replication", "sink_rows", "sink_bytes", "sink_age_ms", "server_wait_s"):
+        for name in (
+            "partitions", "replication", "sink_rows", "sink_bytes", "sink_age_ms", "server_wait_s",
+            "collector_link_rate", "collector_address_rate", "collector_wait_ms",
+        ):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be above 0")
         for name, lowest, highest in (
             ("topic_epoch", 0, 32_767), ("metrics_port", 0, 65_535), ("fuse_in_a_row", 1, 1_000_000),
-            ("fuse_ratio", 0, 1),
+            ("fuse_ratio", 0, 1), ("collector_port", 0, 65_535), ("collector_proxies", 0, 10),
         ):  # fmt: skip
             if not lowest <= getattr(self, name) <= highest:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be {lowest} to {highest}")
@@ -78,6 +94,10 @@ class Settings:
         for name in ("webhook_url", "registry_url"):
             if getattr(self, name) and not _is_http(getattr(self, name)):
                 raise BadSettings(f"{PREFIX}{name.upper()} must look like http://host:port or https://host")
+        try:
+            _ = self.keys
+        except ValueError as error:
+            raise BadSettings(f"NPS_LINK_KEYS: {error}") from None
         try:
             self.engine()
         except ValueError as error:
@@ -106,6 +126,11 @@ class Settings:
             "ssl.key.location": self.kafka_ssl_key,
         }
         return {name: value for name, value in named.items() if value}
+
+    @property
+    def keys(self) -> Keys | None:
+        """The keys of survey links, None where there are none."""
+        return Keys.parse(self.link_keys) if self.link_keys else None
 
     @property
     def program_path(self) -> Path | None:

@@ -1,6 +1,7 @@
 """The whole pipeline on this machine: servers, topics, tables, worker, sink and notifier, each a process of its own."""
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -47,6 +48,7 @@ def local_stack(
             "NPS_PARTITIONS": str(PARTITIONS),
             "NPS_SESSION_TIMEOUT_MS": str(SESSION_MS),
             "NPS_TOPIC_EPOCH": str(_next_epoch(folder)),
+            "NPS_LINK_KEYS": f"local:{secrets.token_hex(16)}",
             **({"NPS_PROGRAM": str(program)} if program else {}),
             **(extra or {}),
         }

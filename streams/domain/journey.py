@@ -71,9 +71,7 @@ def is_blank(journey: Journey) -> bool:
     return not known and not journey.opted_out and journey.opted_ms < 0 and journey.contact is None
 
 
-def _contact(
-    journey: Journey, event: ContactUpdate, program: Program, now_ms: int, effects: list[Effect]
-) -> Journey:
+def _contact(journey: Journey, event: ContactUpdate, program: Program, now_ms: int, effects: list[Effect]) -> Journey:
     if objection := contacts.fault(event, journey.contact):
         effects.append(objection)
         return journey

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from streams.settings import RESERVED, BadSettings, Settings, rows, shown
 
 NAMES = {"NPS_" + each.name.upper(): each for each in dataclasses.fields(Settings)}
-SECRETS = ["NPS_KAFKA_SASL_PASSWORD", "NPS_WEBHOOK_SECRET"]
+SECRETS = ["NPS_KAFKA_SASL_PASSWORD", "NPS_WEBHOOK_SECRET", "NPS_COLLECTOR_KEY"]
 
 
 def complaint(environ: dict[str, str]) -> str:
@@ -32,7 +32,7 @@ def test_every_setting_is_read() -> None:
     texts = {int: "77", float: "0.25"}
     for name, each in NAMES.items():
         text = texts.get(type(each.default), "http://h:1/d" if name.endswith("_URL") else "text")
-        if name in ("NPS_KAFKA_SECURITY_PROTOCOL", "NPS_KAFKA_SASL_MECHANISM"):
+        if name in ("NPS_KAFKA_SECURITY_PROTOCOL", "NPS_KAFKA_SASL_MECHANISM", "NPS_LINK_KEYS"):
             continue
         got = getattr(Settings.from_env({name: text}), each.name)
         assert got == {int: 77, float: 0.25}.get(type(each.default), text)
@@ -72,6 +72,11 @@ def test_unknown_names_are_refused(name: str) -> None:
         ("NPS_CLICKHOUSE_URL", "", "NPS_CLICKHOUSE_URL"),
         ("NPS_WEBHOOK_URL", "ftp://h/x", "NPS_WEBHOOK_URL"),
         ("NPS_REGISTRY_URL", "registry:8081", "NPS_REGISTRY_URL"),
+        ("NPS_LINK_KEYS", "k1:short", "NPS_LINK_KEYS: the secret of key 'k1'"),
+        ("NPS_COLLECTOR_PORT", "65536", "NPS_COLLECTOR_PORT"),
+        ("NPS_COLLECTOR_PROXIES", "-1", "NPS_COLLECTOR_PROXIES"),
+        ("NPS_COLLECTOR_LINK_RATE", "0", "above 0"),
+        ("NPS_COLLECTOR_WAIT_MS", "0", "above 0"),
         ("NPS_KAFKA_SECURITY_PROTOCOL", "TLS", "TLS"),
     ],
 )
@@ -105,6 +110,17 @@ def test_passwords_in_addresses_are_never_shown() -> None:
         assert "hunter2" not in url
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in repr(Settings.from_env({"NPS_KAFKA_SASL_PASSWORD": "hunter2"}).engine())
+
+
+def test_keys_of_links_are_never_shown() -> None:
+    """Several are read, the first signs; neither repr nor `nps config` nor a complaint repeats one."""
+    settings = Settings.from_env({"NPS_LINK_KEYS": "k2:hunter2hunter2hunter2,k1:hunter2hunter2hunter3"})
+    assert settings.keys is not None
+    assert list(settings.keys.secrets) == ["k2", "k1"]
+    assert dict(shown(settings))["NPS_LINK_KEYS"] == "***"
+    assert "hunter2" not in repr(settings) + repr(settings.keys)
+    assert "hunter2" not in complaint({"NPS_LINK_KEYS": "hunter2hunter2hunter2"})
+    assert Settings().keys is None
 
 
 def test_a_wrong_address_is_not_repeated() -> None:
