@@ -85,7 +85,7 @@ class Settings:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be above 0")
         for name, lowest, highest in (
             ("topic_epoch", 0, 32_767), ("metrics_port", 0, 65_535), ("fuse_in_a_row", 1, 1_000_000),
-            ("fuse_ratio", 0, 1), ("collector_port", 0, 65_535), ("collector_proxies", 0, 10),
+            ("fuse_ratio", 0, 1), ("collector_port", 0, 65_535), ("collector_proxies", 0, 100),
         ):  # fmt: skip
             if not lowest <= getattr(self, name) <= highest:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be {lowest} to {highest}")
