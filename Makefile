@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo up test check bench fmt readme clean
+.PHONY: demo up test test-kafka soak check bench fmt readme clean
 
 demo: $(READY)  ## run the whole pipeline for a minute and prove its numbers
 	$(BIN)/nps demo --for $(or $(FOR),60s)
@@ -15,6 +15,12 @@ up: $(READY)  ## run the whole pipeline on this machine until Ctrl-C
 
 test: $(READY)  ## all tests; those on a real Apache Kafka need Java 17 and Maven, and say loudly when they are skipped
 	$(BIN)/pytest $(ARGS)
+
+test-kafka: $(READY)  ## the fault suite on real Apache Kafka, with its report; needs Java 17 and Maven
+	$(BIN)/pytest tests/faults $(ARGS)
+
+soak: $(READY)  ## SOAK minutes of everything that can go wrong, mixed from one seed: make soak SOAK=30 SEED=7
+	SOAK=$(or $(SOAK),30) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest tests/faults/test_soak.py -s $(ARGS)
 
 check: $(READY)  ## what CI runs: style, types, import contracts, README, then all tests
 	$(BIN)/ruff format --check .

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from sinks.migrate import Edited
 from sinks.warehouse import Misconfigured, WarehouseError
 from sinks.writing import TooManyRefused
-from streams.commands import servers, services, tools
+from streams.commands import rehearsal, servers, services, tools
 from streams.demo import Died
 from streams.engine.guard import BadTopics, BrokerAway, ExitCode
 from streams.engine.producer import Undelivered
@@ -103,6 +103,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     dead.add_argument("action", choices=["list"])
     dead.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N (default 50)")
+    trial = command(
+        "rehearse",
+        rehearsal.run,
+        "Replay the history through another program file and print what would change.  Sends nothing.",
+        "nps rehearse --program new.toml --from 2026-01-01",
+    )
+    trial.add_argument("--program", required=True, metavar="FILE", help="the program file to try")
+    trial.add_argument("--from", dest="since", metavar="TIME", help="count only what was decided since (default: all)")
     command("config", tools.config, "Show every setting, its value and meaning, and the program.", "nps config")
     return parser
 

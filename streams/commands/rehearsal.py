@@ -1,0 +1,60 @@
+"""`nps rehearse`: what another program file would have done with the history that lies in Kafka."""
+
+import argparse
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.progress import Progress
+
+from streams import program
+from streams.commands.session import codec_of, in_force, need, out, table_of
+from streams.engine.guard import ExitCode
+from streams.engine.reader import KafkaReader
+from streams.rehearse import TOPICS, Comparison, rehearse
+from streams.settings import BadSettings
+from streams.worker import wall_ms
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Replay the history through the program in force and another one, and print the difference.  Sends nothing."""
+    chosen = in_force()
+    programs = program.load(chosen.program_path), program.load(Path(parsed.program))
+    from_ms = _instant_ms(parsed.since) if parsed.since else 0
+    need(chosen, set(TOPICS))
+    with closing(KafkaReader(chosen.brokers, chosen.security)) as reader:
+        with Progress(console=out, disable=not out.is_terminal, transient=True) as progress:
+            task = progress.add_task("replaying partitions", total=chosen.partitions)
+            found = rehearse(
+                reader,
+                chosen.partitions,
+                codec_of(chosen),
+                programs,
+                from_ms,
+                wall_ms(),
+                lambda: progress.advance(task),
+            )
+    _print(found, *(one.hash for one in programs))
+    return ExitCode.OK
+
+
+def _print(found: Comparison, before: str, after: str) -> None:
+    table = table_of("", f"in force ({before})", f"rehearsed ({after})", "change")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, was, becomes in found.rows():
+        table.add_row(name, str(was), str(becomes), f"{becomes - was:+d}" if becomes != was else "")
+    out.print(table)
+    out.print(
+        f"{found.events} events replayed, nothing sent: {found.changed} decisions would differ, "
+        f"of {found.affected} customers"
+    )
+
+
+def _instant_ms(text: str) -> int:
+    """Milliseconds of a date or time; UTC where it names no zone.  Raises BadSettings."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadSettings(f"--from {text!r} is no time: write 2026-01-31 or 2026-01-31T09:00+01:00") from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -1,0 +1,78 @@
+"""A rehearsal replays what lies in the topics through another program, and sends nothing."""
+
+from schemas.codec import Codec
+from schemas.events import ContactUpdate, Purchase
+from schemas.topics import CONTACTS, INBOUND_RECORDS, PURCHASES
+from streams.domain.panes import DAY_MS
+from streams.engine.log import MemoryLog, Output
+from streams.rehearse import Comparison, rehearse
+from tests.unit.histories import START_MS, program, rule
+
+CODEC = Codec()
+RULES = (rule("after-delivery", "delivery", "order.delivered", DAY_MS, ["order.returned"]),)
+STRICT = program(RULES, quarantine_ms=90 * DAY_MS)
+LOOSE = program(RULES, quarantine_ms=30 * DAY_MS)
+NOW_MS = START_MS + 100 * DAY_MS
+
+
+def delivered(customer: str, id_: str, day: int) -> Purchase:
+    """An order of a customer is delivered on a day."""
+    return Purchase("shop", id_, "order.delivered", START_MS + day * DAY_MS, customer, id_, None, None, {})
+
+
+def log_of(*events: Purchase | ContactUpdate) -> MemoryLog:
+    """These events on one partition, each at its own time."""
+    log = MemoryLog()
+    topics = {record: topic for topic, record in INBOUND_RECORDS.items()}
+    for event in events:
+        log.send_all([Output(topics[type(event)], CODEC.encode(event), event.customer_id.encode(), 0, event.time)])
+    return log
+
+
+def compare(log: MemoryLog, from_ms: int = 0) -> Comparison:
+    """90 days of quarantine against 30."""
+    return rehearse(log, 1, CODEC, (STRICT, LOOSE), from_ms, NOW_MS)
+
+
+def test_a_shorter_quarantine_asks_those_who_came_back() -> None:
+    """One who came back after 40 days would have been asked again; one who came once is not affected."""
+    found = compare(log_of(delivered("a", "a1", 0), delivered("b", "b1", 5), delivered("a", "a2", 40)))
+    assert {name: (was, becomes) for name, was, becomes in found.rows()} == {
+        "sent by after-delivery": (2, 3),
+        "sent in all": (2, 3),
+        "suppressed: asked_recently": (1, 0),
+        "suppressed in all": (1, 0),
+        "still pending": (0, 0),
+        "customers asked": (2, 2),
+    }
+    assert (found.changed, found.affected, found.events) == (1, 1, 3)
+
+
+def test_only_decisions_since_the_moment_are_compared() -> None:
+    """What lies before is replayed, because it decides about what follows, but not counted."""
+    found = compare(log_of(delivered("a", "a1", 0), delivered("a", "a2", 40)), START_MS + 30 * DAY_MS)
+    assert (found.before.dispatches.total(), found.after.dispatches.total()) == (0, 1)
+    assert found.before.suppressed == {"asked_recently": 1}
+
+
+def test_what_is_not_yet_due_is_pending() -> None:
+    """A survey due tomorrow is neither sent nor suppressed."""
+    found = compare(log_of(delivered("a", "a1", 100)))
+    assert (found.before.pending, found.before.dispatches.total(), found.changed) == (1, 0, 0)
+
+
+def test_topics_are_merged_by_time() -> None:
+    """An opt-out on another topic holds from its own time on: the second order asks nobody."""
+    out = ContactUpdate("crm", "u1", "contact.updated", START_MS + 20 * DAY_MS, "a", True, None, None, {})
+    found = compare(log_of(delivered("a", "a1", 0), delivered("a", "a2", 40), out))
+    assert found.after.dispatches.total() == 1
+    assert found.after.suppressed == {"opted_out": 1}
+
+
+def test_the_topics_are_read_alone_and_poison_is_passed_over() -> None:
+    """Nothing is written, and what is no event changes nothing."""
+    log = log_of(delivered("a", "a1", 0))
+    log.send_all([Output(PURCHASES.name, b"junk", b"a", 0, START_MS), Output(CONTACTS.name, None, b"a", 0, START_MS)])
+    sent = log.sent
+    assert compare(log).before.dispatches.total() == 1
+    assert log.sent == sent
