@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     send.add_argument("file", help="JSON lines; - for standard input")
     send.add_argument("--topic", choices=sorted(TOPICS), help="for lines without a field 'topic'")
+    send.add_argument("--history", action="store_true", help="these events are history: ask however late it is by now")
     send.add_argument("--rebase", choices=["now"], help="shift the history so that its last event happens now")
     query = command("query", tools.query, "Ask ClickHouse and print a table.", 'nps query "SELECT * FROM nps_current"')
     query.add_argument("sql", help="one SELECT")

@@ -18,8 +18,9 @@ from rich.live import Live
 
 from schemas.codec import Codec
 from schemas.events import SurveyDispatch, SurveyResponse
-from schemas.topics import DISPATCHES, RESPONSES
+from schemas.topics import DISPATCHES, HISTORY_HEADER, RESPONSES
 from streams import process
+from streams.engine.log import Headers
 from streams.engine.producer import Producer
 from streams.engine.reader import KafkaReader
 from streams.scoreboard import Board
@@ -33,6 +34,7 @@ HISTORY_DAYS = 30
 HISTORY_ORDERS = 6_000
 ORDERS_PER_S = 8
 SEED = 7
+HISTORY = ((HISTORY_HEADER, b"1"),)
 SETTLE_S = 45.0
 """How long the pipeline may take to finish what it was given."""
 
@@ -76,7 +78,7 @@ class Demo:
         history = self._shop.history(end_ms, HISTORY_DAYS, HISTORY_ORDERS)
         with self._console.status(f"loading {HISTORY_DAYS} days of history: {len(history)} events"):
             for written in history:
-                self._write(written)
+                self._write(written, HISTORY)
             asked, quiet_until = 0, time.monotonic() + SETTLE_S
             while time.monotonic() < quiet_until:
                 for dispatch in self._new_dispatches():
@@ -134,9 +136,9 @@ class Demo:
     def _schedule(self, written: Written) -> None:
         heapq.heappush(self._later, (written.at_ms, next(self._order), written))
 
-    def _write(self, written: Written) -> None:
-        key = written.event.customer_id.encode()
-        self._log.send(written.topic, self._codec.encode(written.event), key, timestamp_ms=written.at_ms)
+    def _write(self, written: Written, headers: Headers = ()) -> None:
+        key, value = written.event.customer_id.encode(), self._codec.encode(written.event)
+        self._log.send(written.topic, value, key, timestamp_ms=written.at_ms, headers=headers)
 
     def _settle(self) -> Verdict:
         """Wait until all three agree, or until they should have."""

@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.codec import Codec
 from schemas.events import Inbound, Wakeup
-from schemas.topics import INBOUND_RECORDS, WAKEUPS
+from schemas.topics import HISTORY_HEADER, INBOUND_RECORDS, WAKEUPS
 from streams.engine.log import Log, Output
 
 TOPICS = {name.removeprefix("nps."): record for name, record in INBOUND_RECORDS.items() if name != WAKEUPS.name}
@@ -60,10 +60,17 @@ def rebased(events: list[tuple[str, Inbound]], end_ms: int) -> list[tuple[str, I
     return [(topic, event._replace(time=_time(event) + shift)) for topic, event in events]  # type: ignore[call-arg]
 
 
-def send(events: Iterable[tuple[str, Inbound]], log: Log, codec: Codec, sent: Callable[[], None]) -> None:
-    """Hand all events to the log, each under its customer and with its own time; `sent` is called after each."""
+def send(
+    events: Iterable[tuple[str, Inbound]], log: Log, codec: Codec, sent: Callable[[], None], history: bool = False
+) -> None:
+    """Hand all events to the log, each under its customer and with its own time; `sent` is called after each.
+
+    As `history` they say so: surveys that they ask for are sent however long ago they were due.
+    """
+    headers = ((HISTORY_HEADER, b"1"),) if history else ()
     for topic, event in events:
-        out = Output(topic, codec.encode(event), event.customer_id.encode(), timestamp_ms=max(_time(event), 1))
+        at_ms = max(_time(event), 1)
+        out = Output(topic, codec.encode(event), event.customer_id.encode(), timestamp_ms=at_ms, headers=headers)
         log.send_all([out])
         sent()
 

@@ -34,7 +34,7 @@ def produce(parsed: argparse.Namespace) -> int:
     log = Producer(chosen.brokers, client_id="nps-produce", security=chosen.security)
     with Progress(console=out, disable=not out.is_terminal) as progress:
         task = progress.add_task("producing", total=len(events))
-        jsonlines.send(events, log, codec_of(chosen), lambda: progress.advance(task))
+        jsonlines.send(events, log, codec_of(chosen), lambda: progress.advance(task), parsed.history)
         asyncio.run(log.flush())
     out.print(f"{len(events)} events produced")
     return ExitCode.OK

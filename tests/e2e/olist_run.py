@@ -105,7 +105,8 @@ class Run:
         file = self._folder / "events.jsonl"
         file.write_text("".join(json.dumps(event) + "\n" for event in history), encoding="utf-8")
         environ = {**os.environ, **self._stack.environ}
-        done = subprocess.run(nps("produce", str(file)), env=environ, capture_output=True, text=True, check=False)
+        produce = nps("produce", "--history", str(file))
+        done = subprocess.run(produce, env=environ, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Died(f"nps produce failed: {done.stderr.strip().splitlines()[-1:]}")
         self._sent.update(f"nps.{event['topic']}" for event in history)

@@ -68,9 +68,8 @@ class Shape:
 
     def produce(self, topic: str, line: str) -> None:
         """Send one event as a person on the host would."""
-        assert (
-            done("produce", "--topic", topic, "-", environ=self.environ("worker"), given=line) == "1 events produced\n"
-        )
+        said = done("produce", "--history", "--topic", topic, "-", environ=self.environ("worker"), given=line)
+        assert said == "1 events produced\n"
 
     def query(self, sql: str) -> list[list[str]]:
         """The rows that `nps query` prints."""

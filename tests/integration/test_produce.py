@@ -12,7 +12,7 @@ import pytest
 
 from schemas.codec import Codec
 from schemas.events import Purchase, SurveyResponse
-from schemas.topics import INBOUND_RECORDS
+from schemas.topics import HISTORY_HEADER, INBOUND_RECORDS
 from streams.engine.log import Record
 from streams.engine.reader import KafkaReader
 from streams.local import local_broker
@@ -57,6 +57,15 @@ def test_a_file_becomes_records_under_their_customers_and_times(environ: dict[st
     assert Codec().decode(SurveyResponse, answered.value) == SurveyResponse(
         "tool", "r1", "survey.answered", NOON_MS, "C1", "S1", 9, None, False, None
     )
+
+
+def test_history_says_that_it_is(environ: dict[str, str], tmp_path: Path) -> None:
+    """With `--history` each record carries the header by which nothing is too late for it; without it none does."""
+    for flag, names in (([], []), (["--history"], [HISTORY_HEADER])):
+        before = everything(environ)
+        done("produce", *flag, "--topic", "purchases", written(tmp_path, PURCHASE), environ=environ)
+        [(record, _)] = new(before, everything(environ))
+        assert [name for name, _ in record.headers] == names
 
 
 def test_standard_input_is_a_file_too(environ: dict[str, str]) -> None:

@@ -67,7 +67,16 @@ def test_the_shipped_program_loads() -> None:
         ("critical_max = 2", "critical_max = 2.5", "Expected `int`"),
         ("[windows]", "[window]", "window"),
         ('cancel_on = ["case.reopened"]', 'cancel_on = "case.reopened"', "Expected `array`"),
-        ('where = { priority = ["normal", "high"] }', 'where = { priority = "high" }', "Expected `array`"),
+        ('where = { priority = ["normal", "high"] }', "where = { priority = 5 }", "got `int`"),
+        ('where = { priority = ["normal", "high"] }', "where = { priority = { } }", "exactly one of equals, in"),
+        ('where = { priority = ["normal", "high"] }', "where = { priority = { at_least = '5' } }", "Expected `float"),
+        ('where = { priority = ["normal", "high"] }', "where = { priority = { more = 5 } }", "more"),
+        ('hours = "09:00-20:00"', 'hours = "9-20"', "'9-20' are no hours"),
+        ('hours = "09:00-20:00"', 'hours = "20:00-09:00"', "open before they close"),
+        ('hours = "09:00-20:00"', 'hours = "09:00-24:01"', "open before they close"),
+        ('time_zone = "UTC"', 'time_zone = "Europe/Berlim"', "'Europe/Berlim' is no IANA time zone"),
+        ('spread = "1h"', 'spread = "1"', "'1' is no duration"),
+        ('send_within = "1d"', 'send_within = "d"', "'d' is no duration"),
         ('survey = "support"', "survey = support", "Invalid value"),
         ('on = ["case.solved"]', 'on = ["case.solved"', "Unclosed array"),
         ("[alerts]", "[limits]", "Cannot declare"),
@@ -138,3 +147,111 @@ def test_order_of_rules_is_meaning() -> None:
     rest = "# Two independent" + TEXT.partition("# Two independent")[2]
     swapped = f"{head}[[rules]]{second}\n[[rules]]{first}\n{rest}"
     assert parse(swapped, "a").hash != parse(TEXT, "b").hash
+
+
+SUPPORT = 'on = ["case.solved"]'
+"""Each of these texts is there once, so further keys can be put beside it."""
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("sample = 0.0", "> 0"),
+        ("sample = 1.5", "<= 1"),
+        ("reminders = -1", ">= 0"),
+        ("at_most_a_day = 0", ">= 1"),
+        ('remind_after = "0s"\nreminders = 1', "remind_after must be above 0"),
+        ('channels = ["e-mail"]', "'e-mail' is no channel"),
+        ('channels = ["sms", "sms"]', "twice"),
+        ('locales = ["pt", "pt"]', "twice"),
+        ('consent = "maybe"', "'required' or 'assumed'"),
+        ('hours = "09:00"', "'09:00' are no hours"),
+        ('time_zone = "Mars/Phobos"', "'Mars/Phobos'"),
+        ("question_version = -1", ">= 0"),
+        ("colour = 1", "colour"),
+    ],
+)
+def test_every_mistake_in_a_rule_names_its_line(key: str, says: str) -> None:
+    """The new keys of a rule, each alone."""
+    bare = TEXT.replace('reminders = 1\nremind_after = "3d"\n\n', "\n")
+    line, message = complaint(bare.replace(SUPPORT, f"{SUPPORT}\n{key}"))
+    assert says in message
+    assert line == line_of(SUPPORT, bare) + 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "here", "there", "says"),
+    [
+        ('name = "after-support"', 'name = "after-delivery"', -1, -1, "there twice"),
+        (SUPPORT, 'on = ["order.delivered"]', 'on = ["order.delivered"]', 'on = ["order.delivered"]', "takes it first"),
+        ('cancel_on = ["case.reopened"]', 'cancel_on = ["case.solved"]', "cancel_on", SUPPORT, "asks and cancels"),
+        (SUPPORT, f'{SUPPORT}\nconsent = "required"', 'consent = "required"', 'name = "after-support"', "no channels"),
+        ('expires = "14d"', 'expires = "3d"', "reminders", 'expires = "3d"', "after the survey has expired"),
+        (SUPPORT, f'{SUPPORT}\ntime_zone = "UTC"\nhours = "always"', "time_zone", 'hours = "always"', "always"),
+        ("[windows]", '[events]\ntypes = ["case.solved"]\n[windows]', -1, 'types = ["case.solved"]', "events.types"),
+    ],
+)  # fmt: skip
+def test_a_contradiction_names_both_lines(
+    before: str, after: str, here: str | int, there: str | int, says: str
+) -> None:
+    """Whoever wrote one of the two meant something by it."""
+    text = TEXT.replace(before, after)
+    line, message = complaint(text)
+    other = int(message.rpartition(", line ")[2])
+    lines = text.splitlines()
+    assert says in message
+    assert line != other
+    assert isinstance(here, int) or lines[line - 1].startswith(here)
+    assert isinstance(there, int) or lines[other - 1].startswith(there)
+    assert isinstance(here, str) or line in range(1, len(lines) + 1)
+
+
+def test_a_file_without_the_newer_keys_is_as_before() -> None:
+    """Always open, never too late, everybody, no channel, no reminder: as it was before there were such keys."""
+    text = re.sub(r"(?ms)^\[sending\]\n.*?(?=^# How often)", "", TEXT)
+    text = re.sub(r"(?m)^(reminders|remind_after) = .*$", "", text)
+    for rule in parse(text, "old.toml").rules:
+        assert (rule.hours, rule.send_within_ms, rule.sample, rule.channels, rule.reminders) == (None, None, 1, (), 0)
+
+
+def test_what_the_shipped_program_says_about_sending() -> None:
+    """Nine to eight, within a day, one reminder after three days; a rule may say otherwise."""
+    for rule in load().rules:
+        assert rule.hours is not None
+        assert (rule.hours.opens_ms, rule.hours.closes_ms, rule.hours.spread_ms) == (9 * HOUR_MS, 20 * HOUR_MS, HOUR_MS)
+        assert (rule.send_within_ms, rule.reminders, rule.remind_after_ms) == (DAY_MS, 1, 3 * DAY_MS)
+    _, own = parse(TEXT.replace(SUPPORT, f'{SUPPORT}\nhours = "10:00-10:30"\ntime_zone = "Asia/Kolkata"'), "own").rules
+    assert own.hours is not None
+    assert (own.hours.opens_ms, own.hours.time_zone, own.hours.spread_ms) == (
+        10 * HOUR_MS,
+        "Asia/Kolkata",
+        HOUR_MS // 2,
+    )
+    assert parse(TEXT.replace(SUPPORT, f'{SUPPORT}\nhours = "always"'), "own").rules[1].hours is None
+
+
+@pytest.mark.parametrize(
+    ("written", "good", "bad"),
+    [
+        ('"high"', ["high"], ["low", None]),
+        ('["high", "low"]', ["high", "low"], ["High", None]),
+        ('{ equals = "high" }', ["high"], ["low", None]),
+        ('{ in = ["high", "low"] }', ["low"], ["", None]),
+        ("{ at_least = 100 }", ["100", "100.5", "1e3"], ["99.9", "many", "", "nan", "inf", None]),
+        ("{ exists = true }", ["", "x"], [None]),
+        ("{ exists = false }", [None], ["", "x"]),
+    ],
+)
+def test_conditions(written: str, good: list[str | None], bad: list[str | None]) -> None:
+    """Each form takes what it says and nothing else."""
+    rule = parse(TEXT.replace('{ priority = ["normal", "high"] }', f"{{ priority = {written} }}"), "own").rules[1]
+    for value, holds in [*((value, True) for value in good), *((value, False) for value in bad)]:
+        attributes = {} if value is None else {"priority": value}
+        assert rule.matches("case.solved", attributes) == holds, value
+
+
+def test_new_keys_change_the_hash_only_where_they_are_used() -> None:
+    """What is left out has no part in it, so that a program does not change by what it could have said."""
+    plain = parse(TEXT, "a").hash
+    assert parse(TEXT.replace(SUPPORT, f"{SUPPORT}\npriority = 0"), "b").hash == plain
+    assert parse(TEXT.replace(SUPPORT, f"{SUPPORT}\nsample = 0.5"), "c").hash != plain

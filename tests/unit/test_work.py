@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +10,22 @@ from hypothesis import strategies as st
 
 from schemas.codec import Codec
 from schemas.deadletters import opened
-from schemas.events import Answer, Decision, PaneTally, SurveyDispatch, Wakeup
+from schemas.events import Answer, ContactUpdate, Decision, Erasure, PaneTally, SurveyDispatch, Wakeup
 from schemas.events import Record as Event
-from schemas.topics import ANSWERS, DEAD_LETTERS, DECISIONS, DISPATCHES, JOURNEYS, PANES, PURCHASES, RESPONSES, WAKEUPS
+from schemas.topics import (
+    ANSWERS,
+    CONTACTS,
+    DEAD_LETTERS,
+    DECISIONS,
+    DISPATCHES,
+    ERASURES,
+    HISTORY_HEADER,
+    JOURNEYS,
+    PANES,
+    PURCHASES,
+    RESPONSES,
+    WAKEUPS,
+)
 from streams.domain.identity import survey_id
 from streams.domain.nps import Tally
 from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane, Resolution
@@ -19,7 +33,7 @@ from streams.domain.reasons import Reason
 from streams.engine.log import MemoryLog, Output, Record
 from streams.engine.tables import PaneValue
 from streams.work import Outcome, Work
-from tests.unit.histories import OPEN, START_MS, case, purchase, response
+from tests.unit.histories import OPEN, START_MS, case, program, purchase, response, rule
 
 CODEC = Codec()
 NOW_MS = START_MS + HOUR_MS
@@ -211,6 +225,32 @@ def test_an_early_answer_is_put_back_as_it_came() -> None:
     again = one.through(RESPONSES.name, [early._replace(offset=1)])
     assert len(published(again, ANSWERS.name)) == 1
     assert {value.tally for value in again.panes.values()} == {Tally(1, 0, 0)}
+
+
+def test_history_is_told_by_its_header() -> None:
+    """What a record marked as history asks for is sent however late it is; without the mark it is missed."""
+    strict = program(rules=[replace(rule("r", "s", "order.delivered", HOUR_MS), send_within_ms=MINUTE_MS)])
+    late = record(Wakeup("c1", START_MS + 3 * HOUR_MS), 0, START_MS + 3 * HOUR_MS)
+    for headers, reason in (([(HISTORY_HEADER, b"1")], None), ([("other", None)], Reason.MISSED), ((), Reason.MISSED)):
+        one = Work(3, strict, CODEC, len, lambda: START_MS + 3 * HOUR_MS)
+        durable(one, one.through(PURCHASES.name, [GOOD._replace(headers=headers)]))
+        (decision,) = published(one.through(WAKEUPS.name, [late]), DECISIONS.name)
+        assert CODEC.decode(Decision, decision.value).reason == reason
+
+
+def test_an_erasure_is_published_and_leaves_a_stub() -> None:
+    """One record for the sinks; of the journey nothing is kept but when it was."""
+    one = work()
+    durable(one, one.through(PURCHASES.name, [GOOD]))
+    forget = ContactUpdate("crm", "e", "contact.erased", START_MS + 1, "c1", None, None, None, {}, erased=True)
+    outcome = one.through(CONTACTS.name, [record(forget, 4, START_MS + 1)])
+    (told,) = published(outcome, ERASURES.name)
+    erasure = CODEC.decode(Erasure, told.value)
+    assert (erasure.customer_id, erasure.erased_ms, erasure.version) == ("c1", START_MS + 1, 4)
+    (kept,) = durable(one, outcome).partitions[JOURNEYS, 3]
+    assert kept.value is not None
+    for personal in (b"order.delivered", b"country", b"BR", b"o1", b"delivery", erasure.customer_id.encode()):
+        assert personal not in kept.value
 
 
 def test_who_must_be_woken() -> None:
