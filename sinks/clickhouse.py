@@ -118,7 +118,7 @@ class ClickHouse:
     def command(self, sql: str, parameters: Mapping[str, object] | None = None, *, anywhere: bool = False) -> None:
         """Run one statement that returns nothing; `anywhere` means outside the database.  Raises WarehouseError."""
         with _translated(self._address):
-            self._client.command(sql, parameters=dict(parameters or {}), use_database=not anywhere)
+            self._client.raw_query(sql, parameters=dict(parameters or {}), use_database=not anywhere)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -153,6 +153,7 @@ def connect(dsn: str, *, within_s: float = 60.0, timeout_s: float = 65.0) -> Cli
             password=address.password,
             send_receive_timeout=int(timeout_s),
             autogenerate_session_id=False,
+            form_encode_query_params=True,  # in the URL they would stand in access logs, and be too long
         )
     # named after connecting, because before the first migration it does not exist
     client.database = address.database

@@ -8,6 +8,7 @@ which changes nothing, because rows replace each other by key and version.
     a value does not decode    dead letter; a null value on a compacted topic is passed over
     it refuses every row       the fuse blows: TooManyRefused, and the process ends
     nothing can be written     Misconfigured (no such table, no rights), and the process ends
+    a customer is erased       rows lose the customer before they are written, and where they are (`sinks.erasing`)
 """
 
 import logging
@@ -19,10 +20,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.codec import Codec, RegistryAway
-from schemas.topics import ANSWERS, DEAD_LETTERS
+from schemas.topics import ANSWERS, DEAD_LETTERS, ERASURES
 from sinks import metrics
 from sinks.batch import EMPTY, Backoff, Policy
 from sinks.deadletter import DeadLetters, Reason, Undelivered
+from sinks.erasing import Erasing
 from sinks.rows import TABLES, Part, Reject, Table, decode
 from sinks.warehouse import Unavailable, Warehouse
 from sinks.writing import Fuse, write
@@ -54,6 +56,7 @@ class Loader:
         codec: Codec,
         policy: Policy | None = None,
         *,
+        erasing: Erasing,
         backoff: Backoff | None = None,
         max_refused: int = 1_000,
     ) -> None:
@@ -61,6 +64,7 @@ class Loader:
         self._backoff = backoff or Backoff()
         self._warehouse = warehouse
         self._codec = codec
+        self._erasing = erasing
         self._fuse = Fuse(max_refused)
         self._dead = DeadLetters(producer_config)
         self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS})
@@ -96,6 +100,11 @@ class Loader:
         self._take(self._consumer.consume(CHUNK_ROWS, left_ms / 1_000))
         if self._fill.is_due(self._policy, _now_ms()):
             self._flush()
+        try:
+            self._erasing.go_on()
+        except Unavailable as error:
+            metrics.FAILURES.labels("unavailable").inc()
+            log.warning("erasing_away: %s", error)
 
     def _wait_out(self) -> None:
         """Keep the group's session alive, fetch nothing, and try again when it is time."""
@@ -135,6 +144,11 @@ class Loader:
 
     def _write(self) -> None:
         parts, rejects = decode(self._codec, self._held, time.time_ns() // 1_000_000)
+        self._erasing.look()
+        if erasures := parts.pop(ERASURES.name, None):
+            # before the rows of their customers, so that no crash in between leaves rows that nobody would empty
+            rejects += self._write_table(TABLES[ERASURES.name], erasures)
+            self._erasing.take(erasures.rows)
         for topic, part in parts.items():
             rejects += self._write_table(TABLES[topic], part)
         # after all writes, so that a failed write does not repeat dead letters
@@ -147,7 +161,8 @@ class Loader:
         if not part.rows:
             return []
         with metrics.WRITE_SECONDS.labels(table.name).time():
-            refused = write(self._warehouse, table.name, table.columns, part.rows, self._fuse)
+            rows = self._erasing.emptied(table.name, part.rows)
+            refused = write(self._warehouse, table.name, table.columns, rows, self._fuse)
         metrics.ROWS.labels(table.name).inc(len(part.rows) - len(refused))
         metrics.FAILURES.labels("refused").inc(len(refused))
         _observe_age(table, part)
@@ -179,6 +194,7 @@ class Loader:
     def _assigned(self, _: Consumer, __: list[TopicPartition]) -> None:
         # a partition that was revoked while paused comes back paused
         self._paused = True
+        self._erasing.take_over()
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._flush()

@@ -5,19 +5,25 @@ ClickHouse, and refuses what ClickHouse refuses as far as that suite asks.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from schemas.topics import ERASURES
 from sinks.migrate import released
+from sinks.personal import PERSONAL, forgotten
+from sinks.rows import TABLES
 from sinks.sqltext import statements
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable
 
 Rule: TypeAlias = Callable[[object], bool]
 
-_CREATE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)\s*\((.*?)\n\)\s*ENGINE.*ORDER BY (.+)", re.DOTALL)
+_CREATE = re.compile(
+    r"CREATE TABLE IF NOT EXISTS (\w+)\s*\((.*?)\n\)\s*ENGINE = ReplacingMergeTree\((\w+)\).*ORDER BY (.+)", re.DOTALL
+)
 _ALTER = re.compile(r"ALTER TABLE (\w+)\s(.+)", re.DOTALL)
-_ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (.+?)(?: DEFAULT \w+)? AFTER")
+_ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (.+?)(?: DEFAULT .+)? AFTER")
 _REKEYED = re.compile(r"MODIFY ORDER BY (.+)")
 _COLUMN = re.compile(r"^\s+(\w+)\s+(.+?),?$", re.MULTILINE)
 _INTEGER = re.compile(r"(U?)Int(\d+)\Z")
@@ -25,10 +31,11 @@ _INTEGER = re.compile(r"(U?)Int(\d+)\Z")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a table takes: a rule for each column, and the columns of its key."""
+    """What a table takes: a rule for each column, the columns of its key, and the one that says which row is newest."""
 
     columns: Mapping[str, Rule]
     key: tuple[str, ...]
+    version: str
 
 
 class Memory:
@@ -49,26 +56,55 @@ class Memory:
         for row in [_checked(known, dict(zip(columns, row, strict=True))) for row in rows]:
             key = tuple(row[name] for name in known.key)
             held = self._rows[table].get(key)
-            if held is None or _version(held) <= _version(row):
+            if held is None or _int(held.get(known.version)) <= _int(row.get(known.version)):
                 self._rows[table][key] = row
 
     def rows(self, table: str) -> list[dict[str, object]]:
         """The rows that a query with FINAL would see."""
         return list(self._rows[table].values())
 
+    def recorded(self, since_ms: int) -> list[Row]:
+        """The rows of `erasures` written since, instants in milliseconds."""
+        columns = TABLES[ERASURES.name].columns
+        rows = [row for row in self.rows("erasures") if _int(row["loaded_at"]) >= since_ms]
+        return [tuple(row[column] for column in columns) for row in rows]
+
+    def naming(self, until_ms: Mapping[str, int]) -> Counter[str]:
+        """How many rows name each of these customers, keyed by digest, from before their erasure."""
+        return Counter(who for table in PERSONAL for _, who in self._named(table, until_ms))
+
+    def empty(self, until_ms: Mapping[str, int]) -> None:
+        """Empty those rows, at once."""
+        for table, personal in PERSONAL.items():
+            for row, _ in self._named(table, until_ms):
+                row.update(personal.emptied)
+
+    def is_emptying(self) -> bool:
+        """False: it never takes any time here."""
+        return False
+
+    def _named(self, table: str, until_ms: Mapping[str, int]) -> list[tuple[dict[str, object], str]]:
+        names, since = PERSONAL[table].names, PERSONAL[table].since
+        return [
+            (row, who)
+            for row in self.rows(table)
+            for who in forgotten((row[name] for name in names), row[since] if since else None, until_ms)
+        ]
+
 
 def _tables() -> dict[str, Table]:
     found = {}
     for statement in (text for migration in released() for text in statements(migration.text)):
         if create := _CREATE.search(statement):
-            name, body, key = create.groups()
+            name, body, version, key = create.groups()
             columns = {column: _rule(kind) for column, kind in _COLUMN.findall(body)}
-            found[name] = Table(columns, tuple(re.findall(r"\w+", key)))
+            found[name] = Table(columns, tuple(re.findall(r"\w+", key)), version)
         elif alter := _ALTER.search(statement):
             table, body = found[alter[1]], alter[2]
             columns = {**table.columns, **{column: _rule(kind) for column, kind in _ADDED.findall(body)}}
             rekeyed = _REKEYED.search(body)
-            found[alter[1]] = Table(columns, tuple(re.findall(r"\w+", rekeyed[1])) if rekeyed else table.key)
+            key_ = tuple(re.findall(r"\w+", rekeyed[1])) if rekeyed else table.key
+            found[alter[1]] = Table(columns, key_, table.version)
     return found
 
 
@@ -98,6 +134,5 @@ def _checked(table: Table, row: dict[str, object]) -> dict[str, object]:
     return row
 
 
-def _version(row: Mapping[str, object]) -> int:
-    version = row.get("version", 0)
-    return version if isinstance(version, int) else 0
+def _int(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -24,6 +24,12 @@ LAG_RECORDS = Gauge(
 )  # fmt: skip
 WAITING_ROWS = Gauge("nps_sink_waiting_rows", "Rows held while the warehouse is away; 0 when it is there.")
 LAST_COMMIT = Gauge("nps_sink_last_commit_seconds", "Unix time of the last batch written and committed.")
+ERASURES_WAITING = Gauge("nps_sink_erasures_waiting", "Customers whose erasure was recorded and is not done.")
+ERASURE_SECONDS = Histogram(
+    "nps_sink_erasure_seconds",
+    "Seconds from recording an erasure to its being checked and done.",
+    buckets=LATENCY_BUCKETS,
+)
 
 ALERTS = Counter(
     "nps_notify_alerts_total", "Alerts handled, by outcome: delivered, undelivered, stale or undecodable.", ["outcome"]

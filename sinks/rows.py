@@ -2,12 +2,17 @@
 
 A row is the record's fields in their order, then its lineage: topic, partition and offset it came from, and when it was
 loaded.  Whoever wants to know where a number came from follows these.
+
+Not every field is stored: a dispatch's token is a credential, its personalisation is personal data that no figure
+needs, and of an erasure only the digest of the customer's id is kept.
 """
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
 
 from confluent_kafka import Message
 
@@ -19,18 +24,27 @@ from sinks.warehouse import Row
 LINEAGE = ("kafka_topic", "kafka_partition", "kafka_offset", "loaded_at")
 DEAD_LETTER = (
     "origin_topic", "origin_partition", "origin_offset", "reason", "detail", "origin_ms", "key", "value", "headers",
+    "customer_id", "version",
+)  # fmt: skip
+DISPATCH = tuple(name for name in events.SurveyDispatch._fields if name not in ("personalisation", "token"))
+ERASURE = (
+    "erasure_id", "customer_sha256", "source", "erased_ms", "received_ms", "done_ms", "emptied_rows", "program",
     "version",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table: the topic that fills it and its columns; `record` is None for dead letters."""
+    """One table: the topic that fills it and its columns; `record` is None for dead letters.
+
+    `stored` is what of a record goes into the row, None for all of it.
+    """
 
     name: str
     topic: topics.Topic
     record: type[events.Record] | None
     columns: tuple[str, ...]
+    stored: Callable[[Any], Row] | None = None
 
 
 @dataclass(slots=True)
@@ -50,9 +64,29 @@ class Reject:
     detail: str
 
 
+def digest(customer_id: str | bytes) -> str:
+    """The word under which an erased customer is remembered; ClickHouse's lower(hex(SHA256(...))) is the same."""
+    return sha256(customer_id.encode() if isinstance(customer_id, str) else customer_id).hexdigest()
+
+
 def _table(name: str, topic: topics.Topic) -> Table:
     return Table(name, topic, topic.record, (*(topic.record._fields if topic.record else DEAD_LETTER), *LINEAGE))
 
+
+def _dispatch(record: events.SurveyDispatch) -> Row:
+    return tuple(value for name, value in zip(record._fields, record, strict=True) if name in _STORED)
+
+
+def _erasure(record: events.Erasure) -> Row:
+    who = digest(record.customer_id)
+    undone = (0, 0)
+    return (
+        record.erasure_id, who, record.source, record.erased_ms, record.received_ms, *undone, record.program,
+        record.version,
+    )  # fmt: skip
+
+
+_STORED = frozenset(DISPATCH)
 
 TABLES: dict[str, Table] = {
     table.topic.name: table
@@ -61,8 +95,9 @@ TABLES: dict[str, Table] = {
         _table("panes", topics.PANES),
         _table("rolling", topics.ROLLING),
         _table("decisions", topics.DECISIONS),
-        _table("dispatches", topics.DISPATCHES),
+        Table("dispatches", topics.DISPATCHES, events.SurveyDispatch, (*DISPATCH, *LINEAGE), _dispatch),
         _table("alerts", topics.ALERTS),
+        Table("erasures", topics.ERASURES, events.Erasure, (*ERASURE, *LINEAGE), _erasure),
         _table("dead_letters", topics.DEAD),
     )
 }
@@ -100,12 +135,13 @@ def _decode(codec: Codec, messages: Iterable[Message], loaded_ms: int) -> tuple[
         lineage = (topic, message.partition(), message.offset(), loaded_ms)
         value = message.value()
         if table.record is None:
-            row = _dead_letter(message)
+            row = _dead_letter(codec, message)
         elif value is None and table.topic.compacted:
             continue
         else:
             try:
-                row = codec.decode(table.record, value)
+                record = codec.decode(table.record, value)
+                row = table.stored(record) if table.stored else record
             except Undecodable as error:
                 rejects.append(Reject(message, error.reason, str(error)))
                 continue
@@ -121,7 +157,7 @@ def headers_of(message: Message) -> list[Header]:
     return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
 
 
-def _dead_letter(message: Message) -> Row:
+def _dead_letter(codec: Codec, message: Message) -> Row:
     offset = message.offset() or 0
     headers = headers_of(message)
     try:
@@ -129,9 +165,23 @@ def _dead_letter(message: Message) -> Row:
     except NotADeadLetter as error:
         # whoever wrote it, it must not get lost
         here = (message.topic(), message.partition(), offset, "unlabelled", str(error), max(0, message.timestamp()[1]))
-        return (*here, message.key(), message.value(), _plain(headers), offset)
+        who = _customer(codec, "", message)
+        return (*here, message.key(), message.value(), _plain(headers), who, offset)
     origin = (death.topic, death.partition, death.offset, death.reason, death.detail, max(0, death.timestamp_ms))
-    return (*origin, message.key(), message.value(), _plain(original), offset)
+    who = _customer(codec, death.topic, message)
+    return (*origin, message.key(), message.value(), _plain(original), who, offset)
+
+
+def _customer(codec: Codec, origin: str, message: Message) -> str:
+    """Whom a dead letter is about: the customer its record names, else its key."""
+    topic = topics.BY_NAME.get(origin)
+    if topic is not None and topic.record is not None and "customer_id" in topic.record._fields:
+        try:
+            return str(getattr(codec.decode(topic.record, message.value()), "customer_id"))  # noqa: B009
+        except Undecodable:
+            pass
+    key = message.key() or b""
+    return key.decode(errors="replace") if isinstance(key, bytes) else key
 
 
 def _plain(headers: Sequence[Header]) -> list[tuple[str, bytes]]:

@@ -6,7 +6,11 @@ GRANT SELECT ON nps_current TO nps_reader;
 GRANT SELECT ON nps_over_time TO nps_reader;
 GRANT SELECT ON nps_by_segment TO nps_reader;
 GRANT SELECT ON response_rate TO nps_reader;
+GRANT SELECT ON response_breakdown TO nps_reader;
+GRANT SELECT ON ledger TO nps_reader;
+GRANT SELECT ON suppressed_by_reason TO nps_reader;
 GRANT SELECT ON audit TO nps_reader;
+GRANT SELECT ON ledger_audit TO nps_reader;
 
 CREATE ROLE IF NOT EXISTS nps_personal;
 GRANT nps_reader TO nps_personal;
@@ -17,3 +21,4 @@ GRANT SELECT ON decisions TO nps_personal;
 GRANT SELECT ON dispatches TO nps_personal;
 GRANT SELECT ON alerts TO nps_personal;
 GRANT SELECT ON dead_letters TO nps_personal;
+GRANT SELECT ON erasures TO nps_personal;

@@ -11,6 +11,8 @@ from prometheus_client import start_http_server
 from schemas.topics import BY_NAME
 from sinks.batch import Policy
 from sinks.clickhouse import connect
+from sinks.erasing import Erasing
+from sinks.forgetting import ClickHouseErasures
 from sinks.loader import Loader
 from sinks.notify.console import Console as AlertLines
 from sinks.notify.notifier import Notifier
@@ -20,7 +22,7 @@ from streams.commands.session import codec_of, in_force, need
 from streams.engine.fuse import FuseLimits
 from streams.engine.guard import ExitCode
 from streams.settings import BadSettings, Settings
-from streams.worker import Worker
+from streams.worker import Worker, wall_ms
 
 
 def worker(_: argparse.Namespace) -> int:
@@ -39,7 +41,8 @@ def sink(_: argparse.Namespace) -> int:
     producer, consumer = _clients(chosen, "sink")
     with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
         _serve_metrics(chosen)
-        Loader(consumer, producer, warehouse, codec_of(chosen), policy).run(_asked_to_stop())
+        erasing = Erasing(ClickHouseErasures(warehouse), warehouse, wall_ms)
+        Loader(consumer, producer, warehouse, codec_of(chosen), policy, erasing=erasing).run(_asked_to_stop())
     return ExitCode.OK
 
 

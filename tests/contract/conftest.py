@@ -1,6 +1,29 @@
-"""Laws are checked without a deadline: a busy machine is no counterexample."""
+"""One ClickHouse for all contract tests, an empty database for each; laws without a deadline on a busy machine."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from sinks.clickhouse import ClickHouse, connect
+from sinks.migrate import migrate
+from streams.local import Server, local_clickhouse
 
 settings.register_profile("laws", deadline=None, max_examples=100)
 settings.load_profile("laws")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with local_clickhouse(tmp_path_factory.mktemp("chdb")) as running:
+        yield running
+
+
+@pytest.fixture
+def database(server: Server, request: pytest.FixtureRequest) -> Iterator[ClickHouse]:
+    """An empty database of this test's own."""
+    name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
+    made = connect(f"{server.address}/{name}")
+    migrate(made)
+    yield made
+    made.close()

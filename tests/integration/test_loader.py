@@ -17,18 +17,21 @@ from schemas.deadletters import Death, Header, opened, sealed
 from schemas.events import Answer, PaneTally
 from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, PANES
 from sinks.batch import Backoff, Policy
-from sinks.clickhouse import connect
+from sinks.clickhouse import ClickHouse, connect
+from sinks.erasing import Erasing
+from sinks.forgetting import ClickHouseErasures
 from sinks.loader import GROUP, Loader
 from sinks.memory import Memory
 from sinks.migrate import migrate
 from sinks.rows import TABLES
-from sinks.warehouse import Warehouse
 from sinks.writing import TooManyRefused
 from streams.local import Server, local_clickhouse
+from streams.worker import wall_ms
 
 CODEC = Codec()
 PARTITIONS = 2
 BOUND_S = 30.0
+SETTLE_MS = 1_000
 
 
 @pytest.fixture
@@ -59,14 +62,16 @@ def send(kafka: str, *records: tuple[str, bytes | None], headers: list[Header] |
 
 
 @contextmanager
-def loading(kafka: str, warehouse: Warehouse, max_refused: int = 1_000) -> Iterator[list[BaseException]]:
+def loading(kafka: str, warehouse: Memory | ClickHouse, max_refused: int = 1_000) -> Iterator[list[BaseException]]:
     """A loader at work; ends as SIGTERM would have it end.  Yields what it died of."""
+    erasures = warehouse if isinstance(warehouse, Memory) else ClickHouseErasures(warehouse)
     loader = Loader(
         {"bootstrap.servers": kafka, "session.timeout.ms": "2000", "heartbeat.interval.ms": "300"},
         {"bootstrap.servers": kafka},
         warehouse,
         CODEC,
         Policy(max_rows=500, max_age_ms=100),
+        erasing=Erasing(erasures, warehouse, wall_ms, SETTLE_MS),
         backoff=Backoff(20, 100),
         max_refused=max_refused,
     )
