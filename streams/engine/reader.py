@@ -7,6 +7,7 @@ which some brokers report too low.
 import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import confluent_kafka
@@ -46,8 +47,11 @@ class KafkaReader:
     def read(self, partitions: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, Record]]:
         """Every record of the partitions as of now.  Raises BrokerAway when none comes for `patience_s`."""
         start = confluent_kafka.OFFSET_BEGINNING
-        self._consumer.assign([confluent_kafka.TopicPartition(*partition, start) for partition in partitions])
         left, heard = set(partitions), time.monotonic()
+        with suppress(confluent_kafka.KafkaException):  # the loop below says it better
+            # Assigned before it knows the brokers, librdkafka waits half a second until it looks again.
+            self._consumer.list_topics(timeout=self._patience_s)
+        self._consumer.assign([confluent_kafka.TopicPartition(*partition, start) for partition in partitions])
         while left:
             messages = self._consumer.consume(BATCH_RECORDS, timeout=0.02)
             if messages:
