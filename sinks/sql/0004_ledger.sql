@@ -62,10 +62,10 @@ AS SELECT
     round(answers_represented / represented, 4) AS weighted_rate,
     if(answered = 0, NULL, round(100 * (sumIf(weight, given = 'promoter') - sumIf(weight, given = 'detractor'))
         / sumIf(weight, is_answered), 2)) AS weighted_nps,
-    quantile(0.5)(lag_ms) AS median_lag_to_sending_ms,
-    quantile(0.95)(lag_ms) AS p95_lag_to_sending_ms,
-    if(answered = 0, NULL, quantileIf(0.5)(answer_lag_ms, is_answered)) AS median_lag_to_answer_ms,
-    if(answered = 0, NULL, quantileIf(0.95)(answer_lag_ms, is_answered)) AS p95_lag_to_answer_ms
+    round(quantile(0.5)(lag_ms)) AS median_lag_to_sending_ms,
+    round(quantile(0.95)(lag_ms)) AS p95_lag_to_sending_ms,
+    if(answered = 0, NULL, round(quantileIf(0.5)(answer_lag_ms, is_answered))) AS median_lag_to_answer_ms,
+    if(answered = 0, NULL, round(quantileIf(0.95)(answer_lag_ms, is_answered))) AS p95_lag_to_answer_ms
 FROM
 (
     SELECT
