@@ -75,6 +75,7 @@ class BlockConsumer(driver.Consumer):
     def hold_back(self, tps: Iterable[TP]) -> None:
         """Fetch from these partitions only once they are named no more; whatever else waits is not kept waiting."""
         self._held_back = frozenset(tps)
+        metrics.HELD_BACK.set(len(self._held_back))
         self._room.set()
 
     def on_buffer_drop(self, tp: TP) -> None:
