@@ -38,6 +38,7 @@ from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
 from streams.domain.policy import Program
 from streams.domain.reasons import FAULTS
+from streams.domain.tokens import Keys, mint
 from streams.engine.blocks import Record
 from streams.engine.log import Headers, Log, Output
 from streams.engine.tables import Entry, JourneyTable, PaneTable, PaneValue, encode
@@ -100,7 +101,7 @@ class Work:
 
     `replayed_to` is the version up to which answers may be in some panes already, -1 for none.
     `segment_partition` spreads segments over the partitions of nps.panes, `now_ms` is the wall clock, used only to
-    refuse records that claim to come from the future.
+    refuse records that claim to come from the future.  `keys` sign the links of surveys; without them there are none.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Work:
         segment_partition: Callable[[str], int],
         now_ms: Callable[[], int],
         epoch: int = 0,
+        keys: Keys | None = None,
     ) -> None:
         self.partition = partition
         self.journeys = JourneyTable()
@@ -122,6 +124,7 @@ class Work:
         self._segment_partition = segment_partition
         self._now_ms = now_ms
         self._epoch = epoch << EPOCH_SHIFT
+        self._keys = keys
 
     def restored(self) -> None:
         """The tables hold all that their topics held: find out who must be woken, and what may have been counted."""
@@ -202,6 +205,8 @@ class Work:
 
     def _publish(self, value: Publication, version: int, record: Record, outcome: Outcome) -> None:
         topic = _PUBLISHED_ON[type(value)]
+        if self._keys is not None and isinstance(value, SurveyDispatch):
+            value = value._replace(token=mint(self._keys, value.survey_id, value.customer_id, value.expires_ms))
         outcome.outputs.append(Output(topic, self._codec.encode(value, version), record.key, self.partition))
         if isinstance(value, Alert):
             outcome.alert_timestamps.append(record.timestamp)

@@ -13,6 +13,7 @@ from schemas.events import PaneTally
 from schemas.topics import INBOUND, JOURNEYS, PANES, RESPONSES
 from streams import metrics
 from streams.domain.policy import Program
+from streams.domain.tokens import Keys
 from streams.engine.blocks import Block
 from streams.engine.broker import topic_ids, wait_for_broker
 from streams.engine.engine import Engine, EngineConfig
@@ -42,7 +43,7 @@ def wall_ms() -> int:
 
 
 class Worker:
-    """One worker process.  `epoch` is the topics' epoch; `now_ms` the wall clock."""
+    """One worker process.  `epoch` is the topics' epoch; `now_ms` the wall clock; `keys` sign survey links."""
 
     def __init__(
         self,
@@ -52,12 +53,14 @@ class Worker:
         fuse: FuseLimits,
         epoch: int = 0,
         now_ms: Callable[[], int] = wall_ms,
+        keys: Keys | None = None,
     ) -> None:
         self._config = config
         self._program = program
         self._codec = codec
         self._epoch = epoch
         self._now_ms = now_ms
+        self._keys = keys
         self._log = Producer(config.brokers, client_id=config.client_id, security=config.security)
         handlers = {topic.name: self._journey_block for topic in INBOUND}
         self._engine = Engine(
@@ -160,7 +163,8 @@ class Worker:
         return Rolling(self._program, self._codec, self._now_ms, lambda offset: self._epoch << EPOCH_SHIFT | offset)
 
     def _work(self, partition: int) -> Work:
-        return Work(partition, self._program, self._codec, self._segment_partition, self._now_ms, self._epoch)
+        program, codec = self._program, self._codec
+        return Work(partition, program, codec, self._segment_partition, self._now_ms, self._epoch, self._keys)
 
     def _segment_partition(self, segment: str) -> int:
         return zlib.crc32(segment.encode()) % self._segment_partitions

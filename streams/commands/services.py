@@ -31,7 +31,7 @@ def worker(_: argparse.Namespace) -> int:
     rules = program.load(chosen.program_path)
     fuse = FuseLimits(in_a_row=chosen.fuse_in_a_row, ratio=chosen.fuse_ratio)
     _serve_metrics(chosen)
-    return Worker(chosen.engine(), rules, codec_of(chosen), fuse, chosen.topic_epoch).run()
+    return Worker(chosen.engine(), rules, codec_of(chosen), fuse, chosen.topic_epoch, keys=chosen.keys).run()
 
 
 def sink(_: argparse.Namespace) -> int:

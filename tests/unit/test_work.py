@@ -30,6 +30,7 @@ from streams.domain.identity import survey_id
 from streams.domain.nps import Tally
 from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane, Resolution
 from streams.domain.reasons import Reason
+from streams.domain.tokens import Claim, Keys, verify
 from streams.engine.log import MemoryLog, Output, Record
 from streams.engine.tables import PaneValue
 from streams.work import Outcome, Work
@@ -236,6 +237,17 @@ def test_history_is_told_by_its_header() -> None:
         durable(one, one.through(PURCHASES.name, [GOOD._replace(headers=headers)]))
         (decision,) = published(one.through(WAKEUPS.name, [late]), DECISIONS.name)
         assert CODEC.decode(Decision, decision.value).reason == reason
+
+
+def test_a_dispatch_carries_a_token_when_there_are_keys() -> None:
+    """Signed by the shell, for this survey, customer and expiry; without keys there is none."""
+    keys = Keys.parse("k1:0123456789abcdef")
+    for given_keys in (keys, None):
+        one = Work(3, OPEN, CODEC, len, lambda: NOW_MS, keys=given_keys)
+        (sent,) = published(one.through(PURCHASES.name, [GOOD]), DISPATCHES.name)
+        dispatch = CODEC.decode(SurveyDispatch, sent.value)
+        claim = Claim(dispatch.survey_id, "c1", dispatch.expires_ms)
+        assert (dispatch.token and verify(keys, dispatch.token, NOW_MS)) == (claim if given_keys else None)
 
 
 def test_an_erasure_is_published_and_leaves_a_stub() -> None:
