@@ -154,8 +154,8 @@ class Settings:
         )
 
 
-RESERVED = frozenset({"NPS_REQUIRE_KAFKA"})
-"""Names that tests read."""
+RESERVED = frozenset({"NPS_REQUIRE_KAFKA", "NPS_FAILPOINTS"})
+"""Names for tests alone."""
 
 
 def rows() -> list[tuple[str, str, str]]:

@@ -16,10 +16,11 @@ from streams.domain.policy import Program
 from streams.domain.tokens import Keys
 from streams.engine.blocks import Block
 from streams.engine.broker import topic_ids, wait_for_broker
-from streams.engine.engine import Engine, EngineConfig
+from streams.engine.engine import Engine, EngineConfig, Handler
+from streams.engine.failpoints import FailingLog, Failpoints, failing_handler
 from streams.engine.fuse import Fuse, FuseLimits
 from streams.engine.guard import ExitCode, guard, stop_at_once
-from streams.engine.log import Output
+from streams.engine.log import Log, Output
 from streams.engine.origin import KEY as ORIGIN
 from streams.engine.origin import Origin, decode, encode
 from streams.engine.producer import Producer
@@ -43,7 +44,10 @@ def wall_ms() -> int:
 
 
 class Worker:
-    """One worker process.  `epoch` is the topics' epoch; `now_ms` the wall clock; `keys` sign survey links."""
+    """One worker process.
+
+    `epoch` is the topics' epoch, `now_ms` the wall clock; `keys` sign survey links; `failpoints` are for tests.
+    """
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Worker:
         fuse: FuseLimits,
         epoch: int = 0,
         now_ms: Callable[[], int] = wall_ms,
+        failpoints: Failpoints | None = None,
         keys: Keys | None = None,
     ) -> None:
         self._config = config
@@ -61,8 +66,11 @@ class Worker:
         self._epoch = epoch
         self._now_ms = now_ms
         self._keys = keys
-        self._log = Producer(config.brokers, client_id=config.client_id, security=config.security)
-        handlers = {topic.name: self._journey_block for topic in INBOUND}
+        self._log: Log = Producer(config.brokers, client_id=config.client_id, security=config.security)
+        block: Handler = self._journey_block
+        if failpoints:
+            self._log, block = FailingLog(self._log, failpoints), failing_handler(block, failpoints)
+        handlers = {topic.name: block for topic in INBOUND}
         self._engine = Engine(
             config,
             {**handlers, PANES.name: self._pane_block},

@@ -12,13 +12,15 @@ from schemas.topics import BY_NAME
 from sinks.batch import Policy
 from sinks.clickhouse import connect
 from sinks.erasing import Erasing
+from sinks.failing import FailingWarehouse
 from sinks.forgetting import ClickHouseErasures
 from sinks.loader import Loader
 from sinks.notify.console import Console as AlertLines
 from sinks.notify.notifier import Notifier
 from sinks.notify.webhook import Webhook
 from streams import program
-from streams.commands.session import codec_of, in_force, need
+from streams.commands.session import armed, codec_of, in_force, need
+from streams.engine import failpoints
 from streams.engine.fuse import FuseLimits
 from streams.engine.guard import ExitCode
 from streams.settings import BadSettings, Settings
@@ -28,21 +30,27 @@ from streams.worker import Worker, wall_ms
 def worker(_: argparse.Namespace) -> int:
     """Process events until asked to stop."""
     chosen = in_force()
+    points = armed(failpoints.WORKER)
+    if points:
+        failpoints.fail_commits(points)
     rules = program.load(chosen.program_path)
     fuse = FuseLimits(in_a_row=chosen.fuse_in_a_row, ratio=chosen.fuse_ratio)
     _serve_metrics(chosen)
-    return Worker(chosen.engine(), rules, codec_of(chosen), fuse, chosen.topic_epoch, keys=chosen.keys).run()
+    engine, codec, epoch, keys = chosen.engine(), codec_of(chosen), chosen.topic_epoch, chosen.keys
+    return Worker(engine, rules, codec, fuse, epoch, failpoints=points, keys=keys).run()
 
 
 def sink(_: argparse.Namespace) -> int:
     """Load the output topics into ClickHouse until asked to stop."""
     chosen = in_force()
+    points = armed(failpoints.SINK)
     policy = Policy(chosen.sink_rows, chosen.sink_bytes, chosen.sink_age_ms)
     producer, consumer = _clients(chosen, "sink")
     with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
         _serve_metrics(chosen)
+        taking = FailingWarehouse(warehouse, points.at_once) if points else warehouse
         erasing = Erasing(ClickHouseErasures(warehouse), warehouse, wall_ms)
-        Loader(consumer, producer, warehouse, codec_of(chosen), policy, erasing=erasing).run(_asked_to_stop())
+        Loader(consumer, producer, taking, codec_of(chosen), policy, erasing=erasing).run(_asked_to_stop())
     return ExitCode.OK
 
 

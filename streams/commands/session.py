@@ -3,16 +3,18 @@
 import logging
 import os
 import sys
-from collections.abc import Container
+from collections.abc import Collection, Container
 
 from rich.console import Console
 from rich.table import Column, Table
 
 from schemas.codec import Codec
 from schemas.registry import ConfluentRegistry
+from streams.engine.failpoints import VARIABLE as FAILPOINTS
+from streams.engine.failpoints import Failpoints
 from streams.engine.guard import BadTopics
 from streams.engine.topics import verify_topics
-from streams.settings import Settings
+from streams.settings import BadSettings, Settings
 
 WIDEST = 10_000
 """Columns for output that goes to a file or another program: nothing is cut there."""
@@ -24,6 +26,16 @@ def in_force() -> Settings:
     """The settings in the environment, and logging as every command wants it.  Raises BadSettings."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     return Settings.from_env(os.environ)
+
+
+def armed(points: Collection[str]) -> Failpoints | None:
+    """The failpoints that a test asked for, of these; None as ever.  Raises BadSettings."""
+    if not (text := os.environ.get(FAILPOINTS)):
+        return None
+    try:
+        return Failpoints.parse(text, points)
+    except ValueError as error:
+        raise BadSettings(f"{FAILPOINTS}: {error}") from None
 
 
 def codec_of(chosen: Settings) -> Codec:

@@ -1,0 +1,178 @@
+"""Named places where a process fails on command, so that tests see what a crash in just this place leaves behind.
+
+    NPS_FAILPOINTS=after-panes:3:kill           the third time that panes were flushed: kill -9
+    NPS_FAILPOINTS=in-block:raise               the first block: an error in its handler
+    NPS_FAILPOINTS=in-block:2:hold:8            the second block waits 8 s, the process lives on
+    NPS_FAILPOINTS=after-outputs:stall:8        the process stands still for 8 s, all but the Kafka client's threads
+
+Not for production.  Nothing of this is in the way of a record unless it is armed: then what would be used anyway, the
+log, the handler, the consumer, the warehouse, is wrapped where the process is put together.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from typing import Any, NamedTuple
+
+from schemas.topics import JOURNEYS, PANES, ROLLING, WAKEUPS
+from streams.engine.blocks import Block
+from streams.engine.consumer import BlockConsumer, BlockTransport
+from streams.engine.log import Log, Output
+
+VARIABLE = "NPS_FAILPOINTS"
+
+STAGES = ("outputs", "panes", "journeys")
+WORKER = (
+    "in-block", *(f"{where}-{stage}" for stage in STAGES for where in ("between", "after")), "before-commit"
+)  # fmt: skip
+"""The points of a worker: as a block comes, with half a stage's records written, with all, before offsets go out."""
+SINK = ("mid-insert", "after-insert")
+"""The points of a sink: with half of a table's rows written, and with all, neither of them committed."""
+
+ACTIONS = ("kill", "raise", "hold", "stall")
+_NO_STAGE = frozenset({ROLLING.name, WAKEUPS.name})
+
+logger = logging.getLogger("streams.failpoints")
+
+
+class Failed(RuntimeError):
+    """A failpoint raised, as it was told to."""
+
+
+class Order(NamedTuple):
+    """What is to happen at a point, and at which of the times that it is reached, from 1."""
+
+    point: str
+    nth: int
+    action: str
+    seconds: float = 0.0
+
+
+class Failpoints:
+    """The orders of one process, and how often each point was reached."""
+
+    def __init__(self, orders: Collection[Order]) -> None:
+        self._orders = {order.point: order for order in orders}
+        self._reached: dict[str, int] = {}
+
+    @classmethod
+    def parse(cls, text: str, points: Collection[str]) -> "Failpoints":
+        """Read `POINT[:NTH]:ACTION[:SECONDS]`, several separated by commas.  ValueError lists what there is."""
+        return cls([_order(one.strip(), points) for one in text.split(",")])
+
+    def reach(self, point: str) -> Order | None:
+        """Count that this point is reached; what is to happen now, if anything."""
+        self._reached[point] = self._reached.get(point, 0) + 1
+        order = self._orders.get(point)
+        return order if order is not None and order.nth == self._reached[point] else None
+
+    async def at(self, point: str) -> None:
+        """Reach a point and let happen what is to happen."""
+        if order := self.reach(point):
+            await fire(order)
+
+    def at_once(self, point: str) -> None:
+        """The same where there is no event loop."""
+        if order := self.reach(point):
+            _fail(order)
+            time.sleep(order.seconds)
+
+
+async def fire(order: Order) -> None:
+    """Do it.  Raises Failed, or returns after the wait, or never."""
+    _fail(order)
+    if order.action == "hold":
+        await asyncio.sleep(order.seconds)
+    else:
+        time.sleep(order.seconds)  # nothing else of this process shall go on
+
+
+class FailingLog:
+    """A log that fails at the stages of a block: outputs, panes, journeys.  Other records pass."""
+
+    def __init__(self, log: Log, points: Failpoints) -> None:
+        self._log = log
+        self._points = points
+        self._stage: str | None = None
+        self._cut: tuple[Order, list[Output]] | None = None
+
+    def send_all(self, outputs: Iterable[Output]) -> None:
+        """Hand over records, or only half of a stage's where it is to fail between two."""
+        batch = list(outputs)
+        self._stage = _stage(batch)
+        order = self._points.reach(f"between-{self._stage}") if self._stage and len(batch) > 1 else None
+        if order is not None:
+            half = len(batch) // 2
+            self._cut = order, batch[half:]
+            batch = batch[:half]
+        self._log.send_all(batch)
+
+    async def flush(self) -> None:
+        """Wait until all is durable; then, or half-way, what is to happen."""
+        # Blocks overlap: what was sent last, with no await in between, is what this flush is for.
+        stage, self._stage = self._stage, None
+        cut, self._cut = self._cut, None
+        await self._log.flush()
+        if cut is not None:
+            order, rest = cut
+            await fire(order)
+            self._log.send_all(rest)
+            await self._log.flush()
+        if stage is not None:
+            await self._points.at(f"after-{stage}")
+
+
+def failing_handler(
+    handler: Callable[[Block], Awaitable[None]], points: Failpoints
+) -> Callable[[Block], Awaitable[None]]:
+    """A handler of blocks that fails before it does anything."""
+
+    async def handle(block: Block) -> None:
+        await points.at("in-block")
+        await handler(block)
+
+    return handle
+
+
+def fail_commits(points: Failpoints) -> None:
+    """From now on this process' consumers fail when they are about to commit something."""
+
+    class Failing(BlockConsumer):
+        async def _commit(self, offsets: Any) -> Any:
+            await points.at("before-commit")
+            return await super()._commit(offsets)
+
+    BlockTransport.Consumer = Failing
+
+
+def _order(text: str, points: Collection[str]) -> Order:
+    point, *rest = text.split(":")
+    if point not in points:
+        raise ValueError(f"{point!r} is no failpoint here; there are {', '.join(points)}")
+    nth = int(rest.pop(0)) if rest and rest[0].isdigit() else 1
+    action = rest.pop(0) if rest else ""
+    if action not in ACTIONS or nth < 1:
+        raise ValueError(f"{text!r} is not POINT[:NTH]:ACTION[:SECONDS] with one of {', '.join(ACTIONS)}")
+    waits = action in ("hold", "stall")
+    if len(rest) != waits or not all(one.isdigit() for one in rest):
+        raise ValueError(f"{text!r}: {action} takes {'whole seconds' if waits else 'nothing'} after it")
+    return Order(point, nth, action, float(rest[0]) if waits else 0.0)
+
+
+def _stage(batch: list[Output]) -> str | None:
+    topic = batch[0].topic if batch else ROLLING.name
+    if topic in _NO_STAGE:
+        return None
+    return "panes" if topic == PANES.name else "journeys" if topic == JOURNEYS else "outputs"
+
+
+def _fail(order: Order) -> None:
+    """What ends the process or the call; holding and stalling only say that they begin."""
+    logger.warning("failpoint %s: %s", order.point, order.action)
+    if order.action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if order.action == "raise":
+        raise Failed(f"failpoint {order.point}")
