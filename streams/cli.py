@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from sinks.migrate import Edited
 from sinks.warehouse import Misconfigured, WarehouseError
 from sinks.writing import TooManyRefused
-from streams.commands import rehearsal, servers, services, tools
+from streams.commands import collector, rehearsal, servers, services, tools
 from streams.demo import Died
 from streams.engine.guard import BadTopics, BrokerAway, ExitCode
 from streams.engine.producer import Undelivered
@@ -82,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "notify", services.notify, "Post alerts to a webhook, or print them.", "NPS_WEBHOOK_URL=https://... nps notify"
     )
+    command(
+        "collector", collector.run, "Take answers from score links and survey tools.",
+        "NPS_LINK_KEYS=k1:a-long-secret nps collector",
+    )  # fmt: skip
     topics = command(
         "topics", servers.topics, "Create the topics, or say how they differ.", "NPS_PARTITIONS=12 nps topics"
     )

@@ -30,6 +30,12 @@ MISSED = Counter("nps_missed_records_total", "Records that were deleted before t
 HELD_BACK = Gauge("nps_held_back_partitions", "Partitions of topics that wait until their responses are replayed.")
 WAKEUPS = Counter("nps_wakeups_total", "Wakeups written.")
 LAST_PROGRESS = Gauge("nps_last_progress_seconds", "Unix time at which a block was last done, or none was in hand.")
+COLLECTOR_REQUESTS = Counter(
+    "nps_collector_requests_total", "Requests to the collector, by kind and what became of them.", ["kind", "outcome"]
+)
+COLLECTOR_SECONDS = Histogram(
+    "nps_collector_publish_seconds", "Seconds until Kafka had an answer.", buckets=LATENCY_BUCKETS
+)
 
 TALLIES = {
     "in": EVENTS_IN,

@@ -31,6 +31,7 @@ class Reason(StrEnum):
 
     # rejected by the collector: the request becomes a dead letter
     FORGED_TOKEN = "forged_token", "A survey link that we did not sign, or whose key is retired."
+    FOREIGN_TOKEN = "foreign_token", "A survey link's token sent with another survey or customer than its own."
     EXPIRED_TOKEN = "expired_token", "A survey link that was opened after its survey's expiry."
 
     INVALID_CONTACT = "invalid_contact", "A contact update with an unknown channel, consent or bounce."

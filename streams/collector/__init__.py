@@ -1,0 +1,1 @@
+"""`nps collector`: score links and pushed answers become records of nps.responses."""

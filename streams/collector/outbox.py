@@ -1,0 +1,96 @@
+"""Records that must be in Kafka before anybody is told so.
+
+Away   Kafka did not take a record in time; it may still, and sending it again does no harm
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+
+import confluent_kafka
+
+from streams.engine.log import Output
+
+_POLL_S = 0.1
+_quiet = logging.getLogger("streams.collector.librdkafka")
+_quiet.setLevel(logging.CRITICAL)
+
+
+class Away(Exception):
+    """Kafka did not take it."""
+
+
+class Outbox:
+    """Sends records and waits for them, at most `within_ms`.  Use it in one event loop; close it in the end.
+
+    Acks from all in-sync replicas and the Java default partitioner, as everywhere.  Not idempotent: a retry may write a
+    record twice, which counts once, while an idempotent producer can fail for good when the broker was long away.
+    """
+
+    def __init__(self, brokers: str, security: Mapping[str, str], within_ms: int) -> None:
+        self._within_ms = within_ms
+        self._stopping = threading.Event()
+        self._producer = confluent_kafka.Producer(
+            {
+                **security,
+                "bootstrap.servers": brokers,
+                "client.id": "nps-collector",
+                "acks": "all",
+                "partitioner": "murmur2_random",
+                "linger.ms": 1,
+                "delivery.timeout.ms": within_ms,
+                "request.timeout.ms": within_ms,
+                "reconnect.backoff.max.ms": 1_000,
+                "allow.auto.create.topics": False,
+            },
+            logger=_quiet,
+        )
+        self._poller = threading.Thread(target=self._poll, name="outbox", daemon=True)
+        self._poller.start()
+
+    async def put(self, outputs: Sequence[Output]) -> None:
+        """Return once all are in Kafka.  Raises Away."""
+        loop = asyncio.get_running_loop()
+        taken = [loop.create_future() for _ in outputs]
+        for out, future in zip(outputs, taken, strict=True):
+            self._send(out, loop, future)
+        failed = [error for error in await asyncio.gather(*taken) if error]
+        if failed:
+            raise Away(failed[0])
+
+    async def is_reachable(self) -> bool:
+        """True when Kafka answers."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(None, lambda: self._producer.list_topics(timeout=self._within_ms / 1000))
+        except confluent_kafka.KafkaException:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Stop; what is still waiting gets its last chance."""
+        self._producer.flush(self._within_ms / 1000)
+        self._stopping.set()
+        self._poller.join()
+
+    def _send(self, out: Output, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[str]") -> None:
+        def delivered(error: confluent_kafka.KafkaError | None, _: confluent_kafka.Message) -> None:
+            loop.call_soon_threadsafe(_tell, future, "" if error is None else error.str())
+
+        try:
+            self._producer.produce(
+                out.topic, out.value, out.key, timestamp=out.timestamp_ms, headers=list(out.headers) or None,
+                on_delivery=delivered,
+            )  # fmt: skip
+        except (BufferError, confluent_kafka.KafkaException) as error:
+            future.set_result(str(error))
+
+    def _poll(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(_POLL_S)
+
+
+def _tell(future: "asyncio.Future[str]", error: str) -> None:
+    if not future.done():  # it is when the request was given up
+        future.set_result(error)

@@ -1,0 +1,78 @@
+"""Answers that a survey tool pushes as JSON: one object or a list, fields as in the Avro schema of SurveyResponse.
+
+BadPush   the body is no such thing; the message names the place and what to do
+Foreign   a token that came along belongs to another survey or customer, or is not good
+"""
+
+import hmac
+import json
+from hashlib import sha256
+from typing import Any
+
+from schemas.events import SurveyResponse
+from schemas.topics import RESPONSES
+from streams import produce
+from streams.domain.reasons import Reason
+from streams.domain.tokens import Keys, Refusal, verify
+
+MOST_AT_ONCE = 1_000
+"""Answers in one request."""
+
+
+class BadPush(ValueError):
+    """The body is no answer and no list of answers."""
+
+
+class Foreign(Exception):
+    """An answer whose token is not its own."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
+def is_allowed(authorization: str, key: str) -> bool:
+    """True for `Bearer` and our key, compared in constant time; never without a key."""
+    scheme, _, given = authorization.partition(" ")
+    same = hmac.compare_digest(_digest(given.strip()), _digest(key))
+    return bool(key) and scheme.lower() == "bearer" and same
+
+
+def parse(body: bytes, keys: Keys | None, now_ms: int) -> list[SurveyResponse]:
+    """The answers in a body, all of them good.  `time` may be left out: it is now.  Raises BadPush and Foreign."""
+    try:
+        given: Any = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadPush(f"the body is no JSON: {error}") from None
+    answers = given if isinstance(given, list) else [given]
+    if len(answers) > MOST_AT_ONCE:
+        raise BadPush(f"{len(answers)} answers at once; send at most {MOST_AT_ONCE}")
+    return [_answer(fields, place, keys, now_ms) for place, fields in enumerate(answers)]
+
+
+def _answer(fields: Any, place: int, keys: Keys | None, now_ms: int) -> SurveyResponse:
+    if not isinstance(fields, dict) or "topic" in fields:
+        raise BadPush(f"answer {place}: expected an object with the fields of SurveyResponse")
+    token = fields.pop("token", None)
+    try:
+        line = json.dumps({"time": now_ms, "type": "survey.answered", **fields})
+        ((_, answer),) = produce.parse([line], f"answer {place}", RESPONSES.name)
+    except (ValueError, RecursionError) as error:
+        raise BadPush(str(error).replace(f"answer {place}:1:", f"answer {place}:")) from None
+    if not isinstance(answer, SurveyResponse):
+        raise BadPush(f"answer {place}: is no SurveyResponse")
+    if token is not None:
+        _check(str(token), answer, keys, now_ms)
+    return answer
+
+
+def _check(token: str, answer: SurveyResponse, keys: Keys | None, now_ms: int) -> None:
+    claim = verify(keys, token, now_ms) if keys else Refusal(Reason.FORGED_TOKEN, "there are no keys to check it with")
+    if isinstance(claim, Refusal):
+        raise Foreign(claim)
+    if (claim.survey_id, claim.customer_id) != (answer.survey_id, answer.customer_id):
+        raise Foreign(Refusal(Reason.FOREIGN_TOKEN, "the token is of another survey or customer", claim))
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode(errors="replace")).digest()

@@ -1,0 +1,68 @@
+"""What a visit to a link means, as records: clicks, traps, words, and dead letters of links that are not good."""
+
+import secrets
+
+from schemas import deadletters
+from schemas.codec import Codec
+from schemas.events import SurveyResponse
+from schemas.topics import DEAD_LETTERS, RESPONSES
+from streams.domain.clicks import CHANNEL, SOURCE, confirmation
+from streams.domain.state import Click
+from streams.domain.tokens import Claim, Refusal
+from streams.engine.log import Output
+
+LONGEST_EVIDENCE = 4_096
+"""Bytes of a refused request that its dead letter keeps."""
+
+_NOWHERE = -1
+
+
+def clicked(claim: Claim, score: int, at_ms: int) -> SurveyResponse:
+    """Somebody or something opened the link of this score."""
+    return _response(claim, "survey.clicked", at_ms, score=score, provisional=True)
+
+
+def trapped(claim: Claim, at_ms: int) -> SurveyResponse:
+    """Something did what no person does."""
+    return _response(claim, "survey.trapped", at_ms, voided=True, provisional=True)
+
+
+def written(claim: Claim, score: int | None, comment: str | None, at_ms: int) -> SurveyResponse:
+    """A person sent the page's form."""
+    return _response(claim, "survey.answered", at_ms, score=score, comment=comment)
+
+
+def looked_at(claim: Claim, score: int, clicked_ms: int) -> SurveyResponse:
+    """The page of a click was looked at: the same answer that the click becomes by itself in the end."""
+    return confirmation(claim.survey_id, claim.customer_id, Click(clicked_ms, score))
+
+
+def as_record(codec: Codec, response: SurveyResponse) -> Output:
+    """The record of a response.  Raises ValueError for one that breaks its contract."""
+    return Output(RESPONSES.name, codec.encode(response), response.customer_id.encode())
+
+
+def dead_letter(refusal: Refusal, request: bytes, now_ms: int) -> Output:
+    """The dead letter of a request with a link that is not good: it came from no topic."""
+    death = deadletters.Death(refusal.reason, refusal.detail, SOURCE, _NOWHERE, _NOWHERE, now_ms)
+    key = refusal.claim.customer_id.encode() if refusal.claim else None
+    return Output(DEAD_LETTERS, request[:LONGEST_EVIDENCE], key, headers=deadletters.sealed((), death))
+
+
+def _response(
+    claim: Claim, type_: str, at_ms: int, *, score: int | None = None, comment: str | None = None,
+    voided: bool = False, provisional: bool = False,
+) -> SurveyResponse:  # fmt: skip
+    return SurveyResponse(
+        source=SOURCE,
+        id=secrets.token_hex(12),
+        type=type_,
+        time=at_ms,
+        customer_id=claim.customer_id,
+        survey_id=claim.survey_id,
+        score=score,
+        comment=comment,
+        voided=voided,
+        channel=CHANNEL,
+        provisional=provisional,
+    )

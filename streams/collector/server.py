@@ -1,0 +1,247 @@
+"""The collector's HTTP service: what each address does, in what order it is checked, and what is answered when.
+
+    GET  /r/{token}?score=9[&lang=de]   a click: provisional until a person shows or its wait is over
+    GET  /r/{token}                     the question, for links without a score
+    POST /r/{token}                     the form: words, or another score
+    POST /r/{token}/seen                the page's beacon
+    GET  /r/{token}/more                the trap; a HEAD of any of these springs it too
+    POST /responses                     answers of survey tools, with the bearer key
+    GET  /healthz                       200 while Kafka answers
+
+Nobody is thanked before Kafka has the answer.  Nothing about a person is ever logged.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from time import monotonic, perf_counter
+from urllib.parse import parse_qs, urlencode
+
+from aiohttp import web
+
+from schemas.codec import Codec
+from schemas.events import SurveyResponse
+from streams import metrics
+from streams.collector import page, push, responses
+from streams.collector.limits import Buckets, neighbourhood
+from streams.collector.outbox import Away, Outbox
+from streams.collector.texts import Texts, chosen
+from streams.domain.tokens import Claim, Keys, Refusal, verify
+
+LARGEST_BODY_BYTES = 1 << 20
+"""Of a push."""
+
+LARGEST_FORM_BYTES = 32_768
+"""Of a person's form: several times what its field lets one type."""
+
+OLDEST_BEACON_MS = 86_400_000
+RETRY_AFTER_S = "60"
+logger = logging.getLogger("streams.collector")
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may ask how often, and with what.  `key` is the bearer key of pushes, `proxies` those in front of us."""
+
+    keys: Keys
+    key: str
+    per_link: int
+    per_address: int
+    proxies: int
+
+
+class Collector:
+    """Turns requests into records.  `now_ms` is the wall clock."""
+
+    def __init__(self, policy: Policy, codec: Codec, outbox: Outbox, now_ms: Callable[[], int]) -> None:
+        self._policy = policy
+        self._codec = codec
+        self._outbox = outbox
+        self._now_ms = now_ms
+        self._links = Buckets(policy.per_link)
+        self._addresses = Buckets(policy.per_address)
+
+    def app(self) -> web.Application:
+        """The application, to be served by a runner."""
+        app = web.Application(middlewares=[self._guarded], client_max_size=LARGEST_BODY_BYTES)
+        app.router.add_get("/healthz", self.healthz, allow_head=False)
+        app.router.add_post("/responses", self.pushed)
+        app.router.add_route("*", "/r/{token}", self.visited)
+        app.router.add_route("*", "/r/{token}/{part}", self.visited)
+        return app
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """200 while Kafka answers, else 503."""
+        reachable = await self._outbox.is_reachable()
+        return web.Response(text="ok\n" if reachable else "Kafka does not answer\n", status=200 if reachable else 503)
+
+    async def visited(self, request: web.Request) -> web.Response:
+        """Whatever is asked of a link: limited, verified, then done."""
+        claim = verify(self._policy.keys, request.match_info["token"], self._now_ms())
+        if isinstance(claim, Refusal):
+            return await self._refused(request, claim)
+        if not self._links.take(claim.survey_id, monotonic()):
+            return self._answered(request, "link", "limited", page.wait(_texts(request)), 429)
+        match (request.method, request.match_info.get("part")):
+            case ("HEAD", _) | ("GET", "more"):
+                return await self._trapped(request, claim)
+            case ("GET", None) if "score" in request.query:
+                return await self._clicked(request, claim)
+            case ("GET", None):
+                return self._answered(request, "question", "shown", page.question(_texts(request), _visit(request)))
+            case ("GET", "thanks"):
+                return self._answered(request, "thanks", "shown", page.done(_texts(request)))
+            case ("POST", None):
+                return await self._written(request, claim)
+            case ("POST", "seen"):
+                return await self._seen(request, claim)
+        return self._answered(request, "link", "unknown", page.closed(_texts(request)), 404)
+
+    async def pushed(self, request: web.Request) -> web.Response:
+        """Answers as JSON: 202 once Kafka has them all; 400 says what is wrong, and then none was taken."""
+        if not push.is_allowed(request.headers.get("Authorization", ""), self._policy.key):
+            _count("push", "unauthorised")
+            return _said(401, "send the bearer key of NPS_COLLECTOR_KEY", {"WWW-Authenticate": "Bearer"})
+        body = await request.read()
+        try:
+            answers = push.parse(body, self._policy.keys, self._now_ms())
+            await self._publish(answers)
+        except push.BadPush as error:
+            _count("push", "bad")
+            return _said(400, str(error))
+        except push.Foreign as error:
+            await self._bury(error.refusal, body)
+            return _said(403, str(error))
+        _count("push", "taken")
+        return web.json_response({"accepted": len(answers)}, status=202)
+
+    async def _clicked(self, request: web.Request, claim: Claim) -> web.Response:
+        score, at_ms = _score(request.query["score"]), self._now_ms()
+        if score is None:
+            return self._answered(request, "click", "bad", page.question(_texts(request), _visit(request)), 400)
+        await self._publish([responses.clicked(claim, score, at_ms)])
+        return self._answered(request, "click", "taken", page.thanks(_texts(request), _visit(request), score, at_ms))
+
+    async def _trapped(self, request: web.Request, claim: Claim) -> web.Response:
+        await self._publish([responses.trapped(claim, self._now_ms())])
+        return self._answered(request, "trap", "taken", page.done(_texts(request)))
+
+    async def _written(self, request: web.Request, claim: Claim) -> web.Response:
+        form = await _form(request)
+        score = _score(form.get("score", form.get("chosen", "")))
+        comment = form.get("comment", "").replace("\r\n", "\n").strip() or None
+        if score is None and comment is None:
+            return self._answered(request, "form", "bad", page.question(_texts(request), _visit(request)), 400)
+        await self._publish([responses.written(claim, score, comment, self._now_ms())])
+        _count("form", "taken")
+        there = f"{_visit(request).path}/thanks?{urlencode({'lang': form.get('lang', '')[:20]})}"
+        return web.Response(status=303, headers={**_HEADERS, "Location": there})
+
+    async def _seen(self, request: web.Request, claim: Claim) -> web.Response:
+        form, now_ms = await _form(request), self._now_ms()
+        score, at = _score(form.get("score", "")), form.get("at", "")
+        clicked_ms = int(at) if at.isascii() and at.isdigit() and len(at) < 16 else -1
+        if score is None or not now_ms - OLDEST_BEACON_MS <= clicked_ms <= now_ms:
+            _count("beacon", "bad")
+            return web.Response(status=400, headers=_HEADERS)
+        await self._publish([responses.looked_at(claim, score, clicked_ms)])
+        _count("beacon", "taken")
+        return web.Response(status=204, headers=_HEADERS)
+
+    async def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
+        line = f"{request.method} {request.path_qs}".encode(errors="replace")
+        await self._bury(refusal, line)
+        return _shown(request, page.closed(_texts(request)), 404)
+
+    async def _bury(self, refusal: Refusal, request: bytes) -> None:
+        await self._outbox.put([responses.dead_letter(refusal, request, self._now_ms())])
+        _count("link", refusal.reason)
+
+    async def _publish(self, answers: list[SurveyResponse]) -> None:
+        try:
+            records = [responses.as_record(self._codec, answer) for answer in answers]
+        except ValueError as error:
+            raise push.BadPush(str(error)) from None
+        started = perf_counter()
+        await self._outbox.put(records)
+        metrics.COLLECTOR_SECONDS.observe(perf_counter() - started)
+
+    def _answered(
+        self, request: web.Request, kind: str, outcome: str, shown: page.Page, status: int = 200
+    ) -> web.Response:
+        _count(kind, outcome)
+        return _shown(request, shown, status)
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Limit the address; what fails is one line of log without anything of the person's, and one clear page."""
+        forwarded = request.headers.get("X-Forwarded-For", "")
+        address = neighbourhood(request.remote or "", forwarded, self._policy.proxies)
+        try:
+            if request.path != "/healthz" and not self._addresses.take(address, monotonic()):
+                return self._answered(request, "address", "limited", page.wait(_texts(request)), 429)
+            return await handler(request)
+        except Away as error:
+            logger.warning("kafka_away error=%s", error)
+            return self._answered(request, "any", "away", page.again(_texts(request)), 503)
+        except web.HTTPException as error:
+            return self._answered(request, "any", "unknown", page.closed(_texts(request)), error.status)
+        except Exception as error:
+            frame = error.__traceback__
+            while frame is not None and frame.tb_next is not None:
+                frame = frame.tb_next
+            where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "?"
+            logger.error("request_failed error=%s at=%s", type(error).__name__, where)
+            return self._answered(request, "any", "failed", page.again(_texts(request)), 500)
+
+
+def _texts(request: web.Request) -> Texts:
+    return chosen(_visit(request).locale, request.headers.get("Accept-Language", ""))
+
+
+def _visit(request: web.Request) -> page.Visit:
+    return page.Visit(f"/r/{request.match_info.get('token', '')}", request.query.get("lang", "")[:20])
+
+
+def _score(text: str) -> int | None:
+    return int(text) if text in _SCORES else None
+
+
+_SCORES = frozenset(str(score) for score in page.SCORES)
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The first value of each field; whatever is no UTF-8 is replaced, never an error."""
+    body = await request.read()
+    if len(body) > LARGEST_FORM_BYTES:
+        raise web.HTTPRequestEntityTooLarge(LARGEST_FORM_BYTES, len(body))
+    text = body.decode(errors="replace")
+    return {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
+
+
+def _shown(request: web.Request, shown: page.Page, status: int) -> web.Response:
+    retry = {"Retry-After": RETRY_AFTER_S} if status in (HTTPStatus.TOO_MANY_REQUESTS, 503) else {}
+    headers = {
+        **_HEADERS,
+        **retry,
+        "Content-Security-Policy": shown.policy,
+        "Content-Language": _texts(request).language,
+    }
+    return web.Response(text=shown.html, content_type="text/html", status=status, headers=headers)
+
+
+def _said(status: int, error: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response({"error": error}, status=status, headers={**_HEADERS, **(headers or {})})
+
+
+def _count(kind: str, outcome: str) -> None:
+    metrics.COLLECTOR_REQUESTS.labels(kind, outcome).inc()

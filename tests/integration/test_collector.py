@@ -1,0 +1,336 @@
+"""The real collector on a local broker: what each request becomes, who is refused, and what is never said."""
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from streams.collector.outbox import Away, Outbox
+from streams.domain.clicks import confirmation
+from streams.domain.reasons import Reason
+from streams.domain.state import Click
+from streams.engine.log import Output
+from streams.local import free_port, local_broker
+from tests.collecting import BEARER, FAR_MS, LINK_KEYS, Collecting, environ, head
+from tests.commands import done, run
+
+NOW_MS = 1_700_000_000_000
+
+
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collecting]:
+    """One collector for this module; surveys and customers are each test's own."""
+    with local_broker() as broker:
+        told = environ(broker.address)
+        done("topics", environ=told)
+        with Collecting(told, tmp_path_factory.mktemp("collector") / "log") as service:
+            yield service
+
+
+def asked(ask: Callable[[aiohttp.ClientSession], Awaitable[Any]]) -> Any:
+    """What a client gets who follows no redirects."""
+
+    async def asking() -> Any:
+        async with aiohttp.ClientSession() as client:
+            return await ask(client)
+
+    return asyncio.run(asking())
+
+
+def fetched(method: str, url: str, **more: Any) -> tuple[int, str, dict[str, str]]:
+    """Status, text and headers of one request."""
+
+    async def ask(client: aiohttp.ClientSession) -> tuple[int, str, dict[str, str]]:
+        async with client.request(method, url, allow_redirects=False, **more) as answer:
+            return answer.status, await answer.text(), dict(answer.headers)
+
+    found: tuple[int, str, dict[str, str]] = asked(ask)
+    return found
+
+
+def pushed(collector: Collecting, body: Any, key: str = BEARER) -> tuple[int, Any]:
+    """Status and JSON of a push."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    status, text, _ = fetched("POST", f"{collector.url}/responses", data=data, headers=headers)
+    return status, json.loads(text)
+
+
+def of(collector: Collecting, survey: str) -> list[tuple[str, int | None, str | None, bool, bool]]:
+    """The responses to one survey."""
+    return [
+        (r.customer_id, r.score, r.comment, r.voided, r.provisional)
+        for r in collector.responses()
+        if r.survey_id == survey
+    ]
+
+
+def test_a_click_is_provisional_and_its_page_thanks(collector: Collecting) -> None:
+    """The record is in Kafka when the page comes; the page is safe, unstored, and in the survey's language."""
+    status, text, headers = fetched("GET", collector.link("click", "C-ä") + "?score=9&lang=de-AT")
+    assert status == 200
+    assert of(collector, "click") == [("C-ä", 9, None, False, True)]
+    assert '<html lang="de">' in text
+    assert "Sie haben 9 von 10" in text
+    (nonce,) = re.findall(r"script-src 'nonce-([^']+)'", headers["Content-Security-Policy"])
+    assert text.count(f'nonce="{nonce}"') == 2
+    assert not re.findall(r"https?://|//[a-z]", text.split("<script")[0]), "nothing external"
+    wanted = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
+    assert wanted.items() <= headers.items()
+
+
+def test_each_click_has_a_nonce_of_its_own(collector: Collecting) -> None:
+    """Or the policy would protect nothing."""
+    policies = {fetched("GET", collector.link("nonce"))[2]["Content-Security-Policy"] for _ in range(3)}
+    assert len(policies) == 3
+
+
+@pytest.mark.parametrize(
+    ("lang", "accept", "language"),
+    [("pt-BR", "de", "pt"), ("", "xx, fr-CH;q=0.8, es;q=0.9", "es"), ("nl", "", "en"), ("", "de;q=0, *;q=x", "en")],
+)
+def test_languages(collector: Collecting, lang: str, accept: str, language: str) -> None:
+    """The survey's locale, then what the browser accepts, then English."""
+    _, text, headers = fetched("GET", f"{collector.link('lang')}?lang={lang}", headers={"Accept-Language": accept})
+    assert f'<html lang="{language}">' in text
+    assert headers["Content-Language"] == language
+
+
+def test_a_link_without_a_score_asks_and_takes_nothing(collector: Collecting) -> None:
+    """The question with eleven buttons; a score that is none shows it again."""
+    for query, status in (("", 200), ("?score=11", 400), ("?score=-1", 400), ("?score=9.0", 400), ("?score=", 400)):
+        got, text, _ = fetched("GET", collector.link("question") + query)
+        assert (got, text.count('name="score"')) == (status, 11)
+    assert of(collector, "question") == []
+
+
+def test_words_are_a_persons(collector: Collecting) -> None:
+    """The form is no provisional answer; it leads to a page that can be loaded again without sending it again."""
+    link = collector.link("words")
+    form = {"comment": "Gut &\r\nschnell 🙂 ", "chosen": "9", "lang": "de"}
+    status, _, headers = fetched("POST", link, data=form)
+    assert status == 303
+    status, text, _ = fetched("GET", collector.url + headers["Location"])
+    assert (status, "Danke für Ihren Kommentar" in text) == (200, True)
+    assert of(collector, "words") == [("c1", 9, "Gut &\nschnell 🙂", False, False)]
+    fetched("POST", link, data={"score": "3", "chosen": "9", "comment": ""})
+    assert of(collector, "words")[1] == ("c1", 3, None, False, False)
+
+
+def test_a_form_that_says_nothing_or_too_much_is_refused(collector: Collecting) -> None:
+    """No record, no error of ours."""
+    link = collector.link("form")
+    assert fetched("POST", link, data={"comment": " "})[0] == 400
+    assert fetched("POST", link, data=b"\xff\xfe=%zz&&&")[0] == 400
+    assert fetched("POST", link, data={"comment": "x" * 40_000})[0] == 413
+    assert of(collector, "form") == []
+
+
+def test_the_beacon_confirms_the_click_that_the_page_is_of(collector: Collecting) -> None:
+    """It is the very answer that the click becomes by itself; a time that cannot be is refused."""
+    link = collector.link("beacon")
+    _, text, _ = fetched("GET", link + "?score=2")
+    (at,) = re.findall(r'data-at="(\d+)"', text)
+    assert fetched("POST", f"{link}/seen", data={"score": "2", "at": at})[0] == 204
+    clicked, seen = [r for r in collector.responses() if r.survey_id == "beacon"]
+    assert clicked.time == int(at)
+    assert seen == confirmation("beacon", "c1", Click(int(at), 2))
+    for wrong in ({"score": "2", "at": "soon"}, {"score": "2", "at": "1"}, {"score": "2", "at": str(FAR_MS)}, {}):
+        assert fetched("POST", f"{link}/seen", data=wrong)[0] == 400
+    assert len(of(collector, "beacon")) == 2
+
+
+def test_the_trap_and_any_head_give_a_machine_away(collector: Collecting) -> None:
+    """The hidden link is on the page; whoever follows it, or asks with HEAD, is noted."""
+    link = collector.link("trap")
+    _, text, _ = fetched("GET", link + "?score=2")
+    (trap,) = re.findall(r'<a href="([^"]+)"[^>]* hidden>', text)
+    assert fetched("GET", collector.url + trap)[0] == 200
+    assert head(link + "?score=0") == 200
+    assert [record[3:] for record in of(collector, "trap")] == [(False, True), (True, True), (True, True)]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_links_that_are_not_good_get_one_page_and_one_dead_letter(collector: Collecting, method: str) -> None:
+    """Forged, expired, with another's claim: the same page, a dead letter with its reason, and no answer."""
+    good, other = collector.link(f"good{method}", "c9"), collector.link("other", "c8")
+    spliced = good.rpartition(".")[0] + "." + other.rpartition(".")[2]
+    cases = [
+        (good[:-1], Reason.FORGED_TOKEN),
+        (f"{collector.url}/r/nonsense", Reason.FORGED_TOKEN),
+        (spliced, Reason.FORGED_TOKEN),
+        (collector.link(f"good{method}", "c9", NOW_MS), Reason.EXPIRED_TOKEN),
+    ]
+    pages = set()
+    for link, reason in cases:
+        before = len(collector.deaths())
+        status, text, _ = fetched(method, link + "?score=0")
+        deaths = collector.deaths()[before:]
+        assert (status, [death.reason for death, _ in deaths]) == (404, [reason])
+        assert deaths[0][1].value == f"{method} {link.removeprefix(collector.url)}?score=0".encode()
+        pages.add(re.sub(r"nonce=\S+", "", text))
+    assert len(pages) == 1
+    assert of(collector, f"good{method}") == []
+
+
+def test_pushes_of_survey_tools(collector: Collecting) -> None:
+    """One or many, with the tool's own id and time; they are no provisional answers."""
+    one = {"source": "tool", "id": "a1", "customer_id": "c1", "survey_id": "push", "score": 9}
+    assert pushed(collector, one) == (202, {"accepted": 1})
+    many = [{**one, "id": f"a{n}", "time": "2026-01-31T12:00:00Z", "comment": "ok"} for n in range(2, 5)]
+    assert pushed(collector, many) == (202, {"accepted": 3})
+    assert sorted(of(collector, "push"), key=str) == [("c1", 9, "ok", False, False)] * 3 + [
+        ("c1", 9, None, False, False)
+    ]
+
+
+@pytest.mark.parametrize("key", ["", "wrong", BEARER[:-1], BEARER + " x", "é"])
+def test_pushes_need_the_key(collector: Collecting, key: str) -> None:
+    """401, whatever the body, and nothing is taken."""
+    status, said = pushed(collector, {"survey_id": "unauthorised"}, key)
+    assert (status, "bearer key" in said["error"]) == (401, True)
+    assert of(collector, "unauthorised") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"{", "no JSON"),
+        (b"\xff", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        ([1], "answer 0: expected an object"),
+        ([{"source": "t", "id": "1", "customer_id": "c", "survey_id": "bad", "score": "9"}], "score"),
+        ({"source": "t", "id": "1", "customer_id": "c", "survey_id": "bad", "scores": 9}, "scores"),
+        ({"source": "t", "customer_id": "c", "survey_id": "bad", "score": 9}, "id"),
+        ({"topic": "purchases", "source": "t", "id": "1"}, "answer 0"),
+        ([{}] * 1_001, "at most 1000"),
+    ],
+)
+def test_pushes_that_are_no_answers_are_refused_whole(collector: Collecting, body: Any, says: str) -> None:
+    """400 with what is wrong, and none of the list is taken."""
+    if isinstance(body, list) and len(body) == 1 and isinstance(body[0], dict):
+        body = [{**body[0], "score": 9}, *body]
+    status, said = pushed(collector, body)
+    assert status == 400
+    assert says in said["error"]
+    assert of(collector, "bad") == []
+
+
+def test_a_transplanted_token_is_refused(collector: Collecting) -> None:
+    """A token pushed with another survey or customer: 403, a dead letter with the body, no answer."""
+    token = collector.link("mine", "c1").rpartition("/")[2]
+    answer = {"source": "tool", "id": "t", "customer_id": "c1", "survey_id": "mine", "score": 9, "token": token}
+    assert pushed(collector, answer)[0] == 202
+    for wrong in ({"customer_id": "c2"}, {"survey_id": "theirs"}):
+        before = len(collector.deaths())
+        assert pushed(collector, {**answer, **wrong})[0] == 403
+        ((death, record),) = collector.deaths()[before:]
+        assert death.reason == Reason.FOREIGN_TOKEN
+        assert json.loads(record.value or b"") == {**answer, **wrong}
+    assert pushed(collector, {**answer, "token": token[:-1]})[0] == 403
+    assert len(of(collector, "mine")) == 1
+    assert of(collector, "theirs") == []
+
+
+def test_other_addresses_lead_nowhere(collector: Collecting) -> None:
+    """404 or 405 with the one page; no traceback, no version."""
+    wanted = [("GET", "/", 404), ("GET", "/r/", 404), ("GET", "/responses", 405), ("DELETE", "", 404)]
+    for method, path, status in wanted:
+        got, text, headers = fetched(method, collector.url + path if path else collector.link("away"))
+        assert (got, "This link no longer works" in text) == (status, True)
+        assert "Content-Security-Policy" in headers
+
+
+def test_healthy_while_kafka_answers(collector: Collecting) -> None:
+    """For the orchestrator; needs no key."""
+    assert fetched("GET", f"{collector.url}/healthz")[:2] == (200, "ok\n")
+
+
+def test_too_many_requests_are_told_to_wait(collector: Collecting, tmp_path: Path) -> None:
+    """A link and an address have limits of their own; other links go on; forwarded addresses are told apart."""
+    told = environ(collector.brokers, {"NPS_COLLECTOR_LINK_RATE": "3", "NPS_COLLECTOR_PROXIES": "1",
+                                       "NPS_COLLECTOR_ADDRESS_RATE": "5"})  # fmt: skip
+    with Collecting(told, tmp_path / "log") as limited:
+        client = {"X-Forwarded-For": "9.9.9.9, 192.0.2.1"}
+        link, other = limited.link("limited"), limited.link("unlimited")
+        got = [fetched("GET", link, headers=client) for _ in range(4)]
+        assert [status for status, _, _ in got] == [200, 200, 200, 429]
+        assert got[3][2]["Retry-After"] == "60"
+        assert [fetched("GET", other, headers=client)[0] for _ in range(2)] == [200, 429]
+        assert fetched("GET", other, headers={"X-Forwarded-For": "192.0.2.1, 192.0.2.2"})[0] == 200
+        assert limited.stop() == 0
+
+
+def test_nobody_is_thanked_while_kafka_is_away(tmp_path: Path) -> None:
+    """503 and a clear page within the bound; not healthy; when Kafka is back answers are taken again."""
+    port = free_port()
+    with local_broker(port) as broker:
+        told = environ(broker.address, {"NPS_COLLECTOR_WAIT_MS": "1500"})
+        done("topics", environ=told)
+        service = Collecting(told, tmp_path / "log")
+    with service:
+        status, text, headers = fetched("GET", service.link("away", "private@example.org") + "?score=9&lang=fr")
+        assert (status, headers["Retry-After"]) == (503, "60")
+        assert "pas encore arrivée" in text
+        assert 'data-at="' not in text
+        assert fetched("GET", f"{service.url}/healthz")[0] == 503
+        assert "kafka_away" in service.said()
+        with local_broker(port):
+            done("topics", environ=told)
+            service.until(lambda: fetched("GET", service.link("back") + "?score=9")[0] == 200, "answers are taken")
+            assert service.stop() == 0
+        assert "private" not in service.said()
+
+
+def test_logs_hold_nothing_of_persons(collector: Collecting) -> None:
+    """After all of the above a log with one line: where it listens."""
+    fetched("GET", collector.link("secret-survey", "secret-customer") + "?score=9")
+    with socket.create_connection(("127.0.0.1", int(collector.url.rpartition(":")[2]))) as raw:
+        raw.sendall(b"GET /r/secret\x00 HTTP/9.9\r\n\r\n")
+        raw.recv(1_000)
+    assert re.fullmatch(r"collector listens at http://127\.0\.0\.1:\d+\n", collector.said())
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"NPS_LINK_KEYS": ""}, "NPS_LINK_KEYS is needed"),
+        ({"NPS_COLLECTOR_KEY": "short"}, "NPS_COLLECTOR_KEY must have"),
+        ({"NPS_BROKERS": "127.0.0.1:1", "NPS_SERVER_WAIT_S": "1"}, "127.0.0.1:1"),
+    ],
+)
+def test_a_wrong_start_is_one_line(more: dict[str, str], says: str) -> None:
+    """Which setting, and what to do; never a secret."""
+    told = {**environ("127.0.0.1:1", more)}
+    ended = run("collector", environ={name: text for name, text in told.items() if text})
+    assert ended.returncode in (2, 3)
+    assert (ended.stderr.count("\n"), says in ended.stderr) == (1, True)
+    assert LINK_KEYS not in ended.stderr + ended.stdout
+
+
+def test_a_taken_port_is_named(collector: Collecting) -> None:
+    """With the setting to change."""
+    told = environ(collector.brokers, {"NPS_COLLECTOR_PORT": collector.url.rpartition(":")[2]})
+    ended = run("collector", environ=told)
+    assert (ended.returncode, "change NPS_COLLECTOR_PORT" in ended.stderr) == (2, True)
+
+
+def test_the_outbox_gives_up_in_time() -> None:
+    """Without a broker: Away after the bound, and it can still be closed."""
+
+    async def put() -> None:
+        outbox = Outbox("127.0.0.1:1", {}, 500)
+        try:
+            with pytest.raises(Away):
+                await outbox.put([Output("nps.responses", b"v", b"k")])
+            assert not await outbox.is_reachable()
+        finally:
+            outbox.close()
+
+    asyncio.run(asyncio.wait_for(put(), 60))
