@@ -14,8 +14,8 @@ from prometheus_client import REGISTRY
 
 from schemas.codec import Codec
 from schemas.deadletters import Death, Header, opened, sealed
-from schemas.events import Answer, PaneTally
-from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, PANES
+from schemas.events import Answer, Erasure, PaneTally, SurveyResponse
+from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, ERASURES, PANES, RESPONSES
 from sinks.batch import Backoff, Policy
 from sinks.clickhouse import ClickHouse, connect
 from sinks.erasing import Erasing
@@ -24,6 +24,7 @@ from sinks.loader import GROUP, Loader
 from sinks.memory import Memory
 from sinks.migrate import migrate
 from sinks.rows import TABLES
+from sinks.warehouse import Row
 from sinks.writing import TooManyRefused
 from streams.local import Server, local_clickhouse
 from streams.worker import wall_ms
@@ -62,11 +63,13 @@ def send(kafka: str, *records: tuple[str, bytes | None], headers: list[Header] |
 
 
 @contextmanager
-def loading(kafka: str, warehouse: Memory | ClickHouse, max_refused: int = 1_000) -> Iterator[list[BaseException]]:
+def loading(
+    kafka: str, warehouse: Memory | ClickHouse, max_refused: int = 1_000, group: str = GROUP
+) -> Iterator[list[BaseException]]:
     """A loader at work; ends as SIGTERM would have it end.  Yields what it died of."""
     erasures = warehouse if isinstance(warehouse, Memory) else ClickHouseErasures(warehouse)
     loader = Loader(
-        {"bootstrap.servers": kafka, "session.timeout.ms": "2000", "heartbeat.interval.ms": "300"},
+        {"bootstrap.servers": kafka, "session.timeout.ms": "2000", "heartbeat.interval.ms": "300", "group.id": group},
         {"bootstrap.servers": kafka},
         warehouse,
         CODEC,
@@ -100,9 +103,9 @@ def eventually(holds: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def committed(kafka: str, topic: str) -> int:
+def committed(kafka: str, topic: str, group: str = GROUP) -> int:
     """Records of the topic up to the group's committed offsets."""
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": GROUP})
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": group})
     try:
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         return sum(max(0, found.offset) for found in consumer.committed(partitions, 10))
@@ -251,3 +254,51 @@ def test_rows_reach_clickhouse_within_seconds(kafka: str, tmp_path: Path) -> Non
             assert reader.query("SELECT count() FROM answers FINAL") == [(1_000,)]
             assert reader.query("SELECT segment, promoters, nps FROM nps_by_segment")[0][0] == "all"
         assert died == []
+
+
+def test_an_erased_customer_stays_gone_when_everything_is_read_again(kafka: str, tmp_path: Path) -> None:
+    """Gone within a minute of the erasure, and after redelivery and a second reading from offset 0; no count moves."""
+    ada = CODEC.decode(Answer, answer(1_000))._replace(customer_id="Ada", response_id="Ada-r", comment="I am Ada")
+    died = SurveyResponse("tool", "r", "answered", 9, "Ada", "s9", 3, None, False, None)
+    letter = sealed([], Death("wrong_key", "of Ada", RESPONSES.name, 0, 1, 9))
+    erasure = CODEC.encode(Erasure("e1", "Ada", "crm", "u1", 60_000, 61_000, "prog", 3))
+    with local_clickhouse(tmp_path) as server:
+        database, reader = (connect(f"{server.address}/nps") for _ in range(2))
+        migrate(database)
+
+        def rows(table: str) -> list[Row]:
+            return reader.query(f"SELECT * EXCEPT (loaded_at, kafka_offset) FROM {table} FINAL ORDER BY ALL")
+
+        def of_ada() -> list[Row]:
+            each = (
+                f"SELECT toString(tuple(*)) FROM {t.name} WHERE toString(tuple(*)) LIKE '%Ada%'"
+                for t in TABLES.values()
+            )
+            return [row for sql in each for row in reader.query(sql)]
+
+        def loaded(answers: int) -> None:
+            eventually(lambda: len(rows("answers")) == answers)
+
+        with loading(kafka, database) as ended:
+            send(kafka, *((ANSWERS.name, answer(number)) for number in range(100)), (ANSWERS.name, CODEC.encode(ada)))
+            send(kafka, (PANES.name, pane(1, 5)))
+            send(kafka, (DEAD_LETTERS, CODEC.encode(died)), headers=letter)
+            loaded(101)
+            eventually(lambda: (rows("dead_letters"), rows("nps_by_segment")))
+            before, named = rows("audit"), len(of_ada())
+            began = time.monotonic()
+            send(kafka, (ERASURES.name, erasure))
+            eventually(lambda: [row[6] for row in rows("erasures")] == [2])
+            assert (named, of_ada(), rows("audit")) == (2, [], before)
+            assert time.monotonic() - began < 60
+            send(kafka, (ANSWERS.name, CODEC.encode(ada)), (ERASURES.name, erasure), (ANSWERS.name, answer(200)))
+            loaded(102)
+        once = {table.name: rows(table.name) for table in TABLES.values()}
+        with loading(kafka, database, group="again") as ended_again:
+            send(kafka, (ANSWERS.name, answer(300)))
+            loaded(103)
+            eventually(lambda: committed(kafka, ANSWERS.name, "again") == committed(kafka, ANSWERS.name) + 1)
+        twice = {table.name: rows(table.name) for table in TABLES.values()}
+        assert [row[0] for row in twice["answers"] if row not in once["answers"]] == ["s300"]
+        assert {**twice, "answers": []} == {**once, "answers": []}
+        assert (of_ada(), ended, ended_again) == ([], [], [])
