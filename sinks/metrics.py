@@ -40,3 +40,8 @@ ATTEMPTS = Counter(
 DELIVERY_SECONDS = Histogram(
     "nps_notify_delivery_seconds", "Seconds from an alert's Kafka timestamp to its delivery.", buckets=LATENCY_BUCKETS
 )
+
+# A counter that first shows as 1 has not risen to Prometheus: whose first step must wake somebody is there from 0.
+for _outcome in ("delivered", "undelivered", "stale", "undecodable"):
+    ALERTS.labels(_outcome)
+DEAD_LETTERS.labels("refused_by_warehouse")
