@@ -157,7 +157,8 @@ def _kept(scores: list[tuple[int, int, int]], edit_ms: int) -> tuple[tuple[int, 
 def _weighed(survey: Survey, said: Given, program: Program) -> Given:
     """The next revision: what it adds to the tallies, and how bad it is."""
     counted, severe = None, ""
-    if said.scores and said.scores[0][0] < survey.ends_ms:
+    ended_ms = survey.cancelled_ms
+    if said.scores and said.scores[0][0] < (survey.expires_ms if ended_ms < 0 else min(ended_ms, survey.expires_ms)):
         score = said.scores[-1][2]
         counted = (said.scores[0][0], band(score))
         severe = severity(score, program.alerts)

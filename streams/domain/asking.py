@@ -23,7 +23,7 @@ def trigger(
         if seen == known:
             effects.append(Ignore(Reason.DUPLICATE))
             return journey
-    journey = journey._replace(seen=(*journey.seen, (known, event.time)))
+    journey = Journey._make((*journey[:6], (*journey.seen, (known, event.time)), *journey[7:]))
     is_cancel = event.type in program.cancel_types
     if is_cancel:
         journey = _cancel(journey, event, program, effects)

@@ -19,29 +19,31 @@ def correlation(event: Trigger) -> str:
 
 def turned_down(event: Trigger, rule: Rule | None, why: Suppress, now_ms: int, program: Program) -> Decision:
     """The decision about a trigger that was not even scheduled."""
+    asked: tuple[str | None, int | None, float | None] = (None, None, None)
+    if rule is not None:
+        asked = (rule.question or rule.survey, rule.question_version, rule.sample)
+    # by position: most triggers end here, and naming twenty fields costs as much as the rest of the decision
     return Decision(
-        decision_id=decision_id(event.source, event.id),
-        customer_id=event.customer_id,
-        trigger_source=event.source,
-        trigger_id=event.id,
-        trigger_type=event.type,
-        trigger_ms=event.time,
-        correlation_id=correlation(event),
-        rule=rule.name if rule else None,
-        survey=rule.survey if rule else None,
-        outcome=SUPPRESSED,
-        reason=why.reason,
-        cause_id=why.cause_id,
-        survey_id=None,
-        decided_ms=now_ms,
-        segments=capture(event.attributes, program)[1],
-        program=program.hash,
-        channel=None,
-        question=(rule.question or rule.survey) if rule else None,
-        question_version=rule.question_version if rule else None,
-        probability=rule.sample if rule else None,
-        lag_ms=None,
-        version=0,
+        decision_id(event.source, event.id),
+        event.customer_id,
+        event.source,
+        event.id,
+        event.type,
+        event.time,
+        correlation(event),
+        rule.name if rule else None,
+        rule.survey if rule else None,
+        SUPPRESSED,
+        why.reason,
+        why.cause_id,
+        None,
+        now_ms,
+        capture(event.attributes, program)[1],
+        program.hash,
+        None,
+        *asked,
+        None,
+        0,
     )
 
 

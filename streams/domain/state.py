@@ -97,11 +97,6 @@ class Survey(NamedTuple):
     trigger_ms: int = -1
 
     @property
-    def ends_ms(self) -> int:
-        """What is first answered from then on does not count."""
-        return self.expires_ms if self.cancelled_ms < 0 else min(self.expires_ms, self.cancelled_ms)
-
-    @property
     def is_answered(self) -> bool:
         """True when the customer said anything that was not withdrawn."""
         return self.given is not None and (bool(self.given.scores) or self.given.comment is not None)

@@ -113,6 +113,7 @@ class Run:
 
     program: Program
     journey: Journey = NEW
+    history: bool = False
     effects: list[tuple[int, Effect]] = field(default_factory=list)
     """Each with the Kafka timestamp of the step that caused it."""
     kept: dict[bytes, Moment] = field(default_factory=dict)
@@ -122,7 +123,7 @@ class Run:
         now_ms, event = moment
         evidence = repr(moment).encode()
         self.kept[evidence] = moment
-        self.journey, effects = step(self.journey, event, self.program, now_ms, evidence)
+        self.journey, effects = step(self.journey, event, self.program, now_ms, evidence, self.history)
         self.effects += [(now_ms, effect) for effect in effects]
         for effect in effects:
             if isinstance(effect, Requeue):
