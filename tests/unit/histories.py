@@ -94,6 +94,15 @@ def opted(id_: str, out: bool | None, time_ms: int) -> ContactUpdate:
     return ContactUpdate("crm", id_, "contact.updated", time_ms, CUSTOMER, out, None, None, {})
 
 
+def told(
+    id_: str, time_ms: int, consents: Mapping[str, str] | None = None, bounces: Mapping[str, str] | None = None,
+    preferred: str | None = None, time_zone: str | None = None, opted_out: bool | None = None, erased: bool = False,
+) -> ContactUpdate:  # fmt: skip
+    """The customer says something about being contacted."""
+    return ContactUpdate("crm", id_, "contact.updated", time_ms, CUSTOMER, opted_out, time_zone, None, {},
+                         consents or {}, bounces or {}, preferred, erased)  # fmt: skip
+
+
 def response(
     id_: str,
     time_ms: int,
