@@ -39,8 +39,9 @@ def environ(brokers: str, more: Mapping[str, str] | None = None) -> dict[str, st
 class Collecting(Service):
     """A collector that listens."""
 
-    def __init__(self, told: Mapping[str, str], log: Path) -> None:
+    def __init__(self, told: Mapping[str, str], log: Path, partitions: int = PARTITIONS) -> None:
         super().__init__("collector", told, log)
+        self._partitions = partitions
         self.brokers = told["NPS_BROKERS"]
         self.until(lambda: "listens at" in self.said(), "the collector listens")
         (self.url,) = re.findall(r"listens at (\S+)", self.said())
@@ -52,7 +53,7 @@ class Collecting(Service):
     def responses(self) -> list[SurveyResponse]:
         """What lies on nps.responses; each under its customer."""
         found = []
-        for record in read(self.brokers, RESPONSES.name, PARTITIONS):
+        for record in read(self.brokers, RESPONSES.name, self._partitions):
             response = CODEC.decode(SurveyResponse, record.value)
             assert record.key == response.customer_id.encode()
             found.append(response)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.faults.kafka import KafkaCluster
 
 SKIPPED: list[str] = []
+UNSEEN: list[str] = []
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,10 +28,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test of real Kafka where there can be none."""
     if item.get_closest_marker("kafka") is not None:
         _need_kafka(item.nodeid)
+    if item.get_closest_marker("chromium") is not None:
+        _need_chromium(item.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly what was not tested."""
+    if UNSEEN:
+        terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
+        terminalreporter.line(f"{len(UNSEEN)} tests look at pages, and there is no Chromium", red=True)
     if SKIPPED:
         from tests.faults.kafka_jars import unavailable
 
@@ -53,6 +59,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[KafkaCluster]":
     _need_kafka("the fixture `kafka`")
     with KafkaCluster(tmp_path_factory.mktemp("kafka")) as cluster:
         yield cluster
+
+
+def _need_chromium(who: str) -> None:
+    from tests.chromium import binary
+
+    if binary() is None:
+        UNSEEN.append(who)
+        pytest.skip("needs a Chromium: apt-get install chromium")
 
 
 def _need_kafka(who: str) -> None:
