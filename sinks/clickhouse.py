@@ -4,6 +4,7 @@ Inserts are synchronous and need no deduplication by the server: rows replace ea
 are bound by the server, never written into SQL.  A client belongs to one thread.
 """
 
+import logging
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,9 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error, ProgrammingError
 
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable, WarehouseError
+
+for _name in ("urllib3", "clickhouse_connect"):  # they tell each retry at length; whoever retries here says it once
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 INSERT_SETTINGS = {"async_insert": 0, "max_partitions_per_insert_block": 0}
 """No coalescing of inserts; and years of history may come in one insert, so no bound on its partitions."""
@@ -194,4 +198,14 @@ def _advice(code: int | None) -> str:
 
 
 def _line(error: Exception) -> str:
+    """The error in one line; of a connection that failed only why, not all that was asked over it."""
+    root = _root(error)
+    if isinstance(root, OSError | urllib3.exceptions.HTTPError) and getattr(error, "code", None) is None:
+        return f"does not answer ({getattr(root, 'strerror', None) or str(root) or type(root).__name__})"[:500]
     return " ".join(str(error).split())[:500]
+
+
+def _root(error: BaseException) -> BaseException:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error

@@ -409,13 +409,14 @@ def test_nobody_there_is_said_in_one_line() -> None:
 
 
 def test_an_insert_to_a_server_that_left_is_kept(tmp_path: Path) -> None:
-    """A server that went away is Unavailable, so the batch is kept; when it is back the same insert works."""
+    """A server that went away is Unavailable, in a few words, and the batch kept; back again, the insert works."""
     with local_clickhouse(tmp_path) as first:
         database = connect(f"{first.address}/nps")
         migrate(database)
         port = int(first.address.rsplit(":", 1)[1])
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as raised:
         database.insert("panes", PANES, [pane()])
+    assert str(raised.value) == f"ClickHouse at 127.0.0.1:{port}: does not answer (Connection refused)"
     with local_clickhouse(tmp_path, port):
         database.insert("panes", PANES, [pane()])
         assert database.query("SELECT count() FROM panes") == [(1,)]
