@@ -55,6 +55,14 @@ class Lag:
         asked = self._admin.describe_consumer_groups([f"{self._prefix}-{role}" for role in READS])
         return all(group.result(BOUND_S).state in _SETTLED for group in asked.values())
 
+    def assigned(self, role: str) -> dict[str, list[int]]:
+        """The partitions of each member of a group, by the id that Kafka gave it; none while it rebalances."""
+        name = f"{self._prefix}-{role}"
+        told = self._admin.describe_consumer_groups([name])[name].result(BOUND_S)
+        return {
+            member.member_id: [part.partition for part in member.assignment.topic_partitions] for member in told.members
+        }
+
     def inbound_ends(self) -> Offsets:
         """The offset after the last record of each inbound partition."""
         return self.ends(set(READS["worker"]))
