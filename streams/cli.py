@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from sinks.migrate import Edited
 from sinks.warehouse import Misconfigured, WarehouseError
 from sinks.writing import TooManyRefused
-from streams.commands import collector, rehearsal, servers, services, tools
+from streams.commands import collector, ledger, rehearsal, servers, services, tools
 from streams.demo import Died
 from streams.engine.guard import BadTopics, BrokerAway, ExitCode
 from streams.engine.producer import Undelivered
@@ -103,6 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("--rebase", choices=["now"], help="shift the history so that its last event happens now")
     query = command("query", tools.query, "Ask ClickHouse and print a table.", 'nps query "SELECT * FROM nps_current"')
     query.add_argument("sql", help="one SELECT")
+    reason = command(
+        "why",
+        ledger.why,
+        "Tell one customer's story: triggers, decisions and why, surveys, answers, alerts.",
+        "nps why C123",
+    )
+    reason.add_argument("customer", help="customer_id")
     dead = command(
         "deadletters", tools.deadletters, "List what could not be used, and why.", "nps deadletters list --last 20"
     )

@@ -24,8 +24,8 @@ from streams.local import HOST, free_port, local_broker, local_clickhouse
 from tests.commands import Service, done, run, until
 
 COMMANDS = (
-    "demo", "up", "worker", "sink", "notify", "collector", "topics", "migrate", "produce", "query", "deadletters",
-    "rehearse", "config",
+    "demo", "up", "worker", "sink", "notify", "collector", "topics", "migrate", "produce", "query", "why",
+    "deadletters", "rehearse", "config",
 )  # fmt: skip
 PURCHASE = (
     '{"topic": "purchases", "source": "shop", "id": "1", "type": "order.delivered", "time": "2026-01-31T12:00:00Z", '
