@@ -121,7 +121,7 @@ def _remind(
     if isinstance(channel, Reason):
         return journey
     effects.append(ledger.dispatch(journey, survey, pending, rule, customer_id, Ask(due_ms, channel), number, program))
-    reminded = survey._replace(reminded=(*survey.reminded, due_ms))
+    reminded = survey._replace(reminded=(*survey.reminded, (channel, due_ms)))
     journey = journey._replace(surveys=tuple(reminded if one is survey else one for one in journey.surveys))
     return _with_reminder(journey, reminded, pending, rule, number + 1, due_ms + rule.remind_after_ms)
 

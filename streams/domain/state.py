@@ -78,7 +78,7 @@ class Survey(NamedTuple):
     """A survey that was sent.
 
     `channel` is empty where the delivery tool chose it.  What is first answered from `cancelled_ms` on is kept and not
-    counted; -1 for never.  `reminded` are the times of its reminders, `trigger_ms` is when its cause happened.
+    counted; -1 for never.  `reminded` are channel and time of its reminders, `trigger_ms` is when its cause happened.
     """
 
     survey_id: str
@@ -93,7 +93,7 @@ class Survey(NamedTuple):
     clicks: Clicks | None = None
     channel: str = ""
     cancelled_ms: int = -1
-    reminded: tuple[int, ...] = ()
+    reminded: tuple[tuple[str, int], ...] = ()
     trigger_ms: int = -1
 
     @property

@@ -122,7 +122,7 @@ def test_a_channel_is_not_used_too_often() -> None:
 @pytest.mark.parametrize(
     ("consents", "bounces", "preferred"),
     [
-        ({"feedback": "granted"}, {}, None), ({"feedback/e-mail": "granted"}, {}, None), ({"/sms": "granted"}, {}, None),
+        ({"feedback": "granted"}, {}, None), ({"feedback/e-mail": "granted"}, {}, None), ({"/sms": "no"}, {}, None),
         ({"feedback/email": "yes"}, {}, None), ({}, {"post": "bounced"}, None), ({}, {"email": "hard"}, None),
         ({}, {}, "post"), ({f"p{n}/email": "granted" for n in range(MOST_CONSENTS + 1)}, {}, None),
     ],

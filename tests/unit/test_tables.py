@@ -67,7 +67,7 @@ SURVEY = st.builds(
     st.one_of(st.none(), CLICKS),
     TEXT,
     INSTANTS,
-    st.lists(INSTANTS, max_size=2).map(tuple),
+    st.lists(st.tuples(TEXT, INSTANTS), max_size=2).map(tuple),
     INSTANTS,
 )
 

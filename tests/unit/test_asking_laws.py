@@ -1,0 +1,167 @@
+"""The laws of asking, over random lives of a customer and a program that uses all there is, each against its own count.
+
+A life is told twice where it matters: loaded as history in one go, and lived, with a wakeup whenever one is due.
+"""
+
+from itertools import combinations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.events import Decision, SurveyDispatch
+from streams.domain.identity import share
+from streams.domain.journey import step
+from streams.domain.panes import DAY_MS
+from streams.domain.state import NEW
+from tests.unit.asking_histories import (
+    DELIVERY_QUARANTINE_MS,
+    HOME,
+    PROGRAM,
+    QUARANTINE_MS,
+    RULES,
+    SMS,
+    ZONES,
+    asks_of,
+    end,
+    histories,
+    lived,
+    loaded,
+    minute_of_day,
+    statements,
+    triggers,
+)
+from tests.unit.histories import Moment, Run, wakeup
+from tests.unit.test_journey import through_bytes
+
+LAW = settings(max_examples=1_000, deadline=None)
+
+
+@LAW
+@given(histories())
+def test_never_two_asks_inside_either_clock(history: list[Moment]) -> None:
+    """Any two surveys lie apart by the common clock, two of one survey by its own too; and sms has its cap."""
+    asks = asks_of(loaded(history))
+    for one, other in combinations(asks, 2):
+        apart_ms = abs(one.due_ms - other.due_ms)
+        assert apart_ms >= QUARANTINE_MS
+        assert one.survey != other.survey or one.survey != "delivery" or apart_ms >= DELIVERY_QUARANTINE_MS
+
+
+@LAW
+@given(histories())
+def test_a_channel_keeps_its_cap(history: list[Moment]) -> None:
+    """No more messages on a channel, reminders too, than it allows within its time, when a survey is sent there."""
+    messages = [dispatch for dispatch in loaded(history).all(SurveyDispatch) if dispatch.channel == "sms"]
+    for place, message in enumerate(messages):
+        before = [one for one in messages[:place] if message.due_ms - one.due_ms < SMS.every_ms]
+        assert len(before) < SMS.at_most
+
+
+@LAW
+@given(histories())
+def test_never_early_and_never_outside_local_hours(history: list[Moment]) -> None:
+    """Not before the delay is over, and the clock on the customer's wall shows the rule's hours; reminders too."""
+    for dispatch in loaded(history).all(SurveyDispatch):
+        rule = RULES[dispatch.rule]
+        assert dispatch.due_ms >= dispatch.trigger_ms + rule.delay_ms + dispatch.reminder * rule.remind_after_ms
+        said = [(each.time, at, each.time_zone) for at, each in statements(history) if at < dispatch.due_ms]
+        at_once = [each for at, each in statements(history) if at == dispatch.due_ms]
+        zone = max(((time, at, name) for time, at, name in said if name), default=(0, 0, HOME))[2]
+        assert rule.hours is not None
+        minutes = minute_of_day(dispatch.due_ms, zone if zone in ZONES else HOME) * 60_000
+        assert at_once or rule.hours.opens_ms <= minutes < rule.hours.closes_ms
+
+
+@LAW
+@given(histories())
+def test_one_decision_for_each_trigger(history: list[Moment]) -> None:
+    """Triggers = sent + suppressed + still pending at any time; in the end none is pending."""
+    wanted, journey = triggers(history), Run(PROGRAM)
+    for moment in history:
+        journey.take(moment)
+    open_ = [pending.id for pending in journey.journey.pending]
+    assert sorted([*open_, *(decision.trigger_id for decision in journey.all(Decision))]) == sorted(wanted)
+    journey.take(end(history))
+    decisions = journey.all(Decision)
+    assert sorted(decision.trigger_id for decision in decisions) == sorted(wanted)
+    assert all((d.outcome == "sent") == (d.reason is None) == (d.survey_id is not None) for d in decisions)
+    assert [d.survey_id for d in decisions if d.survey_id] == [dispatch.survey_id for dispatch in asks_of(journey)]
+
+
+@LAW
+@given(histories())
+def test_no_dispatch_against_a_customers_word(history: list[Moment]) -> None:
+    """Opted out, withdrawn for purpose and channel, or bounced: by the newest word read before, nothing was sent."""
+    for dispatch in loaded(history).all(SurveyDispatch):
+        if any(at == dispatch.due_ms for at, _ in statements(history)):
+            continue
+        said = [each for at, each in statements(history) if at < dispatch.due_ms]
+        out = [(each.time, each.opted_out) for each in said if each.opted_out is not None]
+        assert not out or not max(out)[1]
+        names = (f"feedback/{dispatch.channel}", "feedback/*")
+        no = [
+            (each.time, each.consents[name] == "withdrawn") for each in said for name in names if name in each.consents
+        ]
+        assert not no or not max(no)[1]
+        channel = str(dispatch.channel)
+        lost = [(each.time, each.bounces[channel] == "bounced") for each in said if channel in each.bounces]
+        assert not lost or not max(lost)[1]
+
+
+@LAW
+@given(histories(), st.lists(st.tuples(st.integers(0, 14), st.integers(0, 9 * DAY_MS)), max_size=6))
+def test_history_does_not_depend_on_wakeups(history: list[Moment], wakes: list[tuple[int, int]]) -> None:
+    """Loaded with wakeups at any times, or only at the end: the same decisions and messages, byte for byte."""
+    extra = [wakeup(history[at % len(history)][0] + after_ms) for at, after_ms in wakes]
+    poked = sorted([*history, *extra], key=lambda moment: moment[0])
+    plain, woken = loaded(history), Run(PROGRAM, history=True)
+    for moment in [*poked, end(history)]:
+        woken.take(moment)
+    assert woken.all(Decision) == plain.all(Decision)
+    assert woken.all(SurveyDispatch) == plain.all(SurveyDispatch)
+
+
+@LAW
+@given(histories())
+def test_lived_is_as_loaded(history: list[Moment]) -> None:
+    """A worker that is there in time misses nothing and puts nothing off: live and history decide the same."""
+    live, old = lived(history), loaded(history)
+    assert live.all(Decision) == old.all(Decision)
+    assert live.all(SurveyDispatch) == old.all(SurveyDispatch)
+
+
+@LAW
+@given(histories(), st.integers(0, 15))
+def test_any_prefix_replayed_gives_the_same(history: list[Moment], cut: int) -> None:
+    """Stored after any prefix, read back from its bytes: the rest makes the same effects and the same journey."""
+    whole, parts = Run(PROGRAM), Run(PROGRAM)
+    for moment in history:
+        whole.take(moment)
+    for moment in history[:cut]:
+        parts.take(moment)
+    parts.journey = through_bytes(parts.journey)
+    for moment in history[cut:]:
+        parts.take(moment)
+    assert parts.effects == whole.effects
+    assert parts.journey == whole.journey == through_bytes(whole.journey)
+
+
+@LAW
+@given(histories())
+def test_the_same_step_again_gives_the_same(history: list[Moment]) -> None:
+    """Deterministic: nothing but its arguments decides, live or as history."""
+    journey = NEW
+    for number, (now_ms, event) in enumerate(history):
+        once = step(journey, event, PROGRAM, now_ms, b"", number % 2 == 0)
+        assert step(journey, event, PROGRAM, now_ms, b"", number % 2 == 0) == once
+        journey = once[0]
+
+
+def test_a_tenth_of_the_customers() -> None:
+    """10 % of 100,000 customers: 9.7 to 10.3 %, for ever the same ones, and of two rules not the same."""
+    customers = [f"C{number:06}" for number in range(100_000)]
+    first, second = ({name for name in customers if share(rule, name) < 0.1} for rule in ("r1", "r2"))
+    assert 9_700 <= len(first) <= 10_300
+    assert 9_700 <= len(second) <= 10_300
+    assert 850 <= len(first & second) <= 1_150
+    assert [round(share("r1", f"C{n:06}"), 12) for n in (0, 1, 42)] == [0.061638919857, 0.176158393594, 0.814409511353]
