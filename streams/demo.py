@@ -103,9 +103,9 @@ class Demo:
                 self._answer_and_write()
                 self._board.update()
                 if self._console.is_terminal:
-                    live.update(self._board.table(for_s - passed), refresh=True)
+                    live.update(self._board.shown(for_s - passed), refresh=True)
                 elif self._board.is_due(5):
-                    self._console.print(self._board.line(for_s - passed))
+                    self._console.print(self._board.lines(for_s - passed))
                 self._check_children()
                 time.sleep(0.05)
 

@@ -1,30 +1,34 @@
-"""What the demo shows while it runs: rolling NPS by segment and window, detractors, alerts."""
+"""What the demo shows while it runs: rolling NPS by segment and window, detractors, alerts, and the ledger."""
 
 import time
 from collections import Counter
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from rich.columns import Columns
 from rich.table import Table
 
 from schemas.codec import Codec
-from schemas.events import Alert, SegmentNps
-from schemas.topics import ALERTS, ROLLING
+from schemas.events import Alert, Answer, Decision, SegmentNps, SurveyDispatch
+from schemas.topics import ALERTS, ANSWERS, DECISIONS, ROLLING
+from streams.ledger import TOPICS as LEDGER_TOPICS
+from streams.ledger import Ledger
 
 WINDOWS = ("1h", "24h", "30d")
 SHOWN = ("all", "country=BR", "country=DE", "country=US", "category=toys", "country=DE,category=toys")
 
 
 class Board:
-    """The newest rows of nps.rolling and the alerts seen so far."""
+    """The newest rows of nps.rolling, the alerts seen so far and the ledger."""
 
     def __init__(self, brokers: str, partitions: int, codec: Codec) -> None:
         self._codec = codec
         self._rows: dict[tuple[str, str], SegmentNps] = {}
         self._alerts: Counter[str] = Counter()
         self._seen: set[str] = set()
+        self._ledger = Ledger()
         self._printed = time.monotonic()
         self._consumer = Consumer({"bootstrap.servers": brokers, "group.id": "nps-board", "fetch.wait.max.ms": 20})
-        parts = [(topic.name, number) for topic in (ROLLING, ALERTS) for number in range(partitions)]
+        parts = [(topic.name, number) for topic in (ROLLING, ALERTS, *LEDGER_TOPICS) for number in range(partitions)]
         self._consumer.assign([TopicPartition(*part, OFFSET_BEGINNING) for part in parts])
 
     def update(self) -> None:
@@ -32,11 +36,7 @@ class Board:
         for message in self._consumer.consume(5_000, timeout=0.01):
             if message.error() is not None or message.value() is None:
                 continue
-            if message.topic() == ROLLING.name:
-                row = self._codec.decode(SegmentNps, message.value())
-                self._rows[row.segment, row.window] = row
-            else:
-                self._take_alert(self._codec.decode(Alert, message.value()))
+            self._take(message)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -49,8 +49,15 @@ class Board:
             self._printed = time.monotonic()
         return due
 
-    def table(self, left_s: float) -> Table:
-        """The board for a terminal."""
+    def shown(self, left_s: float) -> Columns:
+        """The board for a terminal: NPS, and the ledger beside it, or below where there is no room."""
+        return Columns([self._table(left_s), self._ledger.table()])
+
+    def lines(self, left_s: float) -> str:
+        """The board for a log file: a line for NPS and one for the ledger."""
+        return f"{self._line(left_s)}\n{self._ledger.line()}"
+
+    def _table(self, left_s: float) -> Table:
         title = f"rolling NPS with 95 % interval, {left_s:.0f} s left, alerts: {self._alert_text()}"
         table = Table(title=title, title_justify="left")
         table.add_column("segment")
@@ -64,13 +71,26 @@ class Board:
             table.add_row(segment, *cells, str(rows[0].detractors) if rows[0] else "0")
         return table
 
-    def line(self, left_s: float) -> str:
-        """The board for a log file, in one line."""
+    def _line(self, left_s: float) -> str:
         parts = [f"{segment} {_score(self._rows.get((segment, '1h')))}" for segment in (SHOWN[0], SHOWN[-1])]
         total = self._rows.get(("all", "1h"))
         return (
             f"{left_s:3.0f} s left  1h: {'  '.join(parts)}  n={total.n if total else 0}  alerts: {self._alert_text()}"
         )
+
+    def _take(self, message: Message) -> None:
+        topic, value = message.topic(), message.value()
+        if topic == ROLLING.name:
+            row = self._codec.decode(SegmentNps, value)
+            self._rows[row.segment, row.window] = row
+        elif topic == ALERTS.name:
+            self._take_alert(self._codec.decode(Alert, value))
+        elif topic == DECISIONS.name:
+            self._ledger.take(self._codec.decode(Decision, value))
+        elif topic == ANSWERS.name:
+            self._ledger.take(self._codec.decode(Answer, value))
+        else:
+            self._ledger.take(self._codec.decode(SurveyDispatch, value))
 
     def _take_alert(self, alert: Alert) -> None:
         if alert.alert_id not in self._seen:

@@ -3,17 +3,17 @@
 Used at the end of `nps demo` and by end-to-end tests.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rich.table import Table
 
 from schemas.codec import Codec, Undecodable
-from schemas.events import Alert, Decision, PaneTally, Purchase, SegmentNps, SupportCase, SurveyDispatch
-from schemas.topics import ALERTS, DECISIONS, DISPATCHES, PANES, PURCHASES, ROLLING, SUPPORT
+from schemas.events import Alert, Answer, Decision, PaneTally, Purchase, SegmentNps, SupportCase, SurveyDispatch
+from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, PANES, PURCHASES, ROLLING, SUPPORT
 from streams import recount
 from streams.engine.log import Reader
+from streams.ledger import PENDING, Ledger
 from streams.program import load
 from streams.settings import Settings
 
@@ -21,8 +21,12 @@ Query = Callable[[str], Sequence[tuple[Any, ...]]]
 """Asks ClickHouse; rows of the answer."""
 
 
+NOT_RECOUNTED = "-"
+"""Whether one is asked may rightly depend on the order in which topics were read, and so on more than the input."""
+
+
 class Figure(NamedTuple):
-    """One figure as the recount, the stream and ClickHouse have it."""
+    """One figure as the recount, the stream and ClickHouse have it; NOT_RECOUNTED where the input alone cannot tell."""
 
     what: str
     recount: object
@@ -31,15 +35,15 @@ class Figure(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """True when all three are the same."""
-        return self.recount == self.stream == self.clickhouse
+        """True when all that were counted are the same."""
+        return self.stream == self.clickhouse and self.recount in (self.stream, NOT_RECOUNTED)
 
 
 class Verdict(NamedTuple):
-    """All figures.  `reasons` are the suppressed triggers by reason, `dead` the dead letters by reason."""
+    """All figures.  `ledger` is what became of the triggers, in a line; `dead` are the dead letters by reason."""
 
     figures: list[Figure]
-    reasons: Mapping[str, int]
+    ledger: str
     dead: Mapping[str, int]
 
     @property
@@ -47,7 +51,7 @@ class Verdict(NamedTuple):
         """True when every figure agrees and there are any."""
         return bool(self.figures) and all(figure.agrees for figure in self.figures)
 
-    def table(self, at_most: int = 12) -> Table:
+    def table(self, at_most: int = 20) -> Table:
         """The figures that differ first, then the rest."""
         table = Table(title="The same figure three times", title_justify="left")
         table.add_column("figure (promoters, passives, detractors: NPS)")
@@ -64,12 +68,11 @@ def judge(reader: Reader, settings: Settings, codec: Codec, query: Query) -> Ver
     rules = recount.Rules(limits.late_ms, limits.early_ms, limits.edit_ms)
     counted = recount.answers(reader, settings.partitions, codec, rules)
     stream = _Stream(reader, settings.partitions, codec)
-    figures = [*_totals(counted, stream, query), *_ledger(stream, query), *_alerts(counted, stream, query)]
+    figures = [*_totals(counted, stream, query), *_ledger(counted, stream, query), *_alerts(counted, stream, query)]
     figures += _lifetimes(counted, stream, query)
     figures += _windows(counted, stream, query)
-    reasons = query("SELECT reason, count() FROM decisions FINAL WHERE reason IS NOT NULL GROUP BY reason")
     dead = query("SELECT reason, count() FROM dead_letters FINAL GROUP BY reason")
-    return Verdict(figures, {row[0]: row[1] for row in sorted(reasons)}, {row[0]: row[1] for row in sorted(dead)})
+    return Verdict(figures, stream.ledger.line(), {row[0]: row[1] for row in sorted(dead)})
 
 
 class _Stream:
@@ -78,11 +81,10 @@ class _Stream:
     def __init__(self, reader: Reader, partitions: int, codec: Codec) -> None:
         self.panes: dict[bytes, PaneTally] = {}
         self.rolling: dict[tuple[str, str], SegmentNps] = {}
-        self.decisions: dict[str, Decision] = {}
+        self.ledger = Ledger()
         self.alerts: dict[str, Alert] = {}
-        self.dispatched: set[str] = set()
         self.triggers: set[tuple[str, str]] = set()
-        topics = (PANES, ROLLING, DECISIONS, DISPATCHES, ALERTS, PURCHASES, SUPPORT)
+        topics = (PANES, ROLLING, DECISIONS, DISPATCHES, ANSWERS, ALERTS, PURCHASES, SUPPORT)
         wanted = [(topic.name, number) for topic in topics for number in range(partitions)]
         for (topic, _), record in reader.read(wanted):
             if record.value is None or record.key is None:
@@ -93,10 +95,11 @@ class _Stream:
                 row = codec.decode(SegmentNps, record.value)
                 self.rolling[row.segment, row.window] = row
             elif topic == DECISIONS.name:
-                decision = codec.decode(Decision, record.value)
-                self.decisions[decision.decision_id] = decision
+                self.ledger.take(codec.decode(Decision, record.value))
             elif topic == DISPATCHES.name:
-                self.dispatched.add(codec.decode(SurveyDispatch, record.value).survey_id)
+                self.ledger.take(codec.decode(SurveyDispatch, record.value))
+            elif topic == ANSWERS.name:
+                self.ledger.take(codec.decode(Answer, record.value))
             elif topic == ALERTS.name:
                 alert = codec.decode(Alert, record.value)
                 self.alerts[alert.dedup_key] = alert
@@ -121,13 +124,23 @@ def _totals(counted: list[recount.Counted], stream: _Stream, query: Query) -> It
     yield Figure("panes that differ from the answers (audit)", 0, 0, differing)
 
 
-def _ledger(stream: _Stream, query: Query) -> Iterator[Figure]:
-    sent = Counter(decision.outcome for decision in stream.decisions.values())["sent"]
-    (all_rows, sent_rows) = query("SELECT count(), countIf(outcome = 'sent') FROM decisions FINAL")[0]
-    yield Figure("triggers, each with one decision", len(stream.triggers), len(stream.decisions), all_rows)
-    yield Figure("decisions to send, one dispatch each", len(stream.dispatched), sent, sent_rows)
-    (dispatched,) = query("SELECT count() FROM dispatches FINAL")[0]
-    yield Figure("surveys sent", sent, len(stream.dispatched), dispatched)
+def _ledger(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
+    ledger, outcomes = stream.ledger, stream.ledger.outcomes()
+    final = {trigger for trigger, (outcome, _) in ledger.decided.items() if outcome != PENDING}
+    sums = "sum(triggers), sum(sent), sum(suppressed), sum(pending), sum(answered)"
+    (triggers, sent, suppressed, pending, answered) = query(f"SELECT {sums} FROM ledger")[0]
+    yield Figure("triggers", len(stream.triggers), len(ledger.decided), triggers)
+    yield Figure("= sent", len(ledger.dispatched), outcomes["sent"], sent)
+    yield Figure("+ suppressed", len(final) - len(ledger.dispatched), outcomes["suppressed"], suppressed)
+    yield Figure("+ pending", len(stream.triggers - final), outcomes[PENDING], pending)
+    (dispatched,) = query("SELECT count() FROM dispatches FINAL WHERE reminder = 0")[0]
+    yield Figure("surveys sent", outcomes["sent"], len(ledger.dispatched), dispatched)
+    yield Figure("surveys answered", len(counted), len(ledger.answered), answered)
+    by_reason: dict[str, int] = dict(query("SELECT reason, sum(triggers) FROM suppressed_by_reason GROUP BY reason"))
+    for reason in sorted(ledger.reasons() | by_reason):
+        yield Figure(f"suppressed: {reason}", NOT_RECOUNTED, ledger.reasons()[reason], by_reason.get(reason, 0))
+    (findings,) = query("SELECT count() FROM ledger_audit")[0]
+    yield Figure("records that contradict each other (ledger audit)", 0, 0, findings)
 
 
 def _alerts(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:

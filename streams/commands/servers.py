@@ -19,7 +19,7 @@ from streams.settings import BadSettings, Settings
 from streams.stack import local_stack
 from streams.supervisor import Supervisor
 
-DEMO_PROGRAM = Path(program.__file__).with_name("demo.toml")
+DEMO_PROGRAM = Path(program.__file__).parents[1] / "demo.toml"
 
 
 def topics(parsed: argparse.Namespace) -> int:
@@ -77,7 +77,8 @@ def demo(parsed: argparse.Namespace) -> int:
     ):
         verdict = Demo(stack, Settings.from_env(stack.environ), Path(name), warehouse.query, out).run(live_s)
     out.print(verdict.table())
-    out.print(f"suppressed by reason: {_counts(verdict.reasons)}; dead letters by reason: {_counts(verdict.dead)}")
+    out.print(verdict.ledger)
+    out.print(f"dead letters by reason: {_counts(verdict.dead)}")
     same = sum(figure.agrees for figure in verdict.figures)
     out.print(f"{same} of {len(verdict.figures)} figures agree between stream, ClickHouse and a recount of the input")
     return ExitCode.OK if verdict.agrees else ExitCode.UNEXPECTED
