@@ -64,7 +64,7 @@ class Reason(StrEnum):
 
 FAULTS = frozenset({
     Reason.NO_VALUE, Reason.UNDECODABLE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_TYPE, Reason.TOO_LARGE, Reason.WRONG_KEY,
-    Reason.INVALID_SCORE, Reason.EMPTY_RESPONSE, Reason.TOO_EARLY,
+    Reason.INVALID_SCORE, Reason.EMPTY_RESPONSE, Reason.INVALID_CONTACT, Reason.TOO_EARLY,
 })  # fmt: skip
 """Rejected for what the record is, whenever it is read: many of these mean a producer that went wrong, or we did.
 

@@ -3,16 +3,25 @@
 A life is told twice where it matters: loaded as history in one go, and lived, with a wakeup whenever one is due.
 """
 
-from itertools import combinations
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from itertools import combinations, groupby
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.events import Decision, SurveyDispatch
+from schemas.codec import Codec
+from schemas.events import ContactUpdate, Decision, Purchase, SupportCase, SurveyDispatch, Wakeup
+from schemas.topics import CONTACTS, PURCHASES, SUPPORT, WAKEUPS
 from streams.domain.identity import share
 from streams.domain.journey import step
 from streams.domain.panes import DAY_MS
 from streams.domain.state import NEW
+from streams.engine.log import MemoryLog, Output, Record
+from streams.engine.tables import Entry
+from streams.work import Work
 from tests.unit.asking_histories import (
     DELIVERY_QUARANTINE_MS,
     HOME,
@@ -33,6 +42,7 @@ from tests.unit.asking_histories import (
 from tests.unit.histories import Moment, Run, wakeup
 from tests.unit.test_journey import through_bytes
 
+CODEC = Codec()
 LAW = settings(max_examples=1_000, deadline=None)
 
 
@@ -155,6 +165,39 @@ def test_the_same_step_again_gives_the_same(history: list[Moment]) -> None:
         once = step(journey, event, PROGRAM, now_ms, b"", number % 2 == 0)
         assert step(journey, event, PROGRAM, now_ms, b"", number % 2 == 0) == once
         journey = once[0]
+
+
+TOPIC = {Purchase: PURCHASES.name, SupportCase: SUPPORT.name, ContactUpdate: CONTACTS.name, Wakeup: WAKEUPS.name}
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    """One event loop for all examples."""
+    with asyncio.Runner() as running:
+        yield running
+
+
+def worked(history: list[Moment], at_most: int, runner: asyncio.Runner) -> tuple[list[Output], Entry]:
+    """All that is published and kept when the records come in blocks of one topic, at most so many at once."""
+    one, outputs, offsets = Work(0, PROGRAM, CODEC, len, lambda: 1 << 50), list[Output](), Counter[str]()
+    for topic, group in groupby([*history, end(history)], lambda moment: TOPIC[type(moment[1])]):
+        moments = list(group)
+        for start in range(0, len(moments), at_most):
+            records = []
+            for at_ms, event in moments[start : start + at_most]:
+                records.append(Record(offsets[topic], at_ms, b"c1", CODEC.encode(event), ()))
+                offsets[topic] += 1
+            outcome = one.through(topic, records)
+            outputs += outcome.outputs
+            runner.run(one.make_durable(outcome, MemoryLog(), lambda: None))
+    return outputs, one.journeys.get(b"c1")
+
+
+@LAW
+@given(history=histories(), size=st.integers(2, 9))
+def test_block_cuts_change_nothing(runner: asyncio.Runner, history: list[Moment], size: int) -> None:
+    """One record at a time or many: the same bytes are published in the same order, and the same journey is kept."""
+    assert worked(history, size, runner) == worked(history, 1, runner)
 
 
 def test_a_tenth_of_the_customers() -> None:
