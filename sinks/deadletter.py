@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from schemas.deadletters import Death, sealed
 from schemas.topics import DEAD_LETTERS, LARGEST_RECORD_BYTES
 from sinks import metrics
+from sinks.link import QUIET
 from sinks.rows import headers_of
 
 PRODUCER = {
@@ -32,7 +33,7 @@ class DeadLetters:
     """The producer side of the dead-letter topic.  Connects with the first record, for most never see one."""
 
     def __init__(self, producer_config: Mapping[str, str]) -> None:
-        self._config = {**PRODUCER, **producer_config}
+        self._config = {**PRODUCER, **producer_config, **QUIET}
         self._producer: Producer | None = None
         self._errors: list[KafkaError] = []
 

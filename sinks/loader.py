@@ -25,6 +25,7 @@ from sinks import metrics
 from sinks.batch import EMPTY, Backoff, Policy
 from sinks.deadletter import DeadLetters, Reason, Undelivered
 from sinks.erasing import Erasing
+from sinks.link import QUIET, Link
 from sinks.rows import TABLES, Part, Reject, Table, decode
 from sinks.warehouse import Unavailable, Warehouse
 from sinks.writing import Fuse, write
@@ -59,6 +60,7 @@ class Loader:
         erasing: Erasing,
         backoff: Backoff | None = None,
         max_refused: int = 1_000,
+        patience_s: float = 60.0,
     ) -> None:
         self._policy = policy or Policy()
         self._backoff = backoff or Backoff()
@@ -67,7 +69,8 @@ class Loader:
         self._erasing = erasing
         self._fuse = Fuse(max_refused)
         self._dead = DeadLetters(producer_config)
-        self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS})
+        self._link = Link(patience_s)
+        self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS, **QUIET, "error_cb": self._link.lost})
         self._held: list[Message] = []
         self._fill = EMPTY
         self._failures = 0
@@ -77,11 +80,12 @@ class Loader:
     def run(self, stop: threading.Event) -> None:
         """Load until `stop` is set, then write what is in hand, commit and leave the group.
 
-        Raises Misconfigured, TooManyRefused, or KafkaException when the consumer cannot go on.
+        Raises Misconfigured, TooManyRefused, KafkaAway, or KafkaException when the consumer cannot go on.
         """
         self._consumer.subscribe(list(TABLES), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         try:
             while not stop.is_set():
+                self._link.check(self._consumer)
                 if self._failures:
                     self._wait_out()
                 else:

@@ -20,6 +20,7 @@ from schemas.topics import ALERTS
 from sinks import metrics
 from sinks.batch import Backoff
 from sinks.deadletter import DeadLetters, Reason
+from sinks.link import QUIET, Link
 from sinks.notify.channel import Channel, DeliveryError, TryLater
 
 CONSUMER = {
@@ -51,10 +52,12 @@ class Notifier:
         max_tries: int = 8,
         backoff: Backoff | None = None,
         stale_after_ms: int = DAY_MS,
+        patience_s: float = 60.0,
     ) -> None:
         if max_tries < 1:
             raise ValueError(f"max_tries must be 1 or more, not {max_tries}")
-        self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS})
+        self._link = Link(patience_s)
+        self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS, **QUIET, "error_cb": self._link.lost})
         self._dead = DeadLetters(producer_config)
         self._codec = codec
         self._channel = channel
@@ -63,10 +66,11 @@ class Notifier:
         self._stale_after_ms = stale_after_ms
 
     def run(self, stop: threading.Event) -> None:
-        """Deliver until `stop` is set.  Raises KafkaException or Undelivered when Kafka cannot go on."""
+        """Deliver until `stop` is set.  Raises KafkaAway, KafkaException or Undelivered when Kafka cannot go on."""
         self._consumer.subscribe([ALERTS.name])
         try:
             while not stop.is_set():
+                self._link.check(self._consumer)
                 message = self._consumer.poll(POLL_S)
                 if message is None or _is_error(message):
                     continue

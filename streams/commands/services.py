@@ -50,7 +50,9 @@ def sink(_: argparse.Namespace) -> int:
         _serve_metrics(chosen)
         taking = FailingWarehouse(warehouse, points.at_once) if points else warehouse
         erasing = Erasing(ClickHouseErasures(warehouse), warehouse, wall_ms)
-        Loader(consumer, producer, taking, codec_of(chosen), policy, erasing=erasing).run(_asked_to_stop())
+        wait_s = chosen.server_wait_s
+        loader = Loader(consumer, producer, taking, codec_of(chosen), policy, erasing=erasing, patience_s=wait_s)
+        loader.run(_asked_to_stop())
     return ExitCode.OK
 
 
@@ -62,7 +64,8 @@ def notify(_: argparse.Namespace) -> int:
     producer, consumer = _clients(chosen, "notifier")
     channel = Webhook(chosen.webhook_url, chosen.webhook_secret) if chosen.webhook_url else AlertLines(sys.stdout)
     _serve_metrics(chosen)
-    Notifier(consumer, producer, codec_of(chosen), channel).run(_asked_to_stop())
+    notifier = Notifier(consumer, producer, codec_of(chosen), channel, patience_s=chosen.server_wait_s)
+    notifier.run(_asked_to_stop())
     return ExitCode.OK
 
 
