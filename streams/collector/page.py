@@ -90,10 +90,7 @@ def _scale(texts: Texts, legend: str, current: int | None) -> str:
         for score in SCORES
     )
     ends = f"<span>0 = {escape(texts.lowest)}</span><span>10 = {escape(texts.highest)}</span>"
-    return (
-        f"<fieldset><legend>{legend}</legend>"
-        f'<div class="scale">{buttons}</div><p class="ends">{ends}</p></fieldset>'
-    )
+    return f'<fieldset><legend>{legend}</legend><div class="scale">{buttons}</div><p class="ends">{ends}</p></fieldset>'
 
 
 def _trap(visit: Visit) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic, perf_counter
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -26,14 +26,12 @@ from streams import metrics
 from streams.collector import page, push, responses
 from streams.collector.limits import Buckets, neighbourhood
 from streams.collector.outbox import Away, Outbox
-from streams.collector.texts import Texts, chosen
+from streams.collector.visits import form_of, score_of, texts_of, visit_of
 from streams.domain.tokens import Claim, Keys, Refusal, verify
 
 LARGEST_BODY_BYTES = 1 << 20
 """Of a push."""
 
-LARGEST_FORM_BYTES = 32_768
-"""Of a person's form: several times what its field lets one type."""
 
 OLDEST_BEACON_MS = 86_400_000
 RETRY_AFTER_S = "60"
@@ -90,21 +88,21 @@ class Collector:
         if isinstance(claim, Refusal):
             return await self._refused(request, claim)
         if not self._links.take(claim.survey_id, monotonic()):
-            return self._answered(request, "link", "limited", page.wait(_texts(request)), 429)
+            return self._answered(request, "link", "limited", page.wait(texts_of(request)), 429)
         match (request.method, request.match_info.get("part")):
             case ("HEAD", _) | ("GET", "more"):
                 return await self._trapped(request, claim)
             case ("GET", None) if "score" in request.query:
                 return await self._clicked(request, claim)
             case ("GET", None):
-                return self._answered(request, "question", "shown", page.question(_texts(request), _visit(request)))
+                return self._answered(request, "question", "shown", page.question(texts_of(request), visit_of(request)))
             case ("GET", "thanks"):
-                return self._answered(request, "thanks", "shown", page.done(_texts(request)))
+                return self._answered(request, "thanks", "shown", page.done(texts_of(request)))
             case ("POST", None):
                 return await self._written(request, claim)
             case ("POST", "seen"):
                 return await self._seen(request, claim)
-        return self._answered(request, "link", "unknown", page.closed(_texts(request)), 404)
+        return self._answered(request, "link", "unknown", page.closed(texts_of(request)), 404)
 
     async def pushed(self, request: web.Request) -> web.Response:
         """Answers as JSON: 202 once Kafka has them all; 400 says what is wrong, and then none was taken."""
@@ -125,30 +123,32 @@ class Collector:
         return web.json_response({"accepted": len(answers)}, status=202)
 
     async def _clicked(self, request: web.Request, claim: Claim) -> web.Response:
-        score, at_ms = _score(request.query["score"]), self._now_ms()
+        score, at_ms = score_of(request.query["score"]), self._now_ms()
         if score is None:
-            return self._answered(request, "click", "bad", page.question(_texts(request), _visit(request)), 400)
+            return self._answered(request, "click", "bad", page.question(texts_of(request), visit_of(request)), 400)
         await self._publish([responses.clicked(claim, score, at_ms)])
-        return self._answered(request, "click", "taken", page.thanks(_texts(request), _visit(request), score, at_ms))
+        return self._answered(
+            request, "click", "taken", page.thanks(texts_of(request), visit_of(request), score, at_ms)
+        )
 
     async def _trapped(self, request: web.Request, claim: Claim) -> web.Response:
         await self._publish([responses.trapped(claim, self._now_ms())])
-        return self._answered(request, "trap", "taken", page.done(_texts(request)))
+        return self._answered(request, "trap", "taken", page.done(texts_of(request)))
 
     async def _written(self, request: web.Request, claim: Claim) -> web.Response:
-        form = await _form(request)
-        score = _score(form.get("score", form.get("chosen", "")))
+        form = await form_of(request)
+        score = score_of(form.get("score", form.get("chosen", "")))
         comment = form.get("comment", "").replace("\r\n", "\n").strip() or None
         if score is None and comment is None:
-            return self._answered(request, "form", "bad", page.question(_texts(request), _visit(request)), 400)
+            return self._answered(request, "form", "bad", page.question(texts_of(request), visit_of(request)), 400)
         await self._publish([responses.written(claim, score, comment, self._now_ms())])
         _count("form", "taken")
-        there = f"{_visit(request).path}/thanks?{urlencode({'lang': form.get('lang', '')[:20]})}"
+        there = f"{visit_of(request).path}/thanks?{urlencode({'lang': form.get('lang', '')[:20]})}"
         return web.Response(status=303, headers={**_HEADERS, "Location": there})
 
     async def _seen(self, request: web.Request, claim: Claim) -> web.Response:
-        form, now_ms = await _form(request), self._now_ms()
-        score, at = _score(form.get("score", "")), form.get("at", "")
+        form, now_ms = await form_of(request), self._now_ms()
+        score, at = score_of(form.get("score", "")), form.get("at", "")
         clicked_ms = int(at) if at.isascii() and at.isdigit() and len(at) < 16 else -1
         if score is None or not now_ms - OLDEST_BEACON_MS <= clicked_ms <= now_ms:
             _count("beacon", "bad")
@@ -160,7 +160,7 @@ class Collector:
     async def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
         line = f"{request.method} {request.path_qs}".encode(errors="replace")
         await self._bury(refusal, line)
-        return _shown(request, page.closed(_texts(request)), 404)
+        return _shown(request, page.closed(texts_of(request)), 404)
 
     async def _bury(self, refusal: Refusal, request: bytes) -> None:
         await self._outbox.put([responses.dead_letter(refusal, request, self._now_ms())])
@@ -188,44 +188,20 @@ class Collector:
         address = neighbourhood(request.remote or "", forwarded, self._policy.proxies)
         try:
             if request.path != "/healthz" and not self._addresses.take(address, monotonic()):
-                return self._answered(request, "address", "limited", page.wait(_texts(request)), 429)
+                return self._answered(request, "address", "limited", page.wait(texts_of(request)), 429)
             return await handler(request)
         except Away as error:
             logger.warning("kafka_away error=%s", error)
-            return self._answered(request, "any", "away", page.again(_texts(request)), 503)
+            return self._answered(request, "any", "away", page.again(texts_of(request)), 503)
         except web.HTTPException as error:
-            return self._answered(request, "any", "unknown", page.closed(_texts(request)), error.status)
+            return self._answered(request, "any", "unknown", page.closed(texts_of(request)), error.status)
         except Exception as error:
             frame = error.__traceback__
             while frame is not None and frame.tb_next is not None:
                 frame = frame.tb_next
             where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "?"
             logger.error("request_failed error=%s at=%s", type(error).__name__, where)
-            return self._answered(request, "any", "failed", page.again(_texts(request)), 500)
-
-
-def _texts(request: web.Request) -> Texts:
-    return chosen(_visit(request).locale, request.headers.get("Accept-Language", ""))
-
-
-def _visit(request: web.Request) -> page.Visit:
-    return page.Visit(f"/r/{request.match_info.get('token', '')}", request.query.get("lang", "")[:20])
-
-
-def _score(text: str) -> int | None:
-    return int(text) if text in _SCORES else None
-
-
-_SCORES = frozenset(str(score) for score in page.SCORES)
-
-
-async def _form(request: web.Request) -> dict[str, str]:
-    """The first value of each field; whatever is no UTF-8 is replaced, never an error."""
-    body = await request.read()
-    if len(body) > LARGEST_FORM_BYTES:
-        raise web.HTTPRequestEntityTooLarge(LARGEST_FORM_BYTES, len(body))
-    text = body.decode(errors="replace")
-    return {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
+            return self._answered(request, "any", "failed", page.again(texts_of(request)), 500)
 
 
 def _shown(request: web.Request, shown: page.Page, status: int) -> web.Response:
@@ -234,7 +210,7 @@ def _shown(request: web.Request, shown: page.Page, status: int) -> web.Response:
         **_HEADERS,
         **retry,
         "Content-Security-Policy": shown.policy,
-        "Content-Language": _texts(request).language,
+        "Content-Language": texts_of(request).language,
     }
     return web.Response(text=shown.html, content_type="text/html", status=status, headers=headers)
 

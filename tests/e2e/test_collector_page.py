@@ -14,9 +14,8 @@ from urllib.request import urlopen
 import pytest
 
 from schemas.codec import Codec
-from schemas.events import Alert, Answer, PaneTally, Purchase
+from schemas.events import Alert, Answer, PaneTally, Purchase, SurveyDispatch
 from schemas.topics import ALERTS, ANSWERS, DISPATCHES, PANES, PURCHASES
-from streams.domain.identity import survey_id
 from streams.engine.log import Output
 from streams.engine.producer import Producer
 from streams.local import local_broker
@@ -71,13 +70,13 @@ class Stage:
         )  # fmt: skip
         producer.send_all([Output(PURCHASES.name, CODEC.encode(event), customer.encode())])
         asyncio.run(producer.flush())
-        survey = survey_id("shop", customer, "r")
-        until(lambda: customer.encode() in self.keys(DISPATCHES.name), f"{customer} is asked")
-        return self.collector.link(survey, customer)
+        until(lambda: bool(self.tokens(customer)), f"{customer} is asked")
+        return f"{self.collector.url}/r/{self.tokens(customer)[0]}"
 
-    def keys(self, topic: str) -> list[bytes | None]:
-        """Whom the records of a topic are about."""
-        return [record.key for record in read(self.brokers, topic, 1)]
+    def tokens(self, customer: str) -> list[str | None]:
+        """The tokens of the surveys that were sent to this customer."""
+        records = [record for record in read(self.brokers, DISPATCHES.name, 1) if record.key == customer.encode()]
+        return [CODEC.decode(SurveyDispatch, record.value).token for record in records]
 
     def answers(self, customer: str) -> list[Answer]:
         """The revisions of this customer's answer."""
