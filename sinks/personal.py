@@ -47,15 +47,18 @@ def without_persons(table: str, rows: Sequence[Row], until_ms: Mapping[str, int]
     names = [columns.index(name) for name in personal.names]
     since = columns.index(personal.since) if personal.since else None
     emptied = {columns.index(name): value for name, value in personal.emptied.items()}
-    return [
-        tuple(emptied.get(at, value) for at, value in enumerate(row))
-        if forgotten((row[at] for at in names), None if since is None else row[since], until_ms)
-        else row
-        for row in rows
-    ]
+
+    def is_forgotten(row: Row) -> bool:
+        since_ms = None if since is None else row[since]
+        return any(one in until_ms and _is_before(since_ms, until_ms[one]) for one in [digest(row[at]) for at in names])
+
+    return [tuple(emptied.get(at, value) for at, value in enumerate(row)) if is_forgotten(row) else row for row in rows]
 
 
 def forgotten(names: Iterable[object], since_ms: object, until_ms: Mapping[str, int]) -> set[str]:
     """The digests of those of a row's names who were erased since; `since_ms` None is before every erasure."""
-    who = {digest(name) for name in names if isinstance(name, str | bytes)}
-    return {one for one in who if one in until_ms and (since_ms is None or int(str(since_ms)) <= until_ms[one])}
+    return {one for one in map(digest, names) if one in until_ms and _is_before(since_ms, until_ms[one])}
+
+
+def _is_before(since_ms: object, until_ms: int) -> bool:
+    return since_ms is None or (isinstance(since_ms, int) and since_ms <= until_ms)

@@ -64,9 +64,9 @@ class Reject:
     detail: str
 
 
-def digest(customer_id: str | bytes) -> str:
+def digest(name: object) -> str:
     """The word under which an erased customer is remembered; ClickHouse's lower(hex(SHA256(...))) is the same."""
-    return sha256(customer_id.encode() if isinstance(customer_id, str) else customer_id).hexdigest()
+    return sha256(name if isinstance(name, bytes) else str(name or "").encode()).hexdigest()
 
 
 def _table(name: str, topic: topics.Topic) -> Table:
