@@ -106,6 +106,17 @@ def test_a_refused_insert_writes_nothing(url: str) -> None:
     assert ask(url, "SELECT count() FROM numbers_only") == (200, "0\n")
 
 
+def test_an_insert_that_fails_while_it_is_stored_is_no_success(url: str) -> None:
+    """Rows that parse and then break a constraint are refused, as by a server; none of them is there."""
+    with client(url) as there:
+        there.command("DROP TABLE IF EXISTS strict")
+        there.command("CREATE TABLE strict (n UInt8, CONSTRAINT small CHECK n < 9) ENGINE = MergeTree ORDER BY n")
+        with pytest.raises(DatabaseError) as error:
+            there.insert("strict", [[1], [9]], column_names=["n"])
+        assert error.value.code == 469
+        assert there.query("SELECT count() FROM strict").result_rows == [(0,)]
+
+
 def test_plain_http_works_as_with_curl(url: str) -> None:
     """Ping, query in the URL, data in the body, formats and a compressed body work without a driver."""
     assert HTTP.request("GET", f"{url}/ping").data == b"Ok.\n"
