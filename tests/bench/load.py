@@ -92,7 +92,7 @@ def reader_of(brokers: str, *topics: str) -> confluent_kafka.Consumer:
 
 @contextmanager
 def programs() -> Iterator[tuple[Path, Path]]:
-    """The shipped program with surveys sent at once, at any hour: with its five windows, and with the 1 h window alone."""
+    """The shipped program with surveys sent at once and at any hour: with its five windows, and with the 1 h one."""
     text = (Path(__file__).parents[2] / "streams" / "nps.toml").read_text()
     text = re.sub(r'delay = "\w+"', 'delay = "0s"', text)
     text = re.sub(r'(?m)^hours = "[^"]*"', 'hours = "always"', text)
