@@ -13,13 +13,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from schemas.codec import Codec
 from schemas.events import Purchase, SurveyResponse
 from schemas.topics import PURCHASES, RESPONSES
-from tests.faults.generator import Sent, live, produce
+from tests.faults.generator import Mix, Sent, live, produce
 from tests.faults.invariants import check
 from tests.faults.oracle_terms import survey_of
 from tests.faults.pipeline import Deployment
 from tests.faults.report import Report, publish
 
 BOUND_S = 120.0
+
+ALONE = Mix(visits=150, customers=150, racing_ratio=0, cancelled_ratio=0, opted_ratio=0, hot_customer_ratio=0)
+"""One visit a customer: whoever is asked is so in any order of reading, and counting anew must give the same."""
+
 _CODEC = Codec()
 
 
@@ -52,10 +56,10 @@ def _visit(customer: str, score: int, at_ms: int, comment: str | None) -> Iterat
 class Traffic:
     """Live traffic in the background while something goes wrong; `acknowledged` is what Kafka took, by topic."""
 
-    def __init__(self, nps: Deployment, seed: int, rate: float, seconds: float) -> None:
+    def __init__(self, nps: Deployment, seed: int, rate: float, seconds: float, mix: Mix | None = None) -> None:
         self.acknowledged: Counter[str] = Counter()
         self._error: BaseException | None = None
-        self._sent = live(seed, rate, seconds, now_ms() + 500, program=nps.program)
+        self._sent = live(seed, rate, seconds, now_ms() + 500, mix, nps.program)
         self._thread = threading.Thread(target=self._run, args=(nps.kafka.bootstrap,), name="traffic")
 
     def _run(self, bootstrap: str) -> None:
