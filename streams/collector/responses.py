@@ -15,6 +15,7 @@ LONGEST_EVIDENCE = 4_096
 """Bytes of a refused request that its dead letter keeps."""
 
 _NOWHERE = -1
+_PLACE_BITS = 62
 
 
 def clicked(claim: Claim, score: int, at_ms: int) -> SurveyResponse:
@@ -43,8 +44,12 @@ def as_record(codec: Codec, response: SurveyResponse) -> Output:
 
 
 def dead_letter(refusal: Refusal, request: bytes, now_ms: int) -> Output:
-    """The dead letter of a request with a link that is not good: it came from no topic."""
-    death = deadletters.Death(refusal.reason, refusal.detail, SOURCE, _NOWHERE, _NOWHERE, now_ms)
+    """The dead letter of a request with a link that is not good.
+
+    It came from no topic; a number of its own stands for the offset, as the warehouse keeps one row for each place.
+    """
+    place = secrets.randbits(_PLACE_BITS)
+    death = deadletters.Death(refusal.reason, refusal.detail, SOURCE, _NOWHERE, place, now_ms)
     key = refusal.claim.customer_id.encode() if refusal.claim else None
     return Output(DEAD_LETTERS, request[:LONGEST_EVIDENCE], key, headers=deadletters.sealed((), death))
 

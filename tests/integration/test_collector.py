@@ -5,20 +5,24 @@ import json
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
+from schemas.topics import DEAD_LETTERS
+from sinks import rows
 from streams.collector.outbox import Away, Outbox
 from streams.domain.clicks import confirmation
 from streams.domain.reasons import Reason
 from streams.domain.state import Click
 from streams.engine.log import Output
 from streams.local import free_port, local_broker
-from tests.collecting import BEARER, FAR_MS, LINK_KEYS, Collecting, environ, head
-from tests.commands import done, run
+from tests.collecting import BEARER, CODEC, FAR_MS, LINK_KEYS, Collecting, environ, head
+from tests.commands import done, run, until
 
 NOW_MS = 1_700_000_000_000
 
@@ -177,6 +181,32 @@ def test_links_that_are_not_good_get_one_page_and_one_dead_letter(collector: Col
         pages.add(re.sub(r"nonce=\S+", "", text))
     assert len(pages) == 1
     assert of(collector, f"good{method}") == []
+
+
+def test_dead_letters_have_places_of_their_own(collector: Collecting) -> None:
+    """The warehouse keeps one row for each place, so no two may share one; and `nps deadletters` lists them."""
+    for _ in range(2):
+        fetched("GET", f"{collector.url}/r/the-same-forgery")
+    places = [(death.topic, death.partition, death.offset, death.reason) for death, _ in collector.deaths()]
+    assert len(places) == len(set(places)) >= 2
+    assert "forged_token" in done("deadletters", "list", environ={"NPS_BROKERS": collector.brokers})
+
+
+def test_the_warehouse_takes_every_one(collector: Collecting) -> None:
+    """Each dead letter of ours makes a row of its table, under the customer whom a signed link names."""
+    fetched("GET", collector.link("old", "c-expired", NOW_MS))
+    with closing(Consumer({"bootstrap.servers": collector.brokers, "group.id": "rows"})) as consumer:
+        consumer.assign([TopicPartition(DEAD_LETTERS, 0, OFFSET_BEGINNING)])
+        messages: list[Message] = []
+
+        def has_come() -> bool:
+            messages.extend(consumer.consume(100, 0.2))
+            return bool(messages)
+
+        until(has_come, "dead letters")
+    parts, rejects = rows.decode(CODEC, messages, NOW_MS)
+    assert rejects == []
+    assert len(parts[DEAD_LETTERS].rows) == len(messages)
 
 
 def test_pushes_of_survey_tools(collector: Collecting) -> None:
