@@ -31,7 +31,7 @@ from streams.worker import wall_ms
 
 CODEC = Codec()
 PARTITIONS = 2
-BOUND_S = 30.0
+BOUND_S = 60.0
 SETTLE_MS = 1_000
 
 
@@ -267,9 +267,8 @@ def test_an_erased_customer_stays_gone_when_everything_is_read_again(kafka: str,
         migrate(database)
 
         def rows(table: str) -> list[Row]:
-            return reader.query(
-                f"SELECT * EXCEPT (loaded_at, kafka_partition, kafka_offset) FROM {table} FINAL ORDER BY ALL"
-            )
+            what = "* EXCEPT (loaded_at, kafka_partition, kafka_offset)"  # which of two deliveries is kept may differ
+            return reader.query(f"SELECT {what} FROM {table} FINAL ORDER BY ALL")
 
         def of_ada() -> list[Row]:
             each = (
