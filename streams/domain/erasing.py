@@ -44,7 +44,7 @@ def erase(journey: Journey, event: ContactUpdate, program: Program, now_ms: int,
         cancels=tuple(cancel for cancel in journey.cancels if cancel.time_ms > until_ms),
         waiting=tuple(waiting for waiting in journey.waiting if waiting.survey_id in known),
         contact=contacts.since(journey.contact or SILENT, until_ms),
-        reminders=tuple(reminder for reminder in journey.reminders if reminder.pending.survey_id in known),
+        reminders=tuple(reminder for reminder in journey.reminders if reminder.survey_id in known),
     )
 
 

@@ -6,7 +6,7 @@ from streams.domain.eligibility import Ask, Suppress
 from streams.domain.identity import decision_id
 from streams.domain.policy import Program, Rule
 from streams.domain.segments import capture
-from streams.domain.state import Journey, Pending, Survey
+from streams.domain.state import Journey, Message, Pending, Survey
 
 SENT = "sent"
 SUPPRESSED = "suppressed"
@@ -79,32 +79,31 @@ def decided(
 
 
 def dispatch(
-    journey: Journey, survey: Survey, pending: Pending, rule: Rule, customer_id: str, ask: Ask, number: int,
-    program: Program,
-) -> SurveyDispatch:  # fmt: skip
-    """The message that asks, or with a `number` above 0 reminds; the shell signs its token."""
+    journey: Journey, survey: Survey, message: Message, rule: Rule, customer_id: str, channel: str, program: Program
+) -> SurveyDispatch:
+    """The message that asks or reminds; the shell signs its token."""
     return SurveyDispatch(
         survey_id=survey.survey_id,
         customer_id=customer_id,
         survey=survey.survey,
         rule=survey.rule,
-        trigger_source=pending.source,
-        trigger_id=pending.id,
-        trigger_ms=pending.time_ms,
+        trigger_source=message.source,
+        trigger_id=message.id,
+        trigger_ms=survey.trigger_ms,
         correlation_id=survey.correlation,
-        due_ms=ask.due_ms,
+        due_ms=message.due_ms,
         expires_ms=survey.expires_ms,
         segments=survey.segments,
         dimensions=dict(survey.dimensions),
         program=program.hash,
         question=rule.question or rule.survey,
         question_version=rule.question_version,
-        channel=ask.channel or None,
+        channel=channel or None,
         locale=locale_for(journey.contact.locale[1] if journey.contact else "", rule.locales),
-        personalisation=dict(pending.values),
+        personalisation=dict(message.values),
         token=None,
-        reminder=number,
-        lag_ms=ask.due_ms - pending.time_ms,
-        probability=pending.probability,
+        reminder=message.number,
+        lag_ms=message.due_ms - survey.trigger_ms,
+        probability=message.probability,
         version=0,
     )

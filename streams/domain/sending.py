@@ -12,7 +12,7 @@ from streams.domain.eligibility import Ask, Suppress
 from streams.domain.identity import share_of
 from streams.domain.policy import Program, Rule
 from streams.domain.reasons import Reason
-from streams.domain.state import Journey, Pending, Reminder, Survey
+from streams.domain.state import Journey, Message, Pending, Survey
 from streams.domain.when import is_open, opening
 
 
@@ -51,7 +51,7 @@ def rule_of(pending: Pending, program: Program) -> Rule:
 def settled(journey: Journey) -> Journey:
     """Without the reminders of surveys that were answered or closed."""
     open_ = {s.survey_id for s in journey.surveys if not s.is_answered and s.cancelled_ms < 0}
-    left = tuple(reminder for reminder in journey.reminders if reminder.pending.survey_id in open_)
+    left = tuple(reminder for reminder in journey.reminders if reminder.survey_id in open_)
     return journey if len(left) == len(journey.reminders) else journey._replace(reminders=left)
 
 
@@ -92,7 +92,17 @@ def _sent(
         cancelled_ms=min((at_ms for at_ms in ends if at_ms >= pending.time_ms), default=-1),
         trigger_ms=pending.time_ms,
     )
-    effects.append(ledger.dispatch(journey, survey, pending, rule, customer_id, ask, 0, program))
+    first = Message(
+        ask.due_ms,
+        0,
+        pending.survey_id,
+        pending.source,
+        pending.id,
+        pending.values,
+        pending.probability,
+        pending.history,
+    )
+    effects.append(ledger.dispatch(journey, survey, first, rule, customer_id, ask.channel, program))
     waiting = [held for held in journey.held if held.survey_id == survey.survey_id]
     effects.extend(Requeue(held.evidence) for held in waiting)
     journey = journey._replace(
@@ -102,40 +112,41 @@ def _sent(
     )
     if waiting:  # there is an answer already
         return journey
-    return _with_reminder(journey, survey, pending, rule, 1, ask.due_ms + rule.remind_after_ms)
+    return _with_reminder(journey, survey, first._replace(number=1), rule, ask.due_ms + rule.remind_after_ms)
 
 
 def _remind(
-    journey: Journey, reminder: Reminder, customer_id: str, program: Program, to_ms: int, effects: list[Effect]
+    journey: Journey, reminder: Message, customer_id: str, program: Program, to_ms: int, effects: list[Effect]
 ) -> Journey:
-    due_ms, number, pending = reminder
-    rule, now_ms = rule_of(pending, program), due_ms if pending.history else to_ms
-    survey = next((one for one in journey.surveys if one.survey_id == pending.survey_id), None)
-    if survey is None or survey.is_answered or survey.cancelled_ms >= 0 or eligibility.refusal(journey, rule):
+    due_ms, now_ms = reminder.due_ms, reminder.due_ms if reminder.history else to_ms
+    survey = next((one for one in journey.surveys if one.survey_id == reminder.survey_id), None)
+    rule = program.rule_by_name.get(survey.rule) if survey else None
+    if survey is None or rule is None or survey.is_answered or survey.cancelled_ms >= 0:
+        return journey
+    if eligibility.refusal(journey, rule):
         return journey
     if rule.send_within_ms is not None and now_ms - due_ms > rule.send_within_ms:
         return journey
     if not _may_leave(journey, rule, now_ms):
-        return _with_reminder(journey, survey, pending, rule, number, now_ms)
+        return _with_reminder(journey, survey, reminder, rule, now_ms)
     channel = contacts.reach(journey, rule, due_ms, program)
     if isinstance(channel, Reason):
         return journey
-    effects.append(ledger.dispatch(journey, survey, pending, rule, customer_id, Ask(due_ms, channel), number, program))
+    effects.append(ledger.dispatch(journey, survey, reminder, rule, customer_id, channel, program))
     reminded = survey._replace(reminded=(*survey.reminded, (channel, due_ms)))
     journey = journey._replace(surveys=tuple(reminded if one is survey else one for one in journey.surveys))
-    return _with_reminder(journey, reminded, pending, rule, number + 1, due_ms + rule.remind_after_ms)
+    following = reminder._replace(number=reminder.number + 1)
+    return _with_reminder(journey, reminded, following, rule, due_ms + rule.remind_after_ms)
 
 
-def _with_reminder(
-    journey: Journey, survey: Survey, pending: Pending, rule: Rule, number: int, from_ms: int
-) -> Journey:
-    """With the reminder of this number, if the rule has so many and the survey is open for so long."""
-    if number > rule.reminders or survey.cancelled_ms >= 0:
+def _with_reminder(journey: Journey, survey: Survey, reminder: Message, rule: Rule, from_ms: int) -> Journey:
+    """With this reminder, if the rule has so many and the survey is open for so long."""
+    if reminder.number > rule.reminders or survey.cancelled_ms >= 0:
         return journey
-    due_ms = put_off(journey, rule, from_ms, pending.survey_id)
+    due_ms = put_off(journey, rule, from_ms, survey.survey_id)
     if due_ms >= survey.expires_ms:
         return journey
-    return journey._replace(reminders=(*journey.reminders, Reminder(due_ms, number, pending)))
+    return journey._replace(reminders=(*journey.reminders, reminder._replace(due_ms=due_ms)))
 
 
 def cancels(type_: str, correlation: str, pending: Pending, rule: Rule) -> bool:

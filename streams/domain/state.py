@@ -102,12 +102,17 @@ class Survey(NamedTuple):
         return self.given is not None and (bool(self.given.scores) or self.given.comment is not None)
 
 
-class Reminder(NamedTuple):
-    """The next reminder of a survey that was sent, and what it was sent with."""
+class Message(NamedTuple):
+    """A message of a survey: the first, `number` 0, or a reminder.  The rest is as `Pending` has it."""
 
     due_ms: int
     number: int
-    pending: Pending
+    survey_id: str
+    source: str
+    id: str
+    values: tuple[tuple[str, str], ...] = ()
+    probability: float = 1.0
+    history: bool = False
 
 
 class Held(NamedTuple):
@@ -162,7 +167,8 @@ SILENT = Contact()
 class Journey(NamedTuple):
     """One customer.  `clock_ms` is the customer's own time: the highest `now_ms` stepped to.
 
-    `contact` is None while the customer said nothing but, perhaps, not to be asked.
+    `contact` is None while the customer said nothing but, perhaps, not to be asked.  `reminders` are the next ones of
+    surveys not answered yet.
     """
 
     clock_ms: int = 0
@@ -176,7 +182,7 @@ class Journey(NamedTuple):
     cancels: tuple[Cancel, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     contact: Contact | None = None
-    reminders: tuple[Reminder, ...] = ()
+    reminders: tuple[Message, ...] = ()
 
 
 NEW = Journey()

@@ -174,6 +174,6 @@ def test_nobody_is_asked_after_an_erasure_without_a_new_yes(history: list[Moment
         journey, effects = step(journey, event, PROGRAM, now_ms, b"", history=True)
         asked = [effect for effect in effects if isinstance(effect, SurveyDispatch)]
         assert place <= middle or not asked or yes_ms
-        if place > middle and isinstance(event, ContactUpdate) and event.time > erased_ms:
+        if isinstance(event, ContactUpdate) and event.time > erased_ms:
             yes_ms += [event.time] * (event.opted_out is False or "granted" in event.consents.values())
         assert not [effect for effect in effects if isinstance(effect, Count | Requeue | Answer | SurveyResponse)]

@@ -21,8 +21,8 @@ from streams.domain.state import (
     Given,
     Held,
     Journey,
+    Message,
     Pending,
-    Reminder,
     Survey,
     Waiting,
 )
@@ -50,7 +50,7 @@ SHARES = st.floats(0, 1)
 PENDING = st.builds(
     Pending, INSTANTS, *[TEXT] * 6, INSTANTS, TEXT, SEGMENTS, DIMENSIONS, INSTANTS, DIMENSIONS, SHARES, st.booleans()
 )
-REMINDER = st.builds(Reminder, INSTANTS, st.integers(1, 9), PENDING)
+REMINDER = st.builds(Message, INSTANTS, st.integers(1, 9), *[TEXT] * 3, DIMENSIONS, SHARES, st.booleans())
 SAID = st.tuples(INSTANTS, TEXT)
 STATED = st.lists(st.tuples(TEXT, INSTANTS, st.booleans()), max_size=2).map(tuple)
 CONTACT = st.builds(Contact, SAID, SAID, SAID, STATED, STATED, INSTANTS)

@@ -100,6 +100,13 @@ def test_spread_over_the_first_hour() -> None:
     assert [opening(hours, "", night_ms, share) - opens_ms for share in (0, 0.5, 0.999)] == [0, 900_000, 1_798_200]
 
 
+def test_a_spread_that_the_clocks_carry_past_the_closing() -> None:
+    """Half past one to half past two, on the day that has no hour from two: the opening itself, not past closing."""
+    hours = Hours(90 * MINUTE_MS, 150 * MINUTE_MS, "Europe/Berlin", 60 * MINUTE_MS)
+    assert opening(hours, "", ms("2024-03-31T00:30+01:00"), 0.9) == ms("2024-03-31T01:30+01:00")
+    assert opening(hours, "", ms("2024-03-30T00:30+01:00"), 0.9) == ms("2024-03-30T02:24+01:00")
+
+
 def test_a_day_that_a_zone_skipped() -> None:
     """Samoa had no 30 December 2011: who waited for it is asked on the next day there was."""
     at_ms = opening(NINE_TO_EIGHT, "Pacific/Apia", ms("2011-12-29T22:00-10:00"), 0.0)
