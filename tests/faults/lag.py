@@ -1,8 +1,10 @@
 """How far the groups of a pipeline are behind: worker, sink and notifier, as Kafka itself tells."""
 
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
 
-from confluent_kafka import Consumer, ConsumerGroupState, IsolationLevel, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
@@ -10,6 +12,7 @@ from schemas.topics import ALERTS, BY_NAME, INBOUND
 from sinks.rows import TABLES
 from tests.commands import BOUND_S
 
+_T = TypeVar("_T")
 Offsets = dict[tuple[str, int], int]
 
 READS = {
@@ -52,8 +55,13 @@ class Lag:
 
     def settled(self) -> bool:
         """True while no group is in the middle of a rebalance."""
-        asked = self._admin.describe_consumer_groups([f"{self._prefix}-{role}" for role in READS])
-        return all(group.result(BOUND_S).state in _SETTLED for group in asked.values())
+        groups = [f"{self._prefix}-{role}" for role in READS]
+
+        def ask() -> bool:
+            asked = self._admin.describe_consumer_groups(groups)
+            return all(group.result(BOUND_S).state in _SETTLED for group in asked.values())
+
+        return _patiently(ask)
 
     def assigned(self, role: str) -> dict[str, list[int]]:
         """The partitions of each member of a group, by the id that Kafka gave it; none while it rebalances."""
@@ -70,17 +78,31 @@ class Lag:
     def committed(self, role: str) -> Offsets:
         """The next offset to process of each partition that this role reads; negative where it never committed."""
         wanted = [TopicPartition(*partition) for partition in self._parts(set(READS[role]))]
-        found = self._groups[role].committed(wanted, timeout=BOUND_S)
+        found = _patiently(lambda: self._groups[role].committed(wanted, timeout=BOUND_S))
         return {(part.topic, part.partition): part.offset for part in found}
 
     def ends(self, topics: set[str]) -> Offsets:
         """The offset after the last record of each partition of these topics."""
-        asked = self._admin.list_offsets(
-            {TopicPartition(*partition): _LATEST for partition in self._parts(topics)},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        )
-        return {(part.topic, part.partition): told.result(BOUND_S).offset for part, told in asked.items()}
+        wanted = {TopicPartition(*partition): _LATEST for partition in self._parts(topics)}
+
+        def ask() -> Offsets:
+            asked = self._admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+            return {(part.topic, part.partition): told.result(BOUND_S).offset for part, told in asked.items()}
+
+        return _patiently(ask)
 
     def _parts(self, topics: set[str]) -> list[tuple[str, int]]:
         counts: Mapping[str, int] = {name: BY_NAME[name].partitions or self._partitions for name in topics}
         return [(name, number) for name in sorted(topics) for number in range(counts[name])]
+
+
+def _patiently(ask: Callable[[], _T]) -> _T:
+    """What Kafka answers, asked again while it cannot: a broker that starts, a group whose coordinator moves."""
+    deadline = time.monotonic() + BOUND_S
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
