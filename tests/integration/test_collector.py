@@ -318,6 +318,24 @@ def test_nobody_is_thanked_while_kafka_is_away(tmp_path: Path) -> None:
         assert "private" not in service.said()
 
 
+@pytest.mark.kafka
+def test_on_a_real_kafka_that_is_killed(tmp_path: Path) -> None:
+    """The same on Apache Kafka: 503 while its only broker is dead, and answers are taken once it serves again."""
+    from tests.faults.kafka import KafkaCluster
+
+    with KafkaCluster(tmp_path) as cluster:
+        told = environ(cluster.bootstrap, {"NPS_COLLECTOR_WAIT_MS": "2000"})
+        done("topics", environ=told)
+        with Collecting(told, tmp_path / "log") as service:
+            assert fetched("GET", service.link("before") + "?score=9")[0] == 200
+            cluster.kill(1)
+            assert fetched("GET", service.link("during") + "?score=9")[0] == 503
+            cluster.start(1)
+            service.until(lambda: fetched("GET", service.link("after") + "?score=9")[0] == 200, "answers are taken")
+            assert {response.survey_id for response in service.responses()} >= {"before", "after"}
+            assert service.stop() == 0
+
+
 def test_logs_hold_nothing_of_persons(collector: Collecting) -> None:
     """After all of the above a log with one line: where it listens."""
     fetched("GET", collector.link("secret-survey", "secret-customer") + "?score=9")
