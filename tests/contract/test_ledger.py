@@ -5,8 +5,13 @@ import datetime
 import pytest
 
 from schemas.events import Decision, Record
-from sinks.clickhouse import ClickHouse
+from sinks.clickhouse import ClickHouse, connect
+from sinks.forgetting import ClickHouseErasures
+from sinks.migrate import migrate, released
+from sinks.rows import digest
 from sinks.warehouse import Row
+from streams.local import Server
+from tests.commands import until
 from tests.contract.ledger_rows import ANSWERED, ASKED, DECIDED, put
 
 DAY_MS = 86_400_000
@@ -118,12 +123,22 @@ def test_the_audit_finds_what_cannot_be(database: ClickHouse, wrong: tuple[Recor
     assert {str(row[1]) for row in found} <= {"nps.decisions", "nps.dispatches", "nps.answers"}
 
 
-def test_rows_from_before_the_migration_are_whole(database: ClickHouse) -> None:
-    """A dispatch and a dead letter that were loaded by an older sink have lag, question, weight and customer."""
+def test_rows_from_before_the_migration_are_whole(server: Server) -> None:
+    """What an older sink loaded gets lag, question, weight and customer; it is replaced and erased as ever."""
+    older, database = (connect(f"{server.address}/upgraded") for _ in range(2))
+    migrate(older, released()[:2])
     old = [name for name in ASKED._fields if name not in ASKED._fields[13:22]]
-    kept = [value for name, value in zip(ASKED._fields, ASKED, strict=True) if name in old]
-    database.insert("dispatches", old, [tuple(kept)])
-    database.insert("dead_letters", ["origin_topic", "key"], [("nps.responses", "c1")])
+    kept = tuple(getattr(ASKED, name) for name in old)
+    older.insert("dispatches", old, [kept, kept])
+    older.insert("dead_letters", ["origin_topic", "key"], [("nps.responses", "c1")])
+    migrate(database)
     columns = "question, question_version, channel, reminder, lag_ms, probability"
-    assert database.query(f"SELECT {columns} FROM dispatches") == [("delivery", 1, None, 0, 4_000, 1.0)]
+    assert database.query(f"SELECT {columns} FROM dispatches FINAL") == [("delivery", 1, None, 0, 4_000, 1.0)]
     assert database.query("SELECT customer_id FROM dead_letters") == [("c1",)]
+    put(database, ASKED._replace(version=2), ASKED._replace(reminder=1))
+    assert database.query("SELECT reminder, question FROM dispatches FINAL ORDER BY ALL") == [(0, "nps"), (1, "nps")]
+    erasures, until_ms = ClickHouseErasures(database), {digest("c1"): 10_000}
+    named = erasures.naming(until_ms).total()
+    erasures.empty(until_ms)
+    until(lambda: not erasures.is_emptying(), "emptied")
+    assert (named >= 4, erasures.naming(until_ms).total()) == (True, 0)
