@@ -53,8 +53,7 @@ def _decision(entry: Entry) -> Iterator[Line]:
         by = f", because of {f['cause_id']}" if f["cause_id"] else ""
         yield Line(entry.at_ms, "suppressed", f"{asked}: {_reason(f['reason'])}{by}")
     elif f["outcome"] == "pending":
-        due_ms = _int(f["trigger_ms"]) + _int(f["lag_ms"]) if f["lag_ms"] is not None else entry.at_ms
-        yield Line(_int(f["trigger_ms"]), "pending", f"{asked}, due {_moment(due_ms)}")
+        yield Line(_int(f["trigger_ms"]), "pending", f"{asked}, due {_moment(entry.at_ms)}")
     else:
         on = f" on {f['channel']}" if f["channel"] else ""
         late = f", {_int(f['lag_ms']) / 1_000:g} s after the trigger" if f["lag_ms"] is not None else ""

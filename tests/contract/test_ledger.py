@@ -15,7 +15,7 @@ from tests.commands import until
 from tests.contract.ledger_rows import ANSWERED, ASKED, DECIDED, put
 
 DAY_MS = 86_400_000
-PENDING = DECIDED._replace(outcome="pending", survey_id=None, lag_ms=4_000, version=0)
+PENDING = DECIDED._replace(outcome="pending", survey_id=None, lag_ms=None, version=0)
 REFUSED = DECIDED._replace(outcome="suppressed", reason="opted_out", survey_id=None, lag_ms=None)
 
 

@@ -35,8 +35,8 @@ ALL = (
     ALERTED._replace(alert_id="a2", status="resolved", revision=2, received_ms=3 * MINUTE_MS, score=9, version=2),
     DECIDED._replace(decision_id="d2", trigger_id="t2", trigger_ms=4 * MINUTE_MS, decided_ms=4 * MINUTE_MS,
                      outcome="suppressed", reason="asked_recently", cause_id="t1", survey_id=None, lag_ms=None),
-    DECIDED._replace(decision_id="d3", trigger_id="t3", trigger_ms=5 * MINUTE_MS, decided_ms=5 * MINUTE_MS,
-                     outcome="pending", survey_id=None, lag_ms=MINUTE_MS, version=0),
+    DECIDED._replace(decision_id="d3", trigger_id="t3", trigger_ms=5 * MINUTE_MS, decided_ms=6 * MINUTE_MS,
+                     outcome="pending", survey_id=None, lag_ms=None, version=0),
     DECIDED._replace(decision_id="d4", customer_id="somebody else"),
 )  # fmt: skip
 NASTY = "c1' OR '1' = '1"
