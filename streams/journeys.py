@@ -1,13 +1,14 @@
 """The agent of the customer's side: each block goes through its partition's work and is durable before it is acked."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 
 from schemas.codec import Codec
 from schemas.events import Wakeup
 from schemas.topics import RESPONSES, WAKEUPS
 from streams import metrics
+from streams.doubt import Doubt
 from streams.engine.blocks import Block
 from streams.engine.fuse import Fuse, FuseBlown
 from streams.engine.log import Log, Output
@@ -25,11 +26,11 @@ WAKEUPS_AT_ONCE = 5_000
 class Owned:
     """A partition that this worker owns."""
 
-    def __init__(self, work: Work, replay_to: int, replayed: bool) -> None:
+    def __init__(self, work: Work, replay: Doubt | None) -> None:
         self.work = work
         self.lock = asyncio.Lock()
-        self.replay_to = replay_to
-        self.replayed = replayed
+        self.replay = replay
+        """The topic that alone may be handed over for now, and the version up to which."""
 
 
 class Journeys:
@@ -47,22 +48,25 @@ class Journeys:
         self._old_in_hand = 0
         self._quiet_from_ms = 0
 
-    def own(self, work: Work, unread: range) -> None:
+    def own(self, work: Work, unread: Callable[[str], range], doubt: Doubt | None = None) -> None:
         """Take over a partition whose tables are restored.
 
-        `unread` are the offsets of nps.responses that are there and not committed.  Below the highest version in the
-        panes, answers may have been counted by a worker that died before it could store their journeys; until those
-        are replayed, as far as they are still there, nothing else may touch the partition, so that they are decided on
-        the same journeys as the first time.  See `replaying`.
+        `unread` are the offsets of a topic that are there and not committed.  A worker that died may have written what
+        a block leads to and not its journeys; until that block is replayed, as far as it is still there, nothing else
+        may touch the partition, so that it is decided on the same journeys as the first time.  See `replaying`.  Which
+        one it is `doubt` says; up to the highest version in the panes, it may be responses.
         """
-        replay_to = min(work.replayed_to, work.version(unread.stop - 1))
-        self._owned[work.partition] = Owned(work, replay_to, replayed=work.version(unread.start) > replay_to)
+        topic, version = doubt or (RESPONSES.name, work.replayed_to)
+        if topic == RESPONSES.name:
+            version = max(version, work.replayed_to)
+        to = min(version, work.version(unread(topic).stop - 1))
+        self._owned[work.partition] = Owned(work, (topic, to) if work.version(unread(topic).start) <= to else None)
         self._quiet_from_ms = self._now_ms() + QUIET_MS
 
     @property
-    def replaying(self) -> frozenset[int]:
-        """Partitions of which nothing but responses may be handed over yet."""
-        return frozenset(partition for partition, owned in self._owned.items() if not owned.replayed)
+    def replaying(self) -> Mapping[int, str]:
+        """The partitions of which nothing but one topic may be handed over yet, and that topic."""
+        return {number: owned.replay[0] for number, owned in self._owned.items() if owned.replay is not None}
 
     @property
     def busy(self) -> bool:
@@ -87,8 +91,8 @@ class Journeys:
 
     async def _through(self, block: Block) -> None:
         owned = self._owned[block.partition]
-        if block.topic != RESPONSES.name and not owned.replayed:
-            raise RuntimeError(f"{block} came before the responses of its partition were replayed")
+        if owned.replay is not None and block.topic != owned.replay[0]:
+            raise RuntimeError(f"{block} came before {owned.replay[0]} of its partition was replayed")
         async with owned.lock:
             started = perf_counter()
             outcome = owned.work.through(block.topic, block.records)
@@ -97,8 +101,8 @@ class Journeys:
             await owned.work.make_durable(outcome, self._log, self._check_lease)
             metrics.BLOCK_SECONDS.observe(decided - started)
             metrics.FLUSH_SECONDS.observe(perf_counter() - decided)
-        if block.topic == RESPONSES.name and outcome.last >= owned.replay_to:
-            owned.replayed = True
+        if owned.replay is not None and outcome.last >= owned.replay[1]:
+            owned.replay = None
         self._note(block, owned, outcome)
 
     def wake(self) -> None:

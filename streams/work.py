@@ -39,6 +39,7 @@ from streams.domain.panes import MINUTE_MS, Pane, panes
 from streams.domain.policy import Program
 from streams.domain.reasons import FAULTS
 from streams.domain.tokens import Keys, mint
+from streams.doubt import CAUSES
 from streams.engine.blocks import Record
 from streams.engine.log import Headers, Log, Output
 from streams.engine.tables import Entry, JourneyTable, PaneTable, PaneValue, encode
@@ -94,6 +95,8 @@ class Outcome:
     alert_timestamps: list[int] = field(default_factory=list)
     bad: list[tuple[int, Reject]] = field(default_factory=list)
     """Which of the block's records were rejected for what they are, by position: what the fuse counts."""
+    cause: Headers = ()
+    """What its outputs carry, so that their cause is known; see `streams.doubt`."""
 
 
 class Work:
@@ -139,7 +142,7 @@ class Work:
     def through(self, topic: str, records: Sequence[Record]) -> Outcome:
         """Decide what a block of one topic leads to.  Changes nothing."""
         index, cls = _INDEX[topic], INBOUND_RECORDS[topic]
-        outcome = Outcome(last=self.version(records[-1].offset))
+        outcome = Outcome(self.version(records[-1].offset), cause=CAUSES[topic])
         counts: Counts = {}
         latest_ms = self._now_ms() + self._program.limits.early_ms
         codec, responses, epoch, changed = self._codec, topic == RESPONSES.name, self._epoch, outcome.journeys
@@ -207,7 +210,8 @@ class Work:
         topic = _PUBLISHED_ON[type(value)]
         if self._keys is not None and isinstance(value, SurveyDispatch):
             value = value._replace(token=mint(self._keys, value.survey_id, value.customer_id, value.expires_ms))
-        outcome.outputs.append(Output(topic, self._codec.encode(value, version), record.key, self.partition))
+        encoded = self._codec.encode(value, version)
+        outcome.outputs.append(Output(topic, encoded, record.key, self.partition, 0, outcome.cause))
         if isinstance(value, Alert):
             outcome.alert_timestamps.append(record.timestamp)
         elif isinstance(value, Decision) and value.reason is not None:

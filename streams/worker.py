@@ -5,15 +5,17 @@ import gc
 import logging
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 
 from schemas.codec import Codec
 from schemas.events import PaneTally
-from schemas.topics import INBOUND, JOURNEYS, PANES, RESPONSES
+from schemas.topics import INBOUND, JOURNEYS, PANES
 from streams import metrics
 from streams.domain.policy import Program
 from streams.domain.tokens import Keys
+from streams.doubt import TAIL_RECORDS, Doubts, written_to
 from streams.engine.blocks import Block
 from streams.engine.broker import topic_ids, wait_for_broker
 from streams.engine.engine import Engine, EngineConfig, Handler
@@ -81,7 +83,7 @@ class Worker:
         self._journeys = Journeys(self._log, codec, Fuse(fuse), self._engine.lease.check, now_ms)
         self._rolling = self._no_segments()
         self._segment_partitions = 0
-        self._held_back: frozenset[int] = frozenset()
+        self._held_back: Mapping[int, str] = {}
         self._unsigned: list[int] = []
         self._ticking: asyncio.Task[None] | None = None
 
@@ -104,8 +106,9 @@ class Worker:
         self._segment_partitions = (await wait_for_broker(self._config))[PANES.name]
         rolling = self._no_segments()
         origin = Origin(self._epoch, await topic_ids(self._config, [topic.name for topic in INBOUND]))
-        for work in await asyncio.to_thread(self._restored, partitions, rolling, origin):
-            self._journeys.own(work, self._engine.unread(RESPONSES.name, work.partition))
+        works, doubts = await asyncio.to_thread(self._restored, partitions, rolling, origin)
+        for number, work in works.items():
+            self._journeys.own(work, partial(self._engine.unread, partition=number), doubts.of(number))
         await self._sign(origin)
         self._hold_back()
         self._rolling = rolling
@@ -119,10 +122,10 @@ class Worker:
             await self._log.flush()
 
     def _hold_back(self) -> None:
-        """Let nothing but responses in where they are still being replayed."""
+        """Let nothing but one topic in where it is still being replayed."""
         self._held_back = self._journeys.replaying
-        others = [topic.name for topic in INBOUND if topic is not RESPONSES]
-        self._engine.hold_back((name, number) for name in others for number in self._held_back)
+        first = self._held_back.items()
+        self._engine.hold_back((each.name, number) for number, name in first for each in INBOUND if each.name != name)
 
     async def _revoked(self, partitions: frozenset[int]) -> None:
         if self._ticking is not None:
@@ -131,7 +134,7 @@ class Worker:
         self._journeys.disown(partitions)
         self._rolling = self._no_segments()
 
-    def _restored(self, partitions: frozenset[int], rolling: Rolling, origin: Origin) -> list[Work]:
+    def _restored(self, partitions: frozenset[int], rolling: Rolling, origin: Origin) -> tuple[dict[int, Work], Doubts]:
         """Tables of these partitions as their topics hold them; nps.panes is read once for tables and windows."""
         started, count = time.perf_counter(), 0
         works = {number: self._work(number) for number in partitions}
@@ -151,6 +154,9 @@ class Worker:
                     works[number].journeys.restore(record)
                 elif record.value is not None and (number in works or (record.key or b"").endswith(ours)):
                     self._restore_pane(number, record.offset, record.value, works, rolling)
+            doubts = Doubts(self._codec, {number: work.journeys for number, work in works.items()})
+            for (topic, number), record in reader.tail(written_to(partitions), TAIL_RECORDS):
+                doubts.take(topic, number, record)
         for work in works.values():
             work.restored()
         self._unsigned = [number for number in partitions if made_from.get(number) != origin]
@@ -158,7 +164,7 @@ class Worker:
         metrics.RESTORED.inc(count)
         metrics.RESTORE_SECONDS.observe(seconds)
         logger.info("restored partitions=%s records=%d seconds=%.2f", sorted(partitions), count, seconds)
-        return list(works.values())
+        return works, doubts
 
     def _restore_pane(self, number: int, offset: int, value: bytes, works: dict[int, Work], rolling: Rolling) -> None:
         pane = self._codec.decode(PaneTally, value)

@@ -17,6 +17,8 @@ from streams.engine.log import Record, TopicPartition
 
 BATCH_RECORDS = 10_000
 _END = confluent_kafka.KafkaError._PARTITION_EOF
+_TAIL = -2_000
+"""librdkafka's RD_KAFKA_OFFSET_TAIL_BASE: so many records before the end is this minus their number."""
 
 
 class KafkaReader:
@@ -46,7 +48,13 @@ class KafkaReader:
 
     def read(self, partitions: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, Record]]:
         """Every record of the partitions as of now.  Raises BrokerAway when none comes for `patience_s`."""
-        start = confluent_kafka.OFFSET_BEGINNING
+        return self._read(partitions, confluent_kafka.OFFSET_BEGINNING)
+
+    def tail(self, partitions: Collection[TopicPartition], records: int) -> Iterator[tuple[TopicPartition, Record]]:
+        """The last so many records of each partition, at times some more.  Raises BrokerAway as `read` does."""
+        return self._read(partitions, _TAIL - records)
+
+    def _read(self, partitions: Collection[TopicPartition], start: int) -> Iterator[tuple[TopicPartition, Record]]:
         left, heard = set(partitions), time.monotonic()
         with suppress(confluent_kafka.KafkaException):  # the loop below says it better
             # Assigned before it knows the brokers, librdkafka waits half a second until it looks again.

@@ -1,0 +1,132 @@
+"""What a worker that died wrote and did not remember is found again, and replayed before anything else."""
+
+import asyncio
+
+from schemas.codec import Codec
+from schemas.events import Decision, Purchase, SupportCase
+from schemas.topics import DECISIONS, JOURNEYS, PURCHASES, RESPONSES, SUPPORT
+from streams import program
+from streams.doubt import Doubt, Doubts, written_to
+from streams.engine.fuse import Fuse, FuseLimits
+from streams.engine.log import MemoryLog, Record
+from streams.journeys import Journeys
+from streams.work import Work
+
+CODEC = Codec()
+NOW_MS = 1_800_000_000_000
+PROGRAM = program.parse(
+    """
+    [[rules]]
+    name = "bought"
+    survey = "bought"
+    on = ["order.delivered"]
+    delay = "0s"
+    expires = "1d"
+    [[rules]]
+    name = "solved"
+    survey = "solved"
+    on = ["case.solved"]
+    delay = "0s"
+    expires = "1d"
+    [quarantine]
+    any = "90d"
+    [segments]
+    dimensions = []
+    combinations = []
+    [windows]
+    lengths = ["1h"]
+    [limits]
+    late = "7d"
+    early = "5m"
+    edit = "7d"
+    hold = "1h"
+    remember = "120d"
+    [alerts]
+    critical_max = 2
+    error_max = 4
+    warning_max = 6
+    """,
+    "test",
+)
+BOUGHT = Purchase("shop", "o", "order.delivered", NOW_MS, "c", "o", None, None, {})
+SOLVED = SupportCase("desk", "k", "case.solved", NOW_MS, "c", "k", {})
+BLOCKS = {
+    PURCHASES.name: [Record(7, NOW_MS, b"c", CODEC.encode(BOUGHT))],
+    SUPPORT.name: [Record(3, NOW_MS, b"c", CODEC.encode(SOLVED))],
+}
+
+
+def restored(log: MemoryLog) -> tuple[Work, Doubt | None]:
+    """What a new worker knows."""
+    work = Work(0, PROGRAM, CODEC, lambda _: 0, lambda: NOW_MS)
+    for _, record in log.read([(JOURNEYS, 0)]):
+        work.journeys.restore(record)
+    work.restored()
+    doubts = Doubts(CODEC, {0: work.journeys})
+    for (topic, number), record in log.read(written_to([0])):
+        doubts.take(topic, number, record)
+    return work, doubts.of(0)
+
+
+def stepped(work: Work, log: MemoryLog, topic: str, *, dies: bool = False) -> None:
+    """Take the topic's block; when it dies, all outputs are durable and nothing else."""
+    outcome = work.through(topic, BLOCKS[topic])
+    if dies:
+        log.send_all(outcome.outputs)
+    else:
+        asyncio.run(work.make_durable(outcome, log, lambda: None))
+
+
+def owning(work: Work, doubt: Doubt | None) -> Journeys:
+    """The agent that has taken the partition over, nothing of which was ever committed."""
+    journeys = Journeys(MemoryLog(), CODEC, Fuse(FuseLimits()), lambda: None, lambda: NOW_MS)
+    journeys.own(work, lambda topic: range(BLOCKS[topic][-1].offset + 1 if topic in BLOCKS else 0), doubt)
+    return journeys
+
+
+def asked(log: MemoryLog) -> list[tuple[str, str]]:
+    """The rules and outcomes of all decisions, each once."""
+    decisions = [CODEC.decode(Decision, record.value) for _, record in log.read([(DECISIONS.name, 0)])]
+    return sorted({(decision.rule or "", decision.outcome) for decision in decisions})
+
+
+def test_what_was_written_and_not_remembered_is_in_doubt() -> None:
+    """The topic and the version of the last output whose event is not in its journey."""
+    log = MemoryLog()
+    work, doubt = restored(log)
+    assert doubt is None
+    stepped(work, log, PURCHASES.name, dies=True)
+    work, doubt = restored(log)
+    assert doubt == (PURCHASES.name, 7)
+    assert owning(work, doubt).replaying == {0: PURCHASES.name}
+    stepped(work, log, PURCHASES.name)
+    work, doubt = restored(log)
+    assert doubt is None
+    assert owning(work, doubt).replaying == {}
+
+
+def test_in_doubt_first_nobody_is_asked_twice() -> None:
+    """Two triggers race one quarantine: decided in the first order again, one asks and the other does not."""
+    log = MemoryLog()
+    stepped(restored(log)[0], log, PURCHASES.name, dies=True)
+    work, doubt = restored(log)
+    assert doubt is not None
+    for topic in (doubt[0], SUPPORT.name):
+        stepped(work, log, topic)
+    assert asked(log) == [("bought", "sent"), ("solved", "suppressed")]
+
+
+def test_in_another_order_somebody_would_be_asked_twice() -> None:
+    """The same with the other block first: what the order is for."""
+    log = MemoryLog()
+    stepped(restored(log)[0], log, PURCHASES.name, dies=True)
+    work, _ = restored(log)
+    for topic in (SUPPORT.name, PURCHASES.name):
+        stepped(work, log, topic)
+    assert {("bought", "sent"), ("solved", "sent")} <= set(asked(log))
+
+
+def test_what_is_committed_is_not_waited_for() -> None:
+    """A doubt about what is not unread any more holds nothing back."""
+    work, _ = restored(MemoryLog())
+    assert owning(work, (RESPONSES.name, 5)).replaying == {}
