@@ -19,6 +19,9 @@ from tests.faults.oracle_terms import survey_of
 from tests.faults.pipeline import Deployment
 from tests.faults.report import Report, publish
 
+LIVE = Mix(absurd_ratio=0)
+"""Live traffic without clocks that run ahead: what they ask for falls due minutes later, when all should be quiet."""
+
 BOUND_S = 120.0
 
 ALONE = Mix(visits=150, customers=150, racing_ratio=0, cancelled_ratio=0, opted_ratio=0, hot_customer_ratio=0)
@@ -56,7 +59,7 @@ def _visit(customer: str, score: int, at_ms: int, comment: str | None) -> Iterat
 class Traffic:
     """Live traffic in the background while something goes wrong; `acknowledged` is what Kafka took, by topic."""
 
-    def __init__(self, nps: Deployment, seed: int, rate: float, seconds: float, mix: Mix | None = None) -> None:
+    def __init__(self, nps: Deployment, seed: int, rate: float, seconds: float, mix: Mix = LIVE) -> None:
         self.acknowledged: Counter[str] = Counter()
         self._error: BaseException | None = None
         self._sent = live(seed, rate, seconds, now_ms() + 500, mix, nps.program)
