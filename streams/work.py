@@ -32,7 +32,7 @@ from schemas.topics import (
     RESPONSES,
     pane_key,
 )  # fmt: skip
-from streams.domain.effects import Confirm, Count, Ignore, Publication, Reject, Requeue
+from streams.domain.effects import Confirm, Count, Ignore, Publication, Reject, Requeue, Scheduled
 from streams.domain.journey import is_blank, step, wake_ms
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
@@ -49,7 +49,7 @@ from streams.intake import accept
 EPOCH_SHIFT = 48
 _INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
 _BAND: dict[str, int] = {Band.PROMOTER: 0, Band.PASSIVE: 1, Band.DETRACTOR: 2}
-_UNPUBLISHED = (Reject, Ignore, Requeue, Confirm)
+_UNPUBLISHED = (Scheduled, Reject, Ignore, Requeue, Confirm)
 _PUBLISHED_ON: dict[type[Publication], str] = {
     Decision: DECISIONS.name,
     SurveyDispatch: DISPATCHES.name,
@@ -217,8 +217,12 @@ class Work:
         elif isinstance(value, Decision) and value.reason is not None:
             outcome.tally["suppressed", value.reason] += 1
 
-    def _act(self, effect: Reject | Ignore | Requeue | Confirm, topic: str, record: Record, outcome: Outcome) -> None:
-        if isinstance(effect, Reject):
+    def _act(
+        self, effect: Scheduled | Reject | Ignore | Requeue | Confirm, topic: str, record: Record, outcome: Outcome
+    ) -> None:
+        if isinstance(effect, Scheduled):
+            self._publish(effect.decision, 0, record, outcome)
+        elif isinstance(effect, Reject):
             evidence = (
                 _recall(effect.evidence) if effect.evidence is not None else Evidence(*self._whole(topic, record))
             )

@@ -3,7 +3,7 @@
 from schemas.events import Trigger
 from streams.domain import eligibility, ledger
 from streams.domain.conditions import attributes_of
-from streams.domain.effects import Effect, Ignore
+from streams.domain.effects import Effect, Ignore, Scheduled
 from streams.domain.eligibility import Suppress
 from streams.domain.identity import fingerprint, survey_id
 from streams.domain.ledger import correlation
@@ -57,6 +57,8 @@ def _schedule(
         effects.append(ledger.turned_down(event, rule, why, now_ms, program))
         return journey
     pending = _pending(event, rule, program, id_, due_ms, history)
+    if due_ms > journey.clock_ms:
+        effects.append(Scheduled(ledger.decided(pending, rule, event.customer_id, None, due_ms, program)))
     return journey._replace(pending=(*journey.pending, pending))
 
 

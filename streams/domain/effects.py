@@ -16,6 +16,12 @@ class Count(NamedTuple):
     sign: int
 
 
+class Scheduled(NamedTuple):
+    """The trigger waits for its time: its decision is pending, until the final one takes its place."""
+
+    decision: Decision
+
+
 class Reject(NamedTuple):
     """The event is bad: a dead letter.  `evidence` is a record held since earlier; None is the one in hand."""
 
@@ -44,4 +50,4 @@ class Confirm(NamedTuple):
 
 
 Publication: TypeAlias = Decision | SurveyDispatch | Answer | Alert | Erasure
-Effect: TypeAlias = Publication | Count | Reject | Ignore | Requeue | Confirm
+Effect: TypeAlias = Publication | Scheduled | Count | Reject | Ignore | Requeue | Confirm

@@ -10,6 +10,7 @@ from streams.domain.state import Journey, Message, Pending, Survey
 
 SENT = "sent"
 SUPPRESSED = "suppressed"
+PENDING = "pending"
 
 
 def correlation(event: Trigger) -> str:
@@ -48,10 +49,10 @@ def turned_down(event: Trigger, rule: Rule | None, why: Suppress, now_ms: int, p
 
 
 def decided(
-    pending: Pending, rule: Rule, customer_id: str, verdict: Ask | Suppress, decided_ms: int, program: Program
+    pending: Pending, rule: Rule, customer_id: str, verdict: Ask | Suppress | None, decided_ms: int, program: Program
 ) -> Decision:
-    """The decision about a trigger that was scheduled: it is sent now, or no longer."""
-    sent, why = (verdict, None) if isinstance(verdict, Ask) else (None, verdict)
+    """The decision about a trigger that was scheduled: it is sent now, or no longer; None for neither yet."""
+    sent, why = verdict if isinstance(verdict, Ask) else None, verdict if isinstance(verdict, Suppress) else None
     return Decision(
         decision_id=decision_id(pending.source, pending.id),
         customer_id=customer_id,
@@ -62,7 +63,7 @@ def decided(
         correlation_id=pending.correlation,
         rule=pending.rule,
         survey=pending.survey,
-        outcome=SENT if sent else SUPPRESSED,
+        outcome=SENT if sent else SUPPRESSED if why else PENDING,
         reason=why.reason if why else None,
         cause_id=why.cause_id if why else None,
         survey_id=pending.survey_id if sent else None,

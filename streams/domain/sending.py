@@ -108,11 +108,15 @@ def _sent(
     journey = journey._replace(
         surveys=(*journey.surveys, survey),
         held=tuple(held for held in journey.held if held.survey_id != survey.survey_id) if waiting else journey.held,
-        asked=(*(a for a in journey.asked if a[0] != survey.survey), (survey.survey, ask.due_ms)),
+        asked=tuple(sorted((*journey.asked, (survey.survey, ask.due_ms)), key=_asked_ms)),
     )
     if waiting:  # there is an answer already
         return journey
     return _with_reminder(journey, survey, first._replace(number=1), rule, ask.due_ms + rule.remind_after_ms)
+
+
+def _asked_ms(asked: tuple[str, int]) -> int:
+    return asked[1]
 
 
 def _remind(

@@ -275,6 +275,14 @@ def test_quarantine_ends_to_the_millisecond() -> None:
         assert reasons(journey) == [("1", None, None), ("2", reason, None)]
 
 
+def test_every_ask_counts_however_disordered_the_topics_are_read() -> None:
+    """A late ask must not make an earlier-read one forgotten: the third order lies within the quarantine of both."""
+    asks = program(rules=[rule("r", "s", "x")])
+    day = [START_MS + number * DAY_MS for number in (12, 0, 13)]
+    journey = run([(at_ms, purchase(str(at_ms), "x", at_ms)) for at_ms in day], asks)
+    assert [decision.reason for decision in journey.all(Decision)] == [None, None, Reason.ASKED_RECENTLY]
+
+
 def test_late_and_early_are_judged_by_the_record_alone() -> None:
     """`late` before its Kafka timestamp and `early` after it still pass; a millisecond more does not, on any clock."""
     late_ms, early_ms = 7 * DAY_MS, 300_000
