@@ -9,7 +9,7 @@ Two rules look at how late it is: `send_within` and `hours`, for what is not his
 them the result is the same as long as wakeups come in time, which is what they are for.
 """
 
-from schemas.events import ContactUpdate, Inbound, SurveyResponse, Wakeup
+from schemas.events import ContactUpdate, Inbound, SurveyResponse, Trigger, Wakeup
 from streams.domain import answering, asking, clicks, contacts, erasing, sending
 from streams.domain.effects import Effect, Ignore, Reject
 from streams.domain.panes import DAY_MS, floor_ms
@@ -32,7 +32,7 @@ def step(
         journey = _advance(journey, event.customer_id, program, now_ms, effects)
     if isinstance(event, Wakeup):
         return answering.give_up(journey, now_ms, effects), effects
-    if objection := _out_of_time(event.time, now_ms, program.limits):
+    if objection := _out_of_time(event, now_ms, program.limits):
         return journey, [*effects, objection]
     if isinstance(event, SurveyResponse):
         if objection := answering.fault(event):
@@ -111,8 +111,10 @@ def _forget(journey: Journey, program: Program) -> Journey:
     )
 
 
-def _out_of_time(time_ms: int, now_ms: int, limits: Limits) -> Reject | None:
-    if now_ms - time_ms > limits.late_ms:
+def _out_of_time(event: Trigger | SurveyResponse | ContactUpdate, now_ms: int, limits: Limits) -> Reject | None:
+    """A withdrawal or an erasure is heeded however late it comes: what contacts say is a register, not a count."""
+    time_ms = event.time
+    if now_ms - time_ms > limits.late_ms and not isinstance(event, ContactUpdate):
         return Reject(Reason.TOO_LATE, f"happened {(now_ms - time_ms) // 1000} s before it was sent")
     if time_ms - now_ms > limits.early_ms:
         return Reject(Reason.TOO_EARLY, f"claims to happen {(time_ms - now_ms) // 1000} s after it was sent")

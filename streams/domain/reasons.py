@@ -26,7 +26,10 @@ class Reason(StrEnum):
     EMPTY_RESPONSE = "empty_response", "Neither score nor comment nor withdrawal."
     UNKNOWN_SURVEY = "unknown_survey", "The survey was never sent to this customer, or is forgotten."
     EDIT_CLOSED = "edit_closed", "A correction after the edit window."
-    TOO_LATE = "too_late", "The event's time lies further before its Kafka timestamp than `limits.late`."
+    TOO_LATE = (
+        "too_late",
+        "The event's time lies further before its Kafka timestamp than `limits.late`; contact updates are never.",
+    )
     TOO_EARLY = "too_early", "The event's time or Kafka timestamp lies in the future by more than `limits.early`."
 
     # rejected by the collector: the request becomes a dead letter

@@ -101,7 +101,7 @@ def _fault(event: Event, row: Row, terms: Terms, now_ms: int, was_too_early: boo
         return "clock"
     if isinstance(event, Wakeup):
         return ""
-    if row.timestamp_ms - time_ms > terms.late_ms:
+    if row.timestamp_ms - time_ms > terms.late_ms and not isinstance(event, ContactUpdate):
         return "too_late"
     if time_ms - row.timestamp_ms > terms.early_ms:
         return "too_early"

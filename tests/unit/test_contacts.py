@@ -75,6 +75,13 @@ def test_a_withdrawal_wins_whatever_the_order_of_arrival(
     assert outcome(asking(required), moments) == expected(updates, required)
 
 
+def test_a_withdrawal_is_never_too_late() -> None:
+    """Said a month before it reaches us, it still holds: only what counts must come in time."""
+    month_ms = 30 * DAY_MS
+    update = opted("u", True, START_MS - month_ms)
+    assert outcome(asking(), [(START_MS, update)]) == Reason.OPTED_OUT
+
+
 def test_preference_then_the_rules_order() -> None:
     """The preferred channel where the rule knows it, else the rule's first; the newest preference holds."""
     rule = asking(channels=("email", "sms", "phone"))
