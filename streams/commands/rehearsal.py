@@ -22,18 +22,11 @@ def run(parsed: argparse.Namespace) -> int:
     programs = program.load(chosen.program_path), program.load(Path(parsed.program))
     from_ms = _instant_ms(parsed.since) if parsed.since else 0
     need(chosen, set(TOPICS))
-    with closing(KafkaReader(chosen.brokers, chosen.security)) as reader:
-        with Progress(console=out, disable=not out.is_terminal, transient=True) as progress:
-            task = progress.add_task("replaying partitions", total=chosen.partitions)
-            found = rehearse(
-                reader,
-                chosen.partitions,
-                codec_of(chosen),
-                programs,
-                from_ms,
-                wall_ms(),
-                lambda: progress.advance(task),
-            )
+    shown = Progress(console=out, disable=not out.is_terminal, transient=True)
+    codec, now_ms = codec_of(chosen), wall_ms()
+    with closing(KafkaReader(chosen.brokers, chosen.security)) as reader, shown as progress:
+        task = progress.add_task("replaying partitions", total=chosen.partitions)
+        found = rehearse(reader, chosen.partitions, codec, programs, from_ms, now_ms, lambda: progress.advance(task))
     _print(found, *(one.hash for one in programs))
     return ExitCode.OK
 
