@@ -39,12 +39,13 @@ class Mix:
     """How much of what.  Ratios are of triggers or of answers, from 0 to 1; `visits` is how many triggers there are.
 
     `span_ms` is how long the history lasts, `spread_ms` how far answers, corrections and later copies lie apart,
-    `jitter_ms` how far a record may be written out of turn.
+    `jitter_ms` how far a record may be written out of turn.  A history must be shorter than `late` and the longest
+    quarantine together: further than `late` apart, topics may be read with a quarantine forgotten in between.
     """
 
     visits: int = 600
     customers: int = 300
-    span_ms: int = 12 * DAY_MS
+    span_ms: int = 10 * DAY_MS
     spread_ms: int = 2 * DAY_MS
     jitter_ms: int = 600_000
     answered_ratio: float = 0.75

@@ -22,11 +22,11 @@ from schemas.events import Answer, SegmentNps
 from tests.faults import ledger
 from tests.faults.comparing import compare
 from tests.faults.oracle import Expected, expect
-from tests.faults.oracle_answers import Revision
-from tests.faults.oracle_inputs import RECORDS
+from tests.faults.oracle_answers import BANDS, Revision
+from tests.faults.oracle_inputs import RECORDS, RESPONSES, Place
 from tests.faults.oracle_numbers import Panes, added, figures
 from tests.faults.oracle_terms import Terms, read_terms
-from tests.faults.outputs import OFFSET_BITS, ROLLING, TOPICS, Outputs, decode
+from tests.faults.outputs import ANSWERS, OFFSET_BITS, ROLLING, TOPICS, Outputs, decode
 from tests.faults.reading import World, read_world
 from tests.faults.report import Finding
 from tests.faults.versions import check_repeats, check_versions
@@ -79,18 +79,24 @@ def judge(world: World, terms: Terms, *, settle_ms: int = SETTLE_MS, tolerated: 
 def check_answers(expected: Expected, outputs: Outputs) -> Finding:
     """I1: the revisions of every answer, each by the response that made it."""
     wanted = {
-        (survey, one.place[2]): one for survey, told in expected.answered.items() for one in told.outcome.revisions
+        (survey, one.place[2]): (
+            one,
+            BANDS[one.score] if one.score is not None else None,
+            tuple(told.dispatch.segments),
+        )
+        for survey, told in expected.answered.items()
+        for one in told.outcome.revisions
     }
     found = {}
-    for answer in outputs.values("nps.answers", Answer):
+    for answer in outputs.values(ANSWERS, Answer):
         offset = answer.version & OFFSET_BITS
         partition = expected.answered[answer.survey_id].partition if answer.survey_id in expected.answered else -1
-        found[answer.survey_id, offset] = _revision(answer, partition, offset)
+        said = _revision(answer, (RESPONSES, partition, offset))
+        found[answer.survey_id, offset] = (said, answer.band, tuple(answer.segments))
     return compare("I1", "answers, revision by revision", wanted, found)
 
 
-def _revision(answer: Answer, partition: int, offset: int) -> Revision:
-    place = ("nps.responses", partition, offset)
+def _revision(answer: Answer, place: Place) -> Revision:
     said = (answer.score, answer.comment, answer.counted, answer.flag)
     return Revision(place, answer.revision, *said, answer.answered_ms, answer.received_ms)
 

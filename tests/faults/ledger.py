@@ -19,7 +19,7 @@ def alerts(outputs: Outputs) -> list[Alert]:
 def check_decisions(expected: Expected, outputs: Outputs, settled_ms: int) -> Iterator[Finding]:
     """One decision for each trigger that is due by `settled_ms`; all of a customer's such as some order makes them."""
     decided: dict[str, dict[str, Verdict]] = {}
-    for one in outputs.values(DECISIONS, Decision):
+    for one in outputs.decisions():
         verdict = Verdict(one.outcome, one.reason, one.cause_id, one.decided_ms)
         decided.setdefault(one.customer_id, {})[one.decision_id] = verdict
     wanted: dict[str, int] = {}
@@ -40,6 +40,18 @@ def check_decisions(expected: Expected, outputs: Outputs, settled_ms: int) -> It
     yield compare("I5", "triggers, each with one decision", wanted, found)
     what = f"customers decided rightly, {walked} in every order"
     yield Finding("I5", what, len(expected.asking), len(wrong), min(wrong, default=""))
+    yield _check_pending(expected, outputs)
+
+
+def _check_pending(expected: Expected, outputs: Outputs) -> Finding:
+    """What is told of a survey before it is sent: when it will be, and under a version that any decision beats."""
+    dues = {id_: due.due_ms for asking in expected.asking.values() for id_, due in asking.dues.items()}
+    found = {
+        one.decision_id: (one.decided_ms, one.version)
+        for one in outputs.values(DECISIONS, Decision)
+        if one.outcome == "pending"
+    }
+    return compare("I5", "decisions pending until due", {id_: (dues.get(id_), 0) for id_ in found}, found)
 
 
 def _ids(asking: Asking) -> set[str]:
@@ -60,7 +72,7 @@ def _against_every_order(asking: Asking, theirs: Mapping[str, Verdict], settled_
 
 def check_dispatches(expected: Expected, outputs: Outputs, terms: Terms) -> Finding:
     """A dispatch for each decision to send and for no other, saying what its trigger says."""
-    sent = {one.decision_id for one in outputs.values(DECISIONS, Decision) if one.outcome == "sent"}
+    sent = {one.decision_id for one in outputs.decisions() if one.outcome == "sent"}
     dues = {id_: (name, due) for name, asking in expected.asking.items() for id_, due in asking.dues.items()}
     wanted = {dues[id_][1].survey_id: _dispatch(*dues[id_], terms) if id_ in dues else "a trigger" for id_ in sent}
     found = {

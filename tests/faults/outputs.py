@@ -50,6 +50,10 @@ class Outputs:
         """All values of a topic, in order within each partition."""
         return [one.value for one in self.told[topic] if isinstance(one.value, cls)]
 
+    def decisions(self) -> list[Decision]:
+        """What was decided for good; a pending decision only says that there will be one."""
+        return [one for one in self.values(DECISIONS, Decision) if one.outcome != "pending"]
+
     def offsets_of(self, survey_id: str) -> set[int]:
         """The offsets of the responses that changed this survey's answer."""
         return {answer.version & OFFSET_BITS for answer in self.answers.get(survey_id, ())}

@@ -11,7 +11,7 @@ Under at-least-once anything may be written again.  What may never happen:
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
-from schemas.events import PaneTally, SegmentNps
+from schemas.events import Decision, PaneTally, SegmentNps
 from tests.faults.comparing import LONGEST
 from tests.faults.outputs import ALERTS, ANSWERS, DECISIONS, DISPATCHES, PANES, ROLLING, Outputs
 from tests.faults.report import Finding
@@ -19,7 +19,7 @@ from tests.faults.report import Finding
 
 def check_repeats(outputs: Outputs) -> Iterator[Finding]:
     """I4, I6, I9: records of one thing say one thing."""
-    yield _repeats(outputs, "I9", DECISIONS, lambda one: one.decision_id, lambda one: one._replace(version=0))
+    yield _repeats(outputs, "I9", DECISIONS, _decision_key, lambda one: one._replace(version=0))
     yield _repeats(
         outputs, "I9", DISPATCHES, lambda one: (one.survey_id, getattr(one, "reminder", 0)),
         lambda one: one._replace(version=0),
@@ -33,6 +33,10 @@ def check_repeats(outputs: Outputs) -> Iterator[Finding]:
         or any(len({(b.row.key, b.row.value, b.headers, b.timestamp_ms) for b in all_}) > 1 for all_ in deaths.values())
     ]
     yield Finding("I6", "dead letters, repeats alike", len(outputs.deaths), len(wrong), min(wrong, default=""))
+
+
+def _decision_key(one: Decision) -> Hashable:
+    return one.decision_id, one.outcome == "pending"
 
 
 def _repeats(

@@ -26,7 +26,7 @@ LOADED = (
     Table("rolling", "I3", ROLLING, ("segment", "window", "as_of_ms")),
     Table("alerts", "I4", ALERTS, ("dedup_key", "alert_id")),
     Table("decisions", "I5", DECISIONS, ("decision_id",)),
-    Table("dispatches", "I5", DISPATCHES, ("survey_id",)),
+    Table("dispatches", "I5", DISPATCHES, ("survey_id", "reminder")),
 )
 TABLES = (*(table.name for table in LOADED), "dead_letters")
 """Everything that is compared."""
