@@ -68,7 +68,7 @@ def judge(world: World, terms: Terms, *, settle_ms: int = SETTLE_MS, tolerated: 
         check_alerts(expected, outputs),
         *ledger.check_decisions(expected, outputs, world.now_ms - settle_ms),
         ledger.check_dispatches(expected, outputs, terms),
-        ledger.check_due(expected, outputs),
+        ledger.check_due(outputs),
         check_dead(expected, outputs, tolerated),
         *check_repeats(outputs),
         *check_versions(outputs),

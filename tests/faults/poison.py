@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from schemas.codec import Codec
-from schemas.events import Purchase, SurveyResponse, Wakeup
+from schemas.events import ContactUpdate, Inbound, Purchase, SupportCase, SurveyResponse, Wakeup
 from schemas.topics import CONTACTS, PURCHASES, RESPONSES, SUPPORT
 
 if TYPE_CHECKING:
     from tests.faults.generator import Mix
 
-TOPICS = (PURCHASES.name, SUPPORT.name, CONTACTS.name, RESPONSES.name)
+_CODEC = Codec()
 UNKNOWN = b"\xc3\x01" + b"\xfe" * 8
 """A single-object header with a fingerprint that no schema has."""
 
@@ -22,61 +22,82 @@ Poison = tuple[str, bytes | None, bytes | None, tuple[tuple[str, bytes | None], 
 def poisons(r: random.Random, mix: "Mix", codec: Codec, name: str) -> Iterator[Poison]:
     """As many as the mix asks for, each kind in turn."""
     for number in range(round(mix.visits * mix.poison_ratio)):
-        kind, topic = KINDS[number % len(KINDS)], r.choice(TOPICS)
+        kind, topic = KINDS[number % len(KINDS)], r.choice(tuple(EVENTS))
         customer = f"{name}-c{r.randrange(mix.customers)}"
-        key, value = kind(r, codec, customer, mix.junk_bytes)
+        good = codec.encode(EVENTS[topic](f"poison-{number}", customer))
+        key, value = kind(r, good, customer.encode(), mix.junk_bytes)
         yield topic, key, value, (("poison", kind.__name__.encode()),)
 
 
-def truncated(r: random.Random, codec: Codec, customer: str, junk_bytes: int) -> tuple[bytes | None, bytes | None]:
-    value = codec.encode(_response(r, customer))
-    return customer.encode(), value[: r.randrange(1, len(value) - 1)]
+Keyed = tuple[bytes | None, bytes | None]
+"""A key and a value."""
 
 
-def left_over(r: random.Random, codec: Codec, customer: str, junk_bytes: int) -> tuple[bytes | None, bytes | None]:
-    return customer.encode(), codec.encode(_response(r, customer)) + b"\x00"
+def truncated(r: random.Random, good: bytes, key: bytes, junk_bytes: int) -> Keyed:
+    return key, good[: r.randrange(1, len(good) - 1)]
 
 
-def unknown_fingerprint(r: random.Random, codec: Codec, customer: str, junk_bytes: int) -> tuple[bytes | None, bytes]:
-    return customer.encode(), UNKNOWN + codec.encode(_response(r, customer))[10:]
+def left_over(r: random.Random, good: bytes, key: bytes, junk_bytes: int) -> Keyed:
+    return key, good + b"\x00"
 
 
-def unknown_schema_id(r: random.Random, codec: Codec, customer: str, junk_bytes: int) -> tuple[bytes | None, bytes]:
-    return customer.encode(), b"\x00" + r.randbytes(4) + codec.encode(_response(r, customer))[10:]
+def unknown_fingerprint(r: random.Random, good: bytes, key: bytes, junk_bytes: int) -> Keyed:
+    return key, UNKNOWN + good[10:]
 
 
-def junk(r: random.Random, codec: Codec, customer: str, junk_bytes: int) -> tuple[bytes | None, bytes | None]:
-    return customer.encode(), r.randbytes(junk_bytes)
+def unknown_schema_id(r: random.Random, good: bytes, key: bytes, junk_bytes: int) -> Keyed:
+    return key, b"\x00" + r.randbytes(4) + good[10:]
 
 
-def no_value(r: random.Random, codec: Codec, customer: str, junk_bytes: int) -> tuple[bytes | None, bytes | None]:
-    return customer.encode(), None
+def junk(r: random.Random, good: bytes, key: bytes, junk_bytes: int) -> Keyed:
+    return key, r.randbytes(junk_bytes)
 
 
-def empty(r: random.Random, codec: Codec, customer: str, junk_bytes: int) -> tuple[bytes | None, bytes | None]:
-    return customer.encode(), b""
+def no_value(r: random.Random, good: bytes, key: bytes, junk_bytes: int) -> Keyed:
+    return key, None
 
 
-def wrong_type(r: random.Random, codec: Codec, customer: str, junk_bytes: int) -> tuple[bytes | None, bytes | None]:
-    return customer.encode(), codec.encode(Wakeup(customer, 1))
+def empty(r: random.Random, good: bytes, key: bytes, junk_bytes: int) -> Keyed:
+    return key, b""
 
 
-def wrong_key(r: random.Random, codec: Codec, customer: str, junk_bytes: int) -> tuple[bytes | None, bytes | None]:
-    return b"somebody else", codec.encode(_response(r, customer))
+def wrong_type(r: random.Random, good: bytes, key: bytes, junk_bytes: int) -> Keyed:
+    return key, _CODEC.encode(Wakeup(key.decode(), 1))
 
 
-def no_key(r: random.Random, codec: Codec, customer: str, junk_bytes: int) -> tuple[bytes | None, bytes | None]:
-    order = Purchase("shop", f"poison-{r.random()}", "order.delivered", 0, customer, "o", None, None, {})
-    return None, codec.encode(order)
+def wrong_key(r: random.Random, good: bytes, key: bytes, junk_bytes: int) -> Keyed:
+    return b"somebody else", good
 
 
-KINDS: tuple[Callable[[random.Random, Codec, str, int], tuple[bytes | None, bytes | None]], ...] = (
+def no_key(r: random.Random, good: bytes, key: bytes, junk_bytes: int) -> Keyed:
+    return None, good
+
+
+KINDS: tuple[Callable[[random.Random, bytes, bytes, int], Keyed], ...] = (
     truncated, left_over, unknown_fingerprint, unknown_schema_id, junk, no_value, empty, wrong_type, wrong_key, no_key,
 )  # fmt: skip
 
 
-def _response(r: random.Random, customer: str) -> SurveyResponse:
-    return SurveyResponse(
-        source="tool", id=f"poison-{r.random()}", type="survey.answered", time=0, customer_id=customer,
-        survey_id="00000000-0000-5000-8000-000000000000", score=0, comment="poison", voided=False, channel=None,
-    )  # fmt: skip
+def _purchase(id_: str, customer: str) -> Purchase:
+    return Purchase("shop", id_, "order.delivered", 0, customer, id_, None, None, {})
+
+
+def _case(id_: str, customer: str) -> SupportCase:
+    return SupportCase("desk", id_, "case.solved", 0, customer, id_, {})
+
+
+def _contact(id_: str, customer: str) -> ContactUpdate:
+    return ContactUpdate("crm", id_, "contact.updated", 0, customer, True, None, None, {})
+
+
+def _response(id_: str, customer: str) -> SurveyResponse:
+    return SurveyResponse("tool", id_, "survey.answered", 0, customer, "no survey", 0, "poison", False, None)
+
+
+EVENTS: dict[str, Callable[[str, str], Inbound]] = {
+    PURCHASES.name: _purchase,
+    SUPPORT.name: _case,
+    CONTACTS.name: _contact,
+    RESPONSES.name: _response,
+}
+"""An event of each topic with nothing wrong but, if somebody took it, its time."""
