@@ -32,7 +32,8 @@ class Lag:
     def __init__(self, brokers: str, partitions: int, prefix: str = "nps") -> None:
         self._partitions = partitions
         self._prefix = prefix
-        self._admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
+        self._brokers = brokers
+        self._admin = self._new_admin()
         self._groups = {
             role: Consumer({"bootstrap.servers": brokers, "group.id": f"{prefix}-{role}", "log_level": 0})
             for role in READS
@@ -87,9 +88,17 @@ class Lag:
 
         def ask() -> Offsets:
             asked = self._admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED)
-            return {(part.topic, part.partition): told.result(BOUND_S).offset for part, told in asked.items()}
+            try:
+                return {(part.topic, part.partition): told.result(BOUND_S).offset for part, told in asked.items()}
+            except KafkaException:
+                # It keeps the leaders that it once knew, and after a broker's restart asks them in vain for ever.
+                self._admin = self._new_admin()
+                raise
 
         return _patiently(ask)
+
+    def _new_admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self._brokers, "log_level": 0})
 
     def _parts(self, topics: set[str]) -> list[tuple[str, int]]:
         counts: Mapping[str, int] = {name: BY_NAME[name].partitions or self._partitions for name in topics}
