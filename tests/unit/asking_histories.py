@@ -133,9 +133,8 @@ def triggers(history: list[Moment]) -> dict[str, Purchase | SupportCase]:
 
 
 def statements(history: list[Moment]) -> list[tuple[int, ContactUpdate]]:
-    """The contact updates that were taken, with the time at which they were read."""
-    return [(at, event) for at, event in history
-            if isinstance(event, ContactUpdate) and -300_000 <= at - event.time <= 7 * DAY_MS]  # fmt: skip
+    """The contact updates that were taken, with the time at which they were read; none of them is too late."""
+    return [(at, event) for at, event in history if isinstance(event, ContactUpdate) and event.time <= at + 300_000]
 
 
 def minute_of_day(at_ms: int, time_zone: str) -> int:
