@@ -21,6 +21,7 @@ from pathlib import Path
 from schemas.events import Answer, SegmentNps
 from tests.faults import ledger
 from tests.faults.comparing import compare
+from tests.faults.effects import effects_of
 from tests.faults.oracle import Expected, expect
 from tests.faults.oracle_answers import BANDS, Revision
 from tests.faults.oracle_inputs import RECORDS, RESPONSES, Place
@@ -29,6 +30,7 @@ from tests.faults.oracle_terms import Terms, read_terms
 from tests.faults.outputs import ANSWERS, OFFSET_BITS, ROLLING, TOPICS, Outputs, decode
 from tests.faults.reading import World, read_world
 from tests.faults.report import Finding
+from tests.faults.sampling import Sample, check_commits, check_lag, check_memory
 from tests.faults.versions import check_repeats, check_versions
 from tests.faults.warehouse_rows import TABLES, check_tables, pane_tallies
 
@@ -47,17 +49,30 @@ def check(
     now_ms: int | None = None,
     settle_ms: int = SETTLE_MS,
     tolerated: Collection[str] = (),
+    samples: Sequence[Sample] = (),
+    most_bytes: int | None = None,
 ) -> list[Finding]:
-    """I1 to I6 and I9 of what lies there now; without a ClickHouse address its tables are left out.
+    """I1 to I6 and I9 of what lies there now, with `samples` I7 and I8 of what was there meanwhile.
+
+    Without a ClickHouse address its tables are left out.  `most_bytes` bounds the memory of each sampled process.
 
     `settle_ms` is how long what became due may take; `tolerated` are reasons of dead letters that the scenario makes on
     purpose besides those of its input, see `SINK_REASONS`.  Raises Unreadable when Kafka or ClickHouse cannot be read.
     """
     world = read_world(bootstrap, clickhouse_url, [*RECORDS, *TOPICS], TABLES, now_ms)
-    return judge(world, read_terms(program), settle_ms=settle_ms, tolerated=tolerated)
+    terms = read_terms(program)
+    findings = judge(world, terms, settle_ms=settle_ms, tolerated=tolerated, samples=samples)
+    return [*findings, check_memory(samples, most_bytes)] if most_bytes else findings
 
 
-def judge(world: World, terms: Terms, *, settle_ms: int = SETTLE_MS, tolerated: Collection[str] = ()) -> list[Finding]:
+def judge(
+    world: World,
+    terms: Terms,
+    *,
+    settle_ms: int = SETTLE_MS,
+    tolerated: Collection[str] = (),
+    samples: Sequence[Sample] = (),
+) -> list[Finding]:
     """The same of a world that was read already."""
     outputs = decode(world)
     expected = expect(world, outputs, terms, settle_ms)
@@ -73,6 +88,8 @@ def judge(world: World, terms: Terms, *, settle_ms: int = SETTLE_MS, tolerated: 
         *check_repeats(outputs),
         *check_versions(outputs),
     ]
+    if samples:
+        findings += [check_commits(samples, effects_of(expected, outputs)), check_lag(samples)]
     return [*findings, *check_tables(world, outputs)] if world.tables is not None else findings
 
 

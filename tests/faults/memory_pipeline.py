@@ -23,6 +23,7 @@ from streams.rolling import Rolling
 from streams.work import Work
 from tests.faults.generator import Sent
 from tests.faults.reading import Row, World
+from tests.faults.sampling import Sample
 
 PARTITIONS = 2
 INBOUND_NAMES = tuple(topic.name for topic in INBOUND)
@@ -74,6 +75,7 @@ class MemoryPipeline:
     ) -> None:
         self.topics = Topics(now_ms)
         self.crashes = 0
+        self.samples: list[Sample] = []
         self._r, self._crash_ratio = r, crash_ratio
         self._program, self._codec = load(program), Codec()
         self._parts = [(topic, number) for topic in INBOUND_NAMES for number in range(PARTITIONS)]
@@ -101,7 +103,7 @@ class MemoryPipeline:
             part = self._next(done, journeys)
             try:
                 if part is None:
-                    self._committed = dict(done)
+                    self._commit(done)
                     self.topics.now_ms += 3_000
                     journeys.wake()
                     if self._next(done, journeys) is None:
@@ -111,7 +113,13 @@ class MemoryPipeline:
             except ConnectionError:
                 return False
             if self._r.random() < 0.5:
-                self._committed = dict(done)
+                self._commit(done)
+
+    def _commit(self, done: dict[TopicPartition, int]) -> None:
+        self._committed = dict(done)
+        ends = {part: len(records) for part, records in self.topics.records.items()}
+        everywhere = {(topic, number): 0 for topic in BY_NAME for number in range(PARTITIONS)}
+        self.samples.append(Sample(self.topics.now_ms, self._committed, {**everywhere, **ends}, {}))
 
     async def _block(self, part: TopicPartition, done: dict[TopicPartition, int], journeys: Journeys) -> None:
         records = self.topics.records[part][done[part] : done[part] + self._r.randrange(1, 40)]

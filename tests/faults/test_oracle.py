@@ -1,5 +1,6 @@
 """The oracle agrees with the real code over whole histories in memory, and objects to every kind of wrong output."""
 
+import os
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,10 +14,12 @@ from tests.faults.generator import CLEAN, Mix, generate, live
 from tests.faults.invariants import SETTLE_MS, differing, judge
 from tests.faults.memory_pipeline import MemoryPipeline, as_row
 from tests.faults.oracle_asking import Asking
+from tests.faults.oracle_inputs import RESPONSES
 from tests.faults.oracle_inputs import judge as judge_inputs
 from tests.faults.oracle_terms import PROGRAM, read_terms
 from tests.faults.outputs import ALERTS, ANSWERS, DEAD, DECISIONS, DISPATCHES, PANES, ROLLING, decode
 from tests.faults.reading import Row, World
+from tests.faults.sampling import MIB, Sample, check_lag, check_memory, resident_bytes
 from tests.faults.warehouse_rows import LOADED
 
 SEEDS = 50
@@ -40,7 +43,7 @@ def test_the_real_code_agrees(chunk: int, crash_ratio: float) -> None:
     crashes = 0
     for seed in range(chunk * SEEDS // CHUNKS, (chunk + 1) * SEEDS // CHUNKS):
         ran = pipeline(seed, crash_ratio=crash_ratio)
-        findings = judge(ran.run(), TERMS)
+        findings = judge(ran.run(), TERMS, samples=ran.samples)
         assert not differing(findings), f"seed {seed}: {differing(findings)}"
         crashes += ran.crashes
     assert crashes > SEEDS // CHUNKS or not crash_ratio, "the crashes must happen"
@@ -48,8 +51,9 @@ def test_the_real_code_agrees(chunk: int, crash_ratio: float) -> None:
 
 def test_every_invariant_looks_at_something() -> None:
     """Over one larger history no invariant goes without anything to check, and every reason for it all occurs."""
-    world = pipeline(1, Mix(visits=500, customers=300)).run()
-    findings = judge(world, TERMS)
+    ran = pipeline(1, Mix(visits=500, customers=300))
+    world = ran.run()
+    findings = judge(world, TERMS, samples=ran.samples)
     assert not differing(findings), differing(findings)
     assert all(found.checked for found in findings), findings
     outputs = decode(world)
@@ -299,6 +303,29 @@ def test_a_lost_event_is_missed(right: World) -> None:
     world = ran.run()
     whole = [as_row(part, one) for (topic, part), all_ in kept.items() if topic == "nps.purchases" for one in all_]
     assert differing(judge(replace(world, topics={**world.topics, "nps.purchases": whole}), TERMS))
+
+
+@pytest.mark.parametrize("output", [ANSWERS, ALERTS, DECISIONS, DISPATCHES, PANES, DEAD])
+def test_a_commit_before_its_effects_is_objected_to(output: str) -> None:
+    """All but the first record of an output were there only after their causes were committed."""
+    ran = pipeline(4, Mix(visits=120, customers=80))
+    world = ran.run()
+    assert not differing(judge(world, TERMS, samples=ran.samples))
+    last = ran.samples[-1]
+    behind = {part: min(end, 1) if part[0] == output else end for part, end in last.ends.items()}
+    objections = differing(judge(world, TERMS, samples=[*ran.samples, last._replace(ends=behind)]))
+    assert [found.invariant for found in objections] == ["I7"], objections
+
+
+def test_lag_that_stays_and_memory_without_bound_are_objected_to() -> None:
+    """What is left unread at the end, and a process that holds too much at any time."""
+    part = (RESPONSES, 0)
+    samples = [Sample(1, {part: 0}, {part: 9}, {"worker": 5 * MIB}), Sample(2, {part: 9}, {part: 9}, {"worker": MIB})]
+    assert check_lag(samples).holds
+    assert not check_lag(samples[:1]).holds
+    assert check_memory(samples, 5 * MIB).holds
+    assert not check_memory(samples, 5 * MIB - 1).holds
+    assert MIB < resident_bytes(os.getpid()) < 4_096 * MIB
 
 
 def test_what_fell_due_just_now_may_be_on_its_way() -> None:
