@@ -13,79 +13,21 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from tests.faults.mix import CLEAN as CLEAN
+from tests.faults.mix import DAY_MS
+from tests.faults.mix import Mix as Mix
+from tests.faults.mix import Sent as Sent
 from tests.faults.oracle_terms import PROGRAM, read_terms
-
-DAY_MS = 86_400_000
-
-
-class Sent(NamedTuple):
-    """A record to be written, `timestamp_ms` being the one that Kafka shall keep."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    timestamp_ms: int
-    headers: tuple[tuple[str, bytes | None], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Mix:
-    """How much of what.  Ratios are of triggers or of answers, from 0 to 1; `visits` is how many triggers there are.
-
-    `span_ms` is how long the history lasts, `spread_ms` how far answers, corrections and later copies lie apart,
-    `jitter_ms` how far a record may be written out of turn.  A history must be shorter than `late` and the longest
-    quarantine together: further than `late` apart, topics may be read with a quarantine forgotten in between.
-    """
-
-    visits: int = 600
-    customers: int = 300
-    span_ms: int = 10 * DAY_MS
-    spread_ms: int = 2 * DAY_MS
-    jitter_ms: int = 600_000
-    answered_ratio: float = 0.75
-    duplicated_ratio: float = 0.15
-    reordered_ratio: float = 0.1
-    corrected_ratio: float = 0.25
-    voided_ratio: float = 0.06
-    overtaking_ratio: float = 0.04
-    late_ratio: float = 0.05
-    absurd_ratio: float = 0.02
-    cancelled_ratio: float = 0.1
-    racing_ratio: float = 0.08
-    opted_ratio: float = 0.05
-    faulty_ratio: float = 0.03
-    stray_ratio: float = 0.02
-    poison_ratio: float = 0.03
-    junk_bytes: int = 70_000
-    hot_customers: int = 3
-    hot_customer_ratio: float = 0.05
-    hot_segment_ratio: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for a ratio that is none."""
-        for name in self.__slots__:
-            if name.endswith("_ratio") and not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
-
-
-CLEAN = Mix(
-    duplicated_ratio=0, reordered_ratio=0, late_ratio=0, absurd_ratio=0, cancelled_ratio=0, racing_ratio=0,
-    opted_ratio=0, faulty_ratio=0, stray_ratio=0, poison_ratio=0, voided_ratio=0, corrected_ratio=0, overtaking_ratio=0,
-    hot_customer_ratio=0,
-)  # fmt: skip
-"""Nothing but triggers and their answers: to be told by `replace` what shall go wrong."""
+from tests.faults.stories import Stories
 
 
 def generate(seed: int, mix: Mix | None = None, end_ms: int | None = None, program: Path = PROGRAM) -> Iterator[Sent]:
     """A history that ends at `end_ms`, by default now, for this program; none of its records is younger."""
-    from tests.faults.stories import Stories
-
     end_ms = time.time_ns() // 1_000_000 if end_ms is None else end_ms
     stories = Stories(random.Random(seed), mix or Mix(), read_terms(program), end_ms, name=f"{seed:x}")
     yield from stories.told()

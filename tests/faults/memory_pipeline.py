@@ -7,13 +7,13 @@ what the topics hold.  Time stands at the end of the history and moves on only o
 import asyncio
 import random
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from schemas.codec import Codec
 from schemas.events import PaneTally
 from schemas.topics import BY_NAME, INBOUND, JOURNEYS, PANES
-from streams.doubt import Doubts, written_to
+from streams.doubt import Doubt, Doubts, written_to
 from streams.engine.blocks import Block
 from streams.engine.fuse import Fuse, FuseLimits
 from streams.engine.log import Output, Record, TopicPartition
@@ -138,13 +138,18 @@ class MemoryPipeline:
 
     def _started(self) -> Journeys:
         works = {number: self._restored(number) for number in range(PARTITIONS)}
+        doubts = self.doubts(works)
+        journeys = Journeys(self.topics, self._codec, Fuse(FuseLimits()), lambda: None, lambda: self.topics.now_ms)
+        for number, work in works.items():
+            journeys.own(work, lambda topic, number=number: self._unread(topic, number), doubts.get(number))  # type: ignore[misc]
+        return journeys
+
+    def doubts(self, works: Mapping[int, Work]) -> Mapping[int, Doubt | None]:
+        """Which block of each partition may have been left half done."""
         doubts = Doubts(self._codec, {number: work.journeys for number, work in works.items()})
         for (topic, number), record in self.topics.read(written_to(works)):
             doubts.take(topic, number, record)
-        journeys = Journeys(self.topics, self._codec, Fuse(FuseLimits()), lambda: None, lambda: self.topics.now_ms)
-        for number, work in works.items():
-            journeys.own(work, lambda topic, number=number: self._unread(topic, number), doubts.of(number))  # type: ignore[misc]
-        return journeys
+        return {number: doubts.of(number) for number in works}
 
     def _unread(self, topic: str, number: int) -> range:
         return range(self._committed[topic, number], len(self.topics.records.get((topic, number), ())))

@@ -2,14 +2,11 @@
 
 import random
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from schemas.codec import Codec
 from schemas.events import ContactUpdate, Inbound, Purchase, SupportCase, SurveyResponse, Wakeup
 from schemas.topics import CONTACTS, PURCHASES, RESPONSES, SUPPORT
-
-if TYPE_CHECKING:
-    from tests.faults.generator import Mix
+from tests.faults.mix import Mix
 
 _CODEC = Codec()
 UNKNOWN = b"\xc3\x01" + b"\xfe" * 8
@@ -19,7 +16,7 @@ Poison = tuple[str, bytes | None, bytes | None, tuple[tuple[str, bytes | None], 
 """Topic, key, value and headers."""
 
 
-def poisons(r: random.Random, mix: "Mix", codec: Codec, name: str) -> Iterator[Poison]:
+def poisons(r: random.Random, mix: Mix, codec: Codec, name: str) -> Iterator[Poison]:
     """As many as the mix asks for, each kind in turn."""
     for number in range(round(mix.visits * mix.poison_ratio)):
         kind, topic = KINDS[number % len(KINDS)], r.choice(tuple(EVENTS))

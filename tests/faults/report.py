@@ -49,7 +49,7 @@ class Report:
         injected = ", ".join(f"{count} x {what}" for what, count in self.injected.items())
         lines = [f"{self.scenario}: seed {self.seed}, rounds {self.rounds}" + (f", {injected}" if injected else "")]
         lines += [f"  {name:<36} {text:>14}" for name, text in self.figures.items()]
-        lines += [_line(found) for found in self.findings]
+        lines += [_line(found) for found in sorted(self.findings, key=lambda found: found.invariant)]
         if not self.holds:
             lines.append(f"  FAILED: run it again with seed {self.seed}")
         return "\n".join(lines)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from schemas.codec import Codec
 from schemas.events import ContactUpdate, Inbound, Purchase, SupportCase, SurveyResponse
 from schemas.topics import CONTACTS, PURCHASES, RESPONSES, SUPPORT
-from tests.faults.generator import Mix, Sent
+from tests.faults.mix import DAY_MS, Mix, Sent
 from tests.faults.oracle_terms import Ask, Terms, survey_of
 from tests.faults.poison import poisons
 
@@ -19,7 +19,6 @@ SCORES = (0, 2, 3, 4, 5, 6, 7, 7, 8, 8, *[9] * 4, *[10] * 6)
 MOST_RESPONSES = 50
 """Of one customer, copies included: a journey holds 64 back while their surveys are not sent."""
 
-DAY_MS = 86_400_000
 ABSURD_MS = (-62_135_596_800_000, 253_402_300_799_000, 1 << 62, -(1 << 62), -1, 0)
 """The years 1 and 9999, what no calendar knows, and both sides of 1970."""
 
