@@ -10,17 +10,12 @@ or below its journey's `as_of` is skipped whole; otherwise it is stepped again, 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-import msgspec
-
-from schemas import deadletters
 from schemas.codec import Codec
 from schemas.events import Alert, Answer, Decision, Erasure, PaneTally, SurveyDispatch
 from schemas.topics import (
     ALERTS,
     ANSWERS,
-    DEAD_LETTERS,
     DECISIONS,
     DISPATCHES,
     ERASURES,
@@ -44,6 +39,7 @@ from streams.engine.blocks import Record
 from streams.engine.log import Headers, Log, Output
 from streams.engine.tables import Entry, JourneyTable, PaneTable, PaneValue, encode
 from streams.engine.wheel import Wheel
+from streams.evidence import Evidence, buried, keep, put_back, recall, whole
 from streams.intake import accept
 
 EPOCH_SHIFT = 48
@@ -62,25 +58,6 @@ _ANY = 1 << 62
 
 Counts = dict[tuple[tuple[str, ...], int, int], list[int]]
 """What a block adds to each band, by segments, minute, and the version if a replay may have counted it already."""
-
-
-class Evidence(NamedTuple):
-    """A record kept whole inside a journey, to be put back or rejected later."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
-
-
-Whole = tuple[str, int, int, int, bytes | None, bytes | None, Headers]
-"""The fields of `Evidence`."""
-
-_keep = msgspec.msgpack.Encoder().encode
-_recall = msgspec.msgpack.Decoder(Evidence).decode
 
 
 @dataclass(slots=True)
@@ -160,7 +137,7 @@ class Work:
                 outcome.bad.append((position, event))
                 continue
             stepped += 1
-            evidence = _keep(self._whole(topic, record)) if responses else b""
+            evidence = keep(whole(topic, self.partition, record)) if responses else b""
             history = bool(record.headers) and any(name == HISTORY_HEADER for name, _ in record.headers)
             journey, effects = step(entry.journey, event, self._program, record.timestamp, evidence, history)
             if journey is not entry.journey:
@@ -223,10 +200,9 @@ class Work:
         if isinstance(effect, Scheduled):
             self._publish(effect.decision, 0, record, outcome)
         elif isinstance(effect, Reject):
-            evidence = (
-                _recall(effect.evidence) if effect.evidence is not None else Evidence(*self._whole(topic, record))
-            )
-            outcome.outputs.append(_dead_letter(evidence, effect))
+            held = effect.evidence
+            evidence = recall(held) if held is not None else Evidence(*whole(topic, self.partition, record))
+            outcome.outputs.append(buried(evidence, effect))
             outcome.tally["dead", effect.reason] += 1
         elif isinstance(effect, Ignore):
             outcome.tally["ignored", effect.reason] += 1
@@ -235,10 +211,9 @@ class Work:
             outcome.outputs.append(Output(RESPONSES.name, answer, record.key, self.partition, effect.at_ms))
             outcome.tally["confirmed", RESPONSES.name] += 1
         else:
-            held = _recall(effect.evidence)
-            back = Output(held.topic, held.value, held.key, held.partition, held.timestamp, held.headers)
+            back = put_back(recall(effect.evidence))
             outcome.outputs.append(back)
-            outcome.tally["requeued", held.topic] += 1
+            outcome.tally["requeued", back.topic] += 1
 
     def _count(self, count: Count, version: int, counts: Counts) -> None:
         segments, at_ms, band, sign = count
@@ -267,20 +242,9 @@ class Work:
         row = PaneTally(*pane, self.partition, *value.tally, self._program.hash, value.as_of)
         return Output(PANES.name, self._codec.encode(row), pane_key(row), self._segment_partition(pane.segment))
 
-    def _whole(self, topic: str, record: Record) -> Whole:
-        return topic, self.partition, record.offset, record.timestamp, record.key, record.value, record.headers
-
 
 def _tally(topic: str, stepped: int, outcome: Outcome) -> None:
     outcome.tally["in", topic] = stepped
     for name, count in Counter([out.topic for out in outcome.outputs]).items():
         if name in _PUBLISHED:
             outcome.tally["out", name] = count
-
-
-def _dead_letter(evidence: Evidence, reject: Reject) -> Output:
-    death = deadletters.Death(
-        reject.reason, reject.detail, evidence.topic, evidence.partition, evidence.offset, evidence.timestamp
-    )
-    headers = deadletters.sealed(evidence.headers, death)
-    return Output(DEAD_LETTERS, evidence.value, evidence.key, -1, 0, headers)

@@ -6,7 +6,7 @@ from schemas.topics import DEAD_LETTERS, RESPONSES
 from streams.collector.outbox import Outbox
 from streams.collector.server import Collector, Policy
 from streams.collector.service import PortTaken, serve
-from streams.commands.services import _serve_metrics
+from streams.commands.services import serve_metrics
 from streams.commands.session import codec_of, in_force, need, out
 from streams.engine.guard import ExitCode
 from streams.settings import BadSettings, Settings
@@ -20,7 +20,7 @@ def run(_: argparse.Namespace) -> int:
     chosen = in_force()
     policy = _policy(chosen)
     need(chosen, {RESPONSES.name, DEAD_LETTERS})
-    _serve_metrics(chosen)
+    serve_metrics(chosen)
     outbox = Outbox(chosen.brokers, chosen.security, chosen.collector_wait_ms)
     try:
         collector = Collector(policy, codec_of(chosen), outbox, wall_ms)

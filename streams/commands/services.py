@@ -35,7 +35,7 @@ def worker(_: argparse.Namespace) -> int:
         failpoints.fail_commits(points)
     rules = program.load(chosen.program_path)
     fuse = FuseLimits(in_a_row=chosen.fuse_in_a_row, ratio=chosen.fuse_ratio)
-    _serve_metrics(chosen)
+    serve_metrics(chosen)
     engine, codec, epoch, keys = chosen.engine(), codec_of(chosen), chosen.topic_epoch, chosen.keys
     return Worker(engine, rules, codec, fuse, epoch, failpoints=points, keys=keys).run()
 
@@ -47,7 +47,7 @@ def sink(_: argparse.Namespace) -> int:
     policy = Policy(chosen.sink_rows, chosen.sink_bytes, chosen.sink_age_ms)
     producer, consumer = _clients(chosen, "sink")
     with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
-        _serve_metrics(chosen)
+        serve_metrics(chosen)
         taking = FailingWarehouse(warehouse, points.at_once) if points else warehouse
         erasing = Erasing(ClickHouseErasures(warehouse), warehouse, wall_ms)
         wait_s = chosen.server_wait_s
@@ -63,7 +63,7 @@ def notify(_: argparse.Namespace) -> int:
         raise BadSettings("NPS_WEBHOOK_SECRET is needed with NPS_WEBHOOK_URL, so that the receiver can tell who posts")
     producer, consumer = _clients(chosen, "notifier")
     channel = Webhook(chosen.webhook_url, chosen.webhook_secret) if chosen.webhook_url else AlertLines(sys.stdout)
-    _serve_metrics(chosen)
+    serve_metrics(chosen)
     notifier = Notifier(consumer, producer, codec_of(chosen), channel, patience_s=chosen.server_wait_s)
     notifier.run(_asked_to_stop())
     return ExitCode.OK
@@ -82,7 +82,8 @@ def _clients(chosen: Settings, role: str) -> tuple[dict[str, str], dict[str, str
     return kafka, {**kafka, **membership}
 
 
-def _serve_metrics(chosen: Settings) -> None:
+def serve_metrics(chosen: Settings) -> None:
+    """Answer Prometheus where the settings say, if they do.  Raises BadSettings for a port that is taken."""
     if chosen.metrics_port:
         try:
             start_http_server(chosen.metrics_port, chosen.metrics_host)
