@@ -30,6 +30,8 @@ class Nemesis:
         self.done: Counter[str] = Counter()
         self._nps, self._proxy, self._r = nps, proxy, r
         self._frozen: Member | None = None
+        self._left: list[Callable[[], None]] = []
+        """What is still to come before anything comes again, so that no kind is left out by chance."""
         self._strikes: tuple[Callable[[], None], ...] = (
             self._kill, self._kill, self._freeze, self._fail_somewhere, self._fail_somewhere, self._bounce_broker,
             self._trouble_warehouse, self._scale, self._stop,
@@ -39,7 +41,9 @@ class Nemesis:
         """Let some time pass, thaw who is frozen, then do one thing."""
         self._pass(self._r.uniform(*PACE_S))
         self._thaw()
-        self._r.choice(self._strikes)()
+        if not self._left:
+            self._left = self._r.sample(self._strikes, len(self._strikes))
+        self._left.pop()()
 
     def heal(self) -> None:
         """End everything that lasts, and let all but the extra worker run."""
