@@ -37,6 +37,7 @@ class Tally:
 
     dispatches: Counter[str] = field(default_factory=Counter)
     """Surveys sent, by rule."""
+    reminders: int = 0
     suppressed: Counter[str] = field(default_factory=Counter)
     """Triggers that led to none, by reason."""
     pending: int = 0
@@ -59,6 +60,7 @@ class Comparison:
         """Name, before, after: dispatches by rule, suppressions by reason, and the totals."""
         yield from _rows("sent by", self.before.dispatches, self.after.dispatches)
         yield "sent in all", self.before.dispatches.total(), self.after.dispatches.total()
+        yield "reminders", self.before.reminders, self.after.reminders
         yield from _rows("suppressed:", self.before.suppressed, self.after.suppressed)
         yield "suppressed in all", self.before.suppressed.total(), self.after.suppressed.total()
         yield "still pending", self.before.pending, self.after.pending
@@ -103,6 +105,7 @@ class _Run:
         self._from_ms = from_ms
         self._journeys: dict[str, Journey] = {}
         self._dispatches: Counter[str] = Counter()
+        self._reminders = 0
         self._asked: set[str] = set()
 
     def through(self, events: Iterable[tuple[int, Inbound]], now_ms: int) -> None:
@@ -113,6 +116,7 @@ class _Run:
 
     def add_to(self, tally: Tally) -> None:
         tally.dispatches += self._dispatches
+        tally.reminders += self._reminders
         tally.suppressed += Counter(v.why for v in self.decisions.values() if v.outcome != "sent")
         tally.pending += sum(len(journey.pending) for journey in self._journeys.values())
         tally.asked += len(self._asked)
@@ -128,8 +132,11 @@ class _Run:
                 why = effect.reason or effect.rule or ""
                 self.decisions[effect.decision_id] = Verdict(effect.customer_id, effect.outcome, why)
             elif isinstance(effect, SurveyDispatch) and effect.due_ms >= self._from_ms:
-                self._dispatches[effect.rule] += 1
-                self._asked.add(effect.customer_id)
+                if effect.reminder:
+                    self._reminders += 1
+                else:
+                    self._dispatches[effect.rule] += 1
+                    self._asked.add(effect.customer_id)
 
 
 def _history(reader: Reader, partition: int, codec: Codec, now_ms: int) -> Iterator[tuple[int, Inbound]]:

@@ -1,5 +1,7 @@
 """A rehearsal replays what lies in the topics through another program, and sends nothing."""
 
+from dataclasses import replace
+
 from schemas.codec import Codec
 from schemas.events import ContactUpdate, Purchase
 from schemas.topics import CONTACTS, INBOUND_RECORDS, PURCHASES
@@ -40,6 +42,7 @@ def test_a_shorter_quarantine_asks_those_who_came_back() -> None:
     assert {name: (was, becomes) for name, was, becomes in found.rows()} == {
         "sent by after-delivery": (2, 3),
         "sent in all": (2, 3),
+        "reminders": (0, 0),
         "suppressed: asked_recently": (1, 0),
         "suppressed in all": (1, 0),
         "still pending": (0, 0),
@@ -59,6 +62,14 @@ def test_what_is_not_yet_due_is_pending() -> None:
     """A survey due tomorrow is neither sent nor suppressed."""
     found = compare(log_of(delivered("a", "a1", 100)))
     assert (found.before.pending, found.before.dispatches.total(), found.changed) == (1, 0, 0)
+
+
+def test_a_reminder_is_no_further_survey() -> None:
+    """Whoever is reminded was asked once; the reminders are counted beside."""
+    reminds = program([replace(RULES[0], reminders=1, remind_after_ms=DAY_MS)], quarantine_ms=90 * DAY_MS)
+    found = rehearse(log_of(delivered("a", "a1", 0)), 1, CODEC, (STRICT, reminds), 0, NOW_MS)
+    assert (found.before.dispatches.total(), found.after.dispatches.total()) == (1, 1)
+    assert (found.before.reminders, found.after.reminders) == (0, 1)
 
 
 def test_topics_are_merged_by_time() -> None:
