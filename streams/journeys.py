@@ -20,7 +20,8 @@ QUIET_MS = 2_000
 OLD_MS = 10_000
 """A record whose Kafka timestamp is older than this when it is read is history, or a backlog."""
 
-WAKEUPS_AT_ONCE = 5_000
+WAKEUPS_PER_S = 2_000
+"""How fast a backlog of surveys leaves after an outage: 10,000 due at one moment are out within five seconds."""
 
 
 class Owned:
@@ -37,7 +38,13 @@ class Journeys:
     """The partitions of the customer's side that this worker owns, and what it does with their blocks."""
 
     def __init__(
-        self, log: Log, codec: Codec, fuse: Fuse, check_lease: Callable[[], None], now_ms: Callable[[], int]
+        self,
+        log: Log,
+        codec: Codec,
+        fuse: Fuse,
+        check_lease: Callable[[], None],
+        now_ms: Callable[[], int],
+        wakeups_per_s: int = WAKEUPS_PER_S,
     ) -> None:
         self._log = log
         self._codec = codec
@@ -47,6 +54,9 @@ class Journeys:
         self._owned: dict[int, Owned] = {}
         self._old_in_hand = 0
         self._quiet_from_ms = 0
+        self._wakeups_per_s = wakeups_per_s
+        self._allowance = float(wakeups_per_s)
+        self._allowed_ms = 0
 
     def own(self, work: Work, unread: Callable[[str], range], doubt: Doubt | None = None) -> None:
         """Take over a partition whose tables are restored.
@@ -106,12 +116,22 @@ class Journeys:
         self._note(block, owned, outcome)
 
     def wake(self) -> None:
-        """Write a wakeup for each customer who is due, where nothing unread may change what is due."""
+        """Write a wakeup for each customer who is due, where nothing unread may change what is due.
+
+        At most `wakeups_per_s`, oldest first, each partition its share; customers due in one second go together, and
+        what that is too many is waited for afterwards.
+        """
         now_ms = self._now_ms()
         if self._old_in_hand or now_ms < self._quiet_from_ms:
             return
+        earned = self._wakeups_per_s * (now_ms - self._allowed_ms) / 1000
+        self._allowance, self._allowed_ms = min(self._wakeups_per_s, self._allowance + earned), now_ms
+        share = max(1, int(self._allowance) // max(1, len(self._owned)))
         for partition, owned in self._owned.items():
-            for key in owned.work.due(now_ms, WAKEUPS_AT_ONCE):
+            if self._allowance < 1:
+                return
+            for key in owned.work.due(now_ms, share):
+                self._allowance -= 1
                 value = self._codec.encode(Wakeup(key.decode(), now_ms))
                 self._log.send_all([Output(WAKEUPS.name, value, key, partition, now_ms)])
                 metrics.WAKEUPS.inc()

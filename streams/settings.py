@@ -72,6 +72,9 @@ class Settings:
     collector_wait_ms: int = _setting(3_000, "How long a person waits until Kafka has the answer.")
     metrics_host: str = _setting("127.0.0.1", "Address on which Prometheus metrics are served.")
     metrics_port: int = _setting(0, "Port of the metrics; 0 serves none.")
+    wakeups_per_s: int = _setting(
+        2_000, "Customers a second whose due time a worker announces: how fast a backlog of surveys leaves."
+    )
     fuse_in_a_row: int = _setting(1_000, "So many bad records in a row stop the worker.")
     fuse_ratio: float = _setting(0.5, "More than this share of bad records among the last 10,000 stops the worker.")
 
@@ -79,7 +82,7 @@ class Settings:
         """Raises BadSettings for values that cannot be meant."""
         for name in (
             "partitions", "replication", "sink_rows", "sink_bytes", "sink_age_ms", "server_wait_s",
-            "collector_link_rate", "collector_address_rate", "collector_wait_ms",
+            "wakeups_per_s", "collector_link_rate", "collector_address_rate", "collector_wait_ms",
         ):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be above 0")

@@ -27,7 +27,7 @@ from streams.engine.origin import KEY as ORIGIN
 from streams.engine.origin import Origin, decode, encode
 from streams.engine.producer import Producer
 from streams.engine.reader import KafkaReader
-from streams.journeys import Journeys
+from streams.journeys import WAKEUPS_PER_S, Journeys
 from streams.rolling import Rolling
 from streams.work import EPOCH_SHIFT, Work
 
@@ -61,6 +61,7 @@ class Worker:
         now_ms: Callable[[], int] = wall_ms,
         failpoints: Failpoints | None = None,
         keys: Keys | None = None,
+        wakeups_per_s: int = WAKEUPS_PER_S,
     ) -> None:
         self._config = config
         self._program = program
@@ -80,7 +81,7 @@ class Worker:
             assigned=self._assigned,
             revoked=self._revoked,
         )
-        self._journeys = Journeys(self._log, codec, Fuse(fuse), self._engine.lease.check, now_ms)
+        self._journeys = Journeys(self._log, codec, Fuse(fuse), self._engine.lease.check, now_ms, wakeups_per_s)
         self._rolling = self._no_segments()
         self._segment_partitions = 0
         self._held_back: Mapping[int, str] = {}

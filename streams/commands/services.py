@@ -37,7 +37,8 @@ def worker(_: argparse.Namespace) -> int:
     fuse = FuseLimits(in_a_row=chosen.fuse_in_a_row, ratio=chosen.fuse_ratio)
     serve_metrics(chosen)
     engine, codec, epoch, keys = chosen.engine(), codec_of(chosen), chosen.topic_epoch, chosen.keys
-    return Worker(engine, rules, codec, fuse, epoch, failpoints=points, keys=keys).run()
+    pace = chosen.wakeups_per_s
+    return Worker(engine, rules, codec, fuse, epoch, failpoints=points, keys=keys, wakeups_per_s=pace).run()
 
 
 def sink(_: argparse.Namespace) -> int:

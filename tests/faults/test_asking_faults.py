@@ -11,7 +11,7 @@ import pytest
 from schemas.codec import Codec
 from schemas.events import Purchase, SurveyDispatch
 from schemas.topics import DISPATCHES, PURCHASES, WAKEUPS
-from streams.journeys import WAKEUPS_AT_ONCE
+from streams.journeys import WAKEUPS_PER_S
 from tests.faults.generator import CLEAN, Mix, Sent, generate, produce
 from tests.faults.lengths import SEED, times
 from tests.faults.oracle_terms import PROGRAM
@@ -88,7 +88,7 @@ def test_away_over_ten_thousand_due_times(tmp_path: Path) -> None:
     assert len({dispatch.survey_id for _, dispatch in sent}) == len(sent) == DUE
     assert all(a.due_ms // 1000 <= b.due_ms // 1000 for (_, a), (_, b) in pairwise(sent))
     assert all(dispatch.due_ms <= sent_ms for sent_ms, dispatch in sent)
-    assert max(at_once.values()) <= WAKEUPS_AT_ONCE + DUE // 5  # a second's customers are taken whole
+    assert max(at_once.values()) <= WAKEUPS_PER_S + DUE // 5  # a second's customers are taken whole
 
 
 def installed(first_due_ms: int) -> list[Sent]:
