@@ -23,6 +23,7 @@ READS = {
 """What each kind of member reads and commits."""
 
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library declares no types for it
+_AT_WORK = (ConsumerGroupState.STABLE,)
 _SETTLED = (ConsumerGroupState.STABLE, ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
@@ -54,13 +55,13 @@ class Lag:
         }
         return {role: lag for role, lag in lags.items() if lag}
 
-    def settled(self) -> bool:
-        """True while no group is in the middle of a rebalance."""
-        groups = [f"{self._prefix}-{role}" for role in READS]
+    def settled(self, running: Collection[str]) -> bool:
+        """True while no group is in the middle of a rebalance, and those of these roles have members at work."""
+        wanted = {f"{self._prefix}-{role}": _AT_WORK if role in running else _SETTLED for role in READS}
 
         def ask() -> bool:
-            asked = self._admin.describe_consumer_groups(groups)
-            return all(group.result(BOUND_S).state in _SETTLED for group in asked.values())
+            asked = self._admin.describe_consumer_groups(list(wanted))
+            return all(group.result(BOUND_S).state in wanted[name] for name, group in asked.items())
 
         return _patiently(ask)
 

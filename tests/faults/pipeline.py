@@ -28,8 +28,8 @@ from tests.faults.running import Pipeline
 PARTITIONS = 4
 SESSION_MS = 6_000
 QUIET_S = 180.0
-STILL_S = 4.0
-"""Nothing may move for so long before it is quiet: wakeups come two seconds after the last old record."""
+STILL_S = 6.0
+"""Nothing may move for so long before it is quiet: wakeups come two seconds after state is restored."""
 
 LAST_LINES = 15
 ROLES = {"worker": "worker", "sink": "sink", "notify": "notifier"}
@@ -163,12 +163,16 @@ class Deployment:
         def still() -> bool:
             nonlocal ends, still_since
             now_ends = self.lag.inbound_ends()
-            if now_ends != ends or self.behind() or not self.lag.settled():
+            if now_ends != ends or self.behind() or not self.lag.settled(self._running_roles()):
                 ends, still_since = now_ends, time.monotonic()
             return time.monotonic() - still_since > STILL_S
 
         self.until(still, "the pipeline is quiet", within_s)
         return still_since - began
+
+    def _running_roles(self) -> set[str]:
+        """The roles of which somebody ought to be at work: while it starts again, nothing moves and much is left."""
+        return {ROLES[name.partition("-")[0]] for name, member in self.members.items() if member.wanted}
 
     def behind(self) -> dict[str, int]:
         """Records that are not committed yet, by role of the members that were started."""
