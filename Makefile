@@ -17,7 +17,7 @@ test: $(READY)  ## all tests; those on a real Apache Kafka need Java 17 and Mave
 	$(BIN)/pytest $(ARGS)
 
 test-kafka: $(READY)  ## the fault suite on real Apache Kafka, with its report; needs Java 17 and Maven
-	$(BIN)/pytest tests/faults $(ARGS)
+	FAULTS=all $(BIN)/pytest tests/faults $(ARGS)
 
 soak: $(READY)  ## SOAK minutes of everything that can go wrong, mixed from one seed: make soak SOAK=30 SEED=7
 	SOAK=$(or $(SOAK),30) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest tests/faults/test_soak.py -s $(ARGS)

@@ -25,7 +25,9 @@ UNSEEN: list[str] = []
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip or fail a test of real Kafka where there can be none."""
+    """Skip or fail a test of real Kafka where there can be none; the long ones are for `make test-kafka`."""
+    if item.get_closest_marker("long") is not None and os.environ.get("FAULTS") != "all":
+        pytest.skip("takes about a minute or more: make test-kafka")
     if item.get_closest_marker("kafka") is not None:
         _need_kafka(item.nodeid)
     if item.get_closest_marker("chromium") is not None:

@@ -35,10 +35,7 @@ class Lag:
         self._prefix = prefix
         self._brokers = brokers
         self._admin = self._new_admin()
-        self._groups = {
-            role: Consumer({"bootstrap.servers": brokers, "group.id": f"{prefix}-{role}", "log_level": 0})
-            for role in READS
-        }
+        self._groups = {role: self._new_consumer(role) for role in READS}
 
     def close(self) -> None:
         """Give the connections back."""
@@ -80,8 +77,16 @@ class Lag:
     def committed(self, role: str) -> Offsets:
         """The next offset to process of each partition that this role reads; negative where it never committed."""
         wanted = [TopicPartition(*partition) for partition in self._parts(set(READS[role]))]
-        found = _patiently(lambda: self._groups[role].committed(wanted, timeout=BOUND_S))
-        return {(part.topic, part.partition): part.offset for part in found}
+
+        def ask() -> list[TopicPartition]:
+            try:
+                return self._groups[role].committed(wanted, timeout=BOUND_S)
+            except KafkaException:
+                self._groups[role].close()
+                self._groups[role] = self._new_consumer(role)  # the old one may ask a former coordinator for long
+                raise
+
+        return {(part.topic, part.partition): part.offset for part in _patiently(ask)}
 
     def ends(self, topics: set[str]) -> Offsets:
         """The offset after the last record of each partition of these topics."""
@@ -97,6 +102,9 @@ class Lag:
                 raise
 
         return _patiently(ask)
+
+    def _new_consumer(self, role: str) -> Consumer:
+        return Consumer({"bootstrap.servers": self._brokers, "group.id": f"{self._prefix}-{role}", "log_level": 0})
 
     def _new_admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self._brokers, "log_level": 0})

@@ -62,6 +62,7 @@ def test_killed_between_dispatch_and_state(tmp_path: Path) -> None:
         assert sum(copies.values()) > len(copies), "no kill fell between: this run proves nothing"
 
 
+@pytest.mark.long
 def test_away_over_ten_thousand_due_times(tmp_path: Path) -> None:
     """20: what fell due while the worker was stopped goes out afterwards, in order, none early, so many at once."""
     with Deployment(tmp_path, PROGRAM, partitions=1) as nps:

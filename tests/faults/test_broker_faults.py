@@ -46,6 +46,7 @@ def test_one_broker_bounced_again_and_again(tmp_path: Path) -> None:
         finish(nps, "13 one broker bounced", traffic, {"kill -9 of the broker": KILLS})
 
 
+@pytest.mark.long
 def test_one_of_three_brokers_killed(tmp_path: Path) -> None:
     """Scenario 13, three brokers, two in sync: killing one after the other stops nobody and loses nothing."""
     with Deployment(tmp_path, PROGRAM, brokers=3) as nps:
@@ -85,6 +86,7 @@ def test_somebody_there_a_little_later(tmp_path: Path) -> None:
         assert worker.exits == []
 
 
+@pytest.mark.long
 def test_away_for_long(tmp_path: Path) -> None:
     """Scenario 14, an outage: whoever gives up says why and is started again; when Kafka is back, all is caught up."""
     with Deployment(tmp_path, PROGRAM) as nps:

@@ -106,6 +106,7 @@ def test_killed_between_telling_and_committing(setting: Setting) -> None:
     finish(setting, "23 notifier killed", {"kill -9": 1})
 
 
+@pytest.mark.long
 def test_broken_for_good(setting: Setting) -> None:
     """After eight tries with growing, scattered waits an alert is a dead letter, whole; the next one is told."""
     setting.receiver.answer(500, times=MOST_TRIES)

@@ -44,6 +44,7 @@ def test_stopped_and_started_again(tmp_path: Path) -> None:
         assert len(versions) == len(set(versions))
 
 
+@pytest.mark.long
 def test_scaled_out_and_in_and_rolled(tmp_path: Path) -> None:
     """4: from one worker to three and back, then all restarted one by one; no partition rests for long."""
     pauses: dict[str, str] = {}
@@ -99,6 +100,7 @@ def test_another_takes_over(tmp_path: Path) -> None:
     assert max(took.values()) < TAKEN_OVER_S, took
 
 
+@pytest.mark.long
 def test_catches_up_after_an_outage(tmp_path: Path) -> None:
     """Five minutes of answers came while all workers were stopped: how soon they are through."""
     with Deployment(tmp_path, PROGRAM) as nps:
@@ -123,6 +125,7 @@ def test_catches_up_after_an_outage(tmp_path: Path) -> None:
         conclude(nps, "catching up after an outage", SEED + 13, {"all workers stopped": 1}, figures=figures)
 
 
+@pytest.mark.long
 def test_a_burst(tmp_path: Path) -> None:
     """22: ten times the traffic for a while; memory stays flat and nothing is dropped."""
     with Deployment(tmp_path, PROGRAM) as nps:

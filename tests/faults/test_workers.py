@@ -30,6 +30,7 @@ SMALL_BLOCKS = {"NPS_FETCH_BYTES": "4096"}
 SHORT_SESSION = {"NPS_SESSION_TIMEOUT_MS": "4000", "NPS_REBALANCE_TIMEOUT_MS": "6000"}
 
 
+@pytest.mark.long
 def test_killed_at_random(tmp_path: Path) -> None:
     """1: kill -9 of one of two workers every two to six seconds under live traffic."""
     r = random.Random(SEED)
@@ -47,6 +48,7 @@ def test_killed_at_random(tmp_path: Path) -> None:
         assert killed.total() == sum(member.exits.count(-9) for member in nps.members.values())
 
 
+@pytest.mark.long
 def test_killed_at_every_named_point(tmp_path: Path) -> None:
     """2, 7: each failpoint of worker and sink ends its process so many times, by kill -9 or by an error."""
     with Deployment(tmp_path, PROGRAM) as nps:
