@@ -30,7 +30,7 @@ class EngineConfig:
     """How long Kafka may hold a fetch when there is nothing new: the floor of our latency on some brokers."""
     partition_fetch_bytes: int = MEBIBYTE
     """The most that one fetch takes from one partition; the local broker does not keep to it."""
-    block_records: int = 1_000
+    block_records: int = 2_500
     """The most records in a block: what must be finished before a partition can be given up."""
     commit_interval_ms: int = 1_000
     """How often finished blocks are committed: what a crash may read again."""
