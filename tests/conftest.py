@@ -2,6 +2,9 @@
 
 Tests marked `kafka` are skipped where Java or Maven is missing, and the last lines of the run say so; with
 NPS_REQUIRE_KAFKA=1 in the environment they fail instead.
+
+Laws are checked on the same examples every time, so that a commit that passed passes again, and without a deadline, for
+a busy machine is no counterexample; `make test ARGS="tests/unit --hypothesis-profile=anew"` draws others.
 """
 
 import os
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from streams.local import Server, local_broker
 
@@ -18,6 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # tests import each other as
 
 if TYPE_CHECKING:
     from tests.faults.kafka import KafkaCluster
+
+settings.register_profile("anew", deadline=None)
+settings.register_profile("laws", settings.get_profile("anew"), derandomize=True)
+settings.load_profile("laws")
 
 SKIPPED: list[str] = []
 UNSEEN: list[str] = []

@@ -1,16 +1,12 @@
-"""One ClickHouse for all contract tests, an empty database for each; laws without a deadline on a busy machine."""
+"""One ClickHouse for all contract tests, an empty database for each."""
 
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 
 from sinks.clickhouse import ClickHouse, connect
 from sinks.migrate import migrate
 from streams.local import Server, local_clickhouse
-
-settings.register_profile("laws", deadline=None, max_examples=100)
-settings.load_profile("laws")
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,7 @@ from tests.unit.asking_histories import (
     loaded,
     minute_of_day,
     statements,
+    told_by,
     triggers,
 )
 from tests.unit.histories import Moment, Run, wakeup
@@ -74,9 +75,9 @@ def test_never_early_and_never_outside_local_hours(history: list[Moment]) -> Non
     for dispatch in loaded(history).all(SurveyDispatch):
         rule = RULES[dispatch.rule]
         assert dispatch.due_ms >= dispatch.trigger_ms + rule.delay_ms + dispatch.reminder * rule.remind_after_ms
-        said = [(each.time, at, each.time_zone) for at, each in statements(history) if at < dispatch.due_ms]
+        said = [(each.time, place, each.time_zone) for place, each in enumerate(told_by(history, dispatch.due_ms))]
         at_once = [each for at, each in statements(history) if at == dispatch.due_ms]
-        zone = max(((time, at, name) for time, at, name in said if name), default=(0, 0, HOME))[2]
+        zone = max((named for named in said if named[2]), default=(0, 0, HOME))[2]
         assert rule.hours is not None
         minutes = minute_of_day(dispatch.due_ms, zone if zone in ZONES else HOME) * 60_000
         assert at_once or rule.hours.opens_ms <= minutes < rule.hours.closes_ms
