@@ -105,7 +105,9 @@ def test_frozen_for_two_sessions(tmp_path: Path) -> None:
         start(nps, "worker-1", "worker-2", "sink")
         frozen = nps.members["worker-1"]
         with Traffic(nps, SEED + 3, RATE, session_s * 4):
-            nps.until(lambda: nps.topics.progress() > 20, "work is under way")
+            nps.until(lambda: "restored" in frozen.said(), "it has partitions to lose")
+            before = nps.topics.progress()
+            nps.until(lambda: nps.topics.progress() > before + 20, "work is under way")
             frozen.freeze()
             wait(nps, session_s * 2.2)
             frozen.thaw()
