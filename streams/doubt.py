@@ -29,7 +29,7 @@ CAUSES: Mapping[str, Headers] = {
 }
 """The headers of what a block of this topic leads to; most comes of responses, and goes without."""
 
-TAIL_RECORDS = 6_000
+TAIL_RECORDS = 3_000
 """How far to look back: more than a block, for a worker that dies over and over decides it again in smaller ones."""
 
 Doubt = tuple[str, int]
