@@ -1,5 +1,7 @@
 """`[[rules]]` as the file has them to the rules of the domain."""
 
+import msgspec
+
 from streams.domain.conditions import AtLeast, Condition, Exists
 from streams.domain.policy import Rule
 from streams.domain.when import Hours, zone
@@ -44,8 +46,10 @@ def rule(asked: file.Rule, sending: file.Sending | None, path: str) -> Rule:
             send_within_ms=ms_at(late, late_at) if late else None,
             cancel_closes=asked.cancel_closes,
         )
+    except msgspec.ValidationError:
+        raise
     except ValueError as error:
-        raise error if " - at `$" in str(error) else wrong(str(error), f"{path}.expires") from None
+        raise wrong(str(error), f"{path}.expires") from None
 
 
 def _condition(wanted: str | list[str] | file.Wanted, path: str) -> Condition:
