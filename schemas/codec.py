@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeVar
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from schemas.decoder import Decoder, record_decoder
 from schemas.encoder import RecordEncoder, record_encoder
 from schemas.events import RECORDS, Record
 
@@ -59,13 +60,13 @@ class Codec:
     def __init__(self, registry: Registry | None = None) -> None:
         self._registry = registry
         self._writers: dict[type[Record], RecordEncoder] = {}
-        self._readers: dict[bytes, tuple[str, Any, Any]] = {}
-        self._current: dict[str, Any] = {}
+        self._readers: dict[bytes, tuple[str, Decoder]] = {}
+        self._current: dict[str, tuple[type[Record], Any]] = {}
         self._names: dict[type, str] = {cls: f"nps.{cls.__name__}" for cls in RECORDS}
         for cls in RECORDS:
             released: list[Any] = [fastavro.parse_schema(schema) for schema in versions(cls)]
             name, current = released[-1]["name"], released[-1]
-            self._current[name] = current
+            self._current[name] = cls, current
             self._readers |= {_single_object_header(schema): self._reader(name, schema) for schema in released}
             self._writers[cls] = record_encoder(current, self._header(cls, current))
 
@@ -81,23 +82,20 @@ class Codec:
         if data is None:
             raise Undecodable("no_value", "the record has no value")
         size = 10 if data[:2] == SINGLE_OBJECT else 5
-        name, written, wanted = self._readers.get(data[:size]) or self._look_up(data)
+        name, read = self._readers.get(data[:size]) or self._look_up(data)
         if name != self._names[cls]:
             raise Undecodable("wrong_type", f"expected {self._names[cls]}, found {name}")
-        body = BytesIO(data)
-        body.seek(size)
         try:
-            fields: Any = fastavro.schemaless_reader(body, written, wanted)
-        except Exception as error:  # fastavro raises whatever its parsing trips over
+            return read(data, size)  # type: ignore[no-any-return]  # a cls, by its name
+        except Exception as error:  # whatever broken bytes make the parsing trip over
             raise Undecodable("undecodable", f"not a valid {name}: {type(error).__name__} {error}") from error
-        if body.tell() != len(data):
-            raise Undecodable("undecodable", f"{len(data) - body.tell()} bytes left over after {name}")
-        return cls(*fields.values()) if wanted is None else cls(**fields)  # a foreign schema has an order of its own
 
-    def _reader(self, name: str, written: Any) -> tuple[str, Any, Any]:
-        """How to read what this schema wrote: its record, itself, and the current schema when that is another."""
-        current = self._current.get(name)
-        return name, written, None if written is current else current
+    def _reader(self, name: str, written: Any) -> tuple[str, Decoder]:
+        """How to read what this schema wrote: its record's name, and the function for it."""
+        if name not in self._current:
+            return name, _unread
+        cls, current = self._current[name]
+        return name, record_decoder(cls, written, current) or _resolving(cls, written, current)
 
     def _header(self, cls: type[Record], schema: Any) -> bytes:
         if self._registry is None:
@@ -105,7 +103,7 @@ class Codec:
         schema_id = self._registry.id_of(schema["name"], json.dumps(versions(cls)[-1]))
         return CONFLUENT + schema_id.to_bytes(4, "big")
 
-    def _look_up(self, data: bytes) -> tuple[str, Any, Any]:
+    def _look_up(self, data: bytes) -> tuple[str, Decoder]:
         if data[:2] == SINGLE_OBJECT and len(data) >= 10:
             raise Undecodable("unknown_schema", f"no released schema has the fingerprint {data[2:10].hex()}")
         if data[:1] != CONFLUENT or len(data) < 5:
@@ -126,6 +124,24 @@ class Codec:
             raise Undecodable("unknown_schema", f"schema {schema_id} is no Avro record: {error!r}") from error
         self._readers[data[:5]] = found
         return found
+
+
+def _resolving(cls: type[Record], written: Any, current: Any) -> Decoder:
+    """Reading by fastavro, which knows all of Avro's rules for schemas that differ."""
+
+    def decode(data: bytes, at: int) -> Record:
+        body = BytesIO(data)
+        body.seek(at)
+        fields: Any = fastavro.schemaless_reader(body, written, current)
+        if body.tell() != len(data):
+            raise ValueError(f"{len(data) - body.tell()} bytes left over")
+        return cls(**fields)
+
+    return decode
+
+
+def _unread(data: bytes, at: int) -> Record:
+    raise AssertionError("records of other names are refused by their name")
 
 
 def versions(cls: type[Record]) -> list[dict[str, Any]]:

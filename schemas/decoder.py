@@ -1,0 +1,189 @@
+"""Flat Avro records from their bytes: a third of the time of fastavro's reader, and the same values.
+
+The mirror of `schemas.encoder`, for the same types: one function per writer schema, written out as `namedtuple` does,
+which makes the record itself and no dictionary first.  Fields that the writer did not have yet take their default,
+fields that we do not know are passed over (Avro 1.11, "Schema Resolution").  Whatever else schemas may hold or ask for,
+nested records or a number made wider, is left to fastavro.
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+Decoder = Callable[[bytes, int], Any]
+"""The record in these bytes, from this place to their very end.
+
+Raises ValueError, IndexError or KeyError for bytes that are not one.
+"""
+
+
+def record_decoder(cls: type, written: Mapping[str, Any], current: Mapping[str, Any]) -> Decoder | None:
+    """The decoder of what `written` wrote into a `cls`, whose schema is `current`; None where it takes fastavro."""
+    known: dict[str, Any] = {**_KNOWN, "cls": cls}
+    names = {field["name"]: f"v{place}" for place, field in enumerate(written["fields"])}
+    kinds = {field["name"]: _kind(field["type"]) for field in written["fields"]}
+    lines: list[str] = []
+    for name, kind in kinds.items():
+        if kind is None:
+            return None
+        lines += _reading(kind, names[name], known)
+    wanted = []
+    for field in current["fields"]:
+        name = field["name"]
+        if name in names and kinds[name] == _kind(field["type"]):
+            wanted.append(names[name])
+        elif name not in names and "default" in field:
+            wanted.append(repr(field["default"]))
+        else:
+            return None
+    lines += ["if at != len(data): left(len(data) - at)", f"return cls({', '.join(wanted)})"]
+    exec("def decode(data, at):\n    " + "\n    ".join(lines), known)  # of the lines here and numbered names alone
+    decode: Decoder = known["decode"]
+    return decode
+
+
+_Kind = tuple[str, tuple[str, ...], bool]
+"""The type, an enum's symbols, and whether it may be null."""
+
+
+def _kind(kind: Any) -> _Kind | None:
+    if isinstance(kind, list):
+        inner = _kind(kind[1]) if len(kind) == 2 and kind[0] == "null" and not isinstance(kind[1], list) else None
+        return (inner[0], inner[1], True) if inner else None
+    given = kind if isinstance(kind, dict) else {"type": kind}
+    if given["type"] == "enum":
+        return "enum", tuple(given["symbols"]), False
+    if given["type"] in ("map", "array"):
+        return (given["type"], (), False) if given.get("values", given.get("items")) == "string" else None
+    return (given["type"], (), False) if given["type"] in _READING else None
+
+
+_STRING = (
+    "n = data[at]; at += 1",
+    "if n & 0x81: n, at = length(data, at - 1)",
+    "end = at + (n >> 1); {0} = data[at:end].decode(); at = end",
+)
+_INSTANT = (  # six bytes, as milliseconds of our time have: 42 bits, zigzag
+    "n = from_bytes(data[at:at + 6], 'little')",
+    "if n & 0x808080808080 == 0x008080808080:",
+    "    at += 6",
+    "    n = n & 0x7f | n >> 1 & 0x3f80 | n >> 2 & 0x1fc000 | n >> 3 & 0xfe00000 | n >> 4 & 0x7f0000000"
+    " | n >> 5 & 0x3f800000000",
+    "    {0} = n >> 1 ^ -(n & 1)",
+    "else: {0}, at = number(data, at)",
+)
+_READING: dict[str, Iterable[str]] = {
+    "string": _STRING,
+    "long": _INSTANT,
+    "int": ("{0}, at = int_(data, at)",),
+    "boolean": ("{0} = boolean[data[at]]; at += 1",),
+    "double": ("{0}, at = double(data, at)",),
+    "map": ("{0}, at = map_(data, at)",),
+    "array": ("{0}, at = array(data, at)",),
+    "enum": ("n, at = number(data, at); {0} = symbols_{0}[n]",),
+}
+"""The source that reads a value from `data` at `at`."""
+
+
+def _reading(kind: _Kind, name: str, known: dict[str, Any]) -> list[str]:
+    what, symbols, nullable = kind
+    known[f"symbols_{name}"] = dict(enumerate(symbols))
+    lines = [line.format(name) for line in _READING[what]]
+    if not nullable:
+        return lines
+    return ["at += 1", "if present[data[at - 1]]:", *(f"    {line}" for line in lines), f"else: {name} = None"]
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """A zigzag number and where it ends (Avro 1.11, "Binary encoding")."""
+    n = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        n |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of more than ten bytes")
+    if n >> 64:
+        raise ValueError("a number of more than 64 bits")
+    return n >> 1 ^ -(n & 1), at
+
+
+def _int(data: bytes, at: int) -> tuple[int, int]:
+    value, at = _number(data, at)
+    if not -(1 << 31) <= value < 1 << 31:
+        raise ValueError(f"{value} does not fit 32 bits")
+    return value, at
+
+
+def _length(data: bytes, at: int) -> tuple[int, int]:
+    """Twice the length of a text, and where it begins."""
+    n, at = _number(data, at)
+    if n < 0:
+        raise ValueError("a text of negative length")
+    return n << 1, at
+
+
+def _text(data: bytes, at: int) -> tuple[str, int]:
+    n = data[at]
+    at += 1
+    if n & 0x81:
+        n, at = _length(data, at - 1)
+    end = at + (n >> 1)
+    return data[at:end].decode(), end
+
+
+def _double(data: bytes, at: int) -> tuple[float, int]:
+    (value,) = struct.unpack_from("<d", data, at)
+    return value, at + 8
+
+
+def _blocks(data: bytes, at: int) -> tuple[int, int]:
+    """How many entries come next, and where they begin; a negative count has the size in bytes behind it."""
+    n, at = _number(data, at)
+    if n < 0:
+        _, at = _number(data, at)
+    return abs(n), at
+
+
+def _map(data: bytes, at: int) -> tuple[dict[str, str], int]:
+    values: dict[str, str] = {}
+    count, at = _blocks(data, at)
+    while count:
+        for _ in range(count):
+            key, at = _text(data, at)
+            values[key], at = _text(data, at)
+        count, at = _blocks(data, at)
+    return values, at
+
+
+def _array(data: bytes, at: int) -> tuple[list[str], int]:
+    values: list[str] = []
+    count, at = _blocks(data, at)
+    while count:
+        for _ in range(count):
+            value, at = _text(data, at)
+            values.append(value)
+        count, at = _blocks(data, at)
+    return values, at
+
+
+def _left(size: int) -> None:
+    raise ValueError(f"{size} bytes left over" if size > 0 else f"it ends {-size} bytes early")
+
+
+_KNOWN: dict[str, Any] = {
+    "number": _number,
+    "int_": _int,
+    "length": _length,
+    "double": _double,
+    "map_": _map,
+    "array": _array,
+    "left": _left,
+    "from_bytes": int.from_bytes,
+    "boolean": {0: False, 1: True},
+    "present": {0: False, 2: True},
+}
+"""What the lines above call."""

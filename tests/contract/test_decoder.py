@@ -1,0 +1,121 @@
+"""The decoder of our own against the library's."""
+
+from io import BytesIO
+from random import Random
+from typing import Any, cast
+
+import fastavro
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.codec import Codec, Undecodable, versions
+from schemas.decoder import record_decoder
+from schemas.events import RECORDS, Purchase, Record, SurveyResponse
+from tests.contract.records import ANY
+
+CODEC = Codec()
+SCHEMAS: dict[type[Record], Any] = {cls: fastavro.parse_schema(versions(cls)[-1]) for cls in RECORDS}
+PURCHASE = Purchase("shop", "p1", "order.delivered", 1_700_000_000_000, "c1", "o1", 1999, "EUR", {"country": "BR"})
+
+
+def written(record: Record, schema: Any) -> bytes:
+    """What fastavro makes of a record."""
+    out = BytesIO()
+    fastavro.schemaless_writer(out, schema, dict(zip(record._fields, record, strict=True)))
+    return out.getvalue()
+
+
+def library(data: bytes, wrote: Any, wanted: Any = None) -> dict[str, Any]:
+    """What fastavro reads in all of these bytes.  Raises ValueError when some are left."""
+    body = BytesIO(data)
+    fields = cast(dict[str, Any], fastavro.schemaless_reader(body, wrote, wanted))
+    if body.tell() != len(data):
+        raise ValueError("bytes left over")
+    return fields
+
+
+@settings(max_examples=1_000)
+@given(ANY)
+def test_what_fastavro_wrote_is_read_as_it_was(record: Record) -> None:
+    """Every record comes back from the bytes that fastavro made of it."""
+    schema = SCHEMAS[type(record)]
+    decode = record_decoder(type(record), schema, schema)
+    assert decode is not None
+    assert decode(written(record, schema), 0) == record
+
+
+@settings(max_examples=2_000)
+@given(ANY, st.randoms(use_true_random=False))
+def test_of_broken_bytes_nothing_is_read_that_fastavro_would_not(record: Record, r: Random) -> None:
+    """Bytes that were changed, cut or added to are refused, or give what fastavro reads in them."""
+    schema = SCHEMAS[type(record)]
+    decode = record_decoder(type(record), schema, schema)
+    data = bytearray(written(record, schema))
+    for _ in range(r.randint(1, 3)):
+        place = r.randrange(len(data) + 1)
+        data[place : place + r.randint(0, 2)] = bytes(r.choices(range(256), k=r.randint(0, 2)))
+    assert decode is not None
+    try:
+        found = decode(bytes(data), 0)
+    except (ValueError, IndexError, KeyError):
+        return
+    assert found._asdict() == library(bytes(data), schema)
+
+
+def test_blocks_of_a_map_may_give_their_size() -> None:
+    """Entries in several blocks, one with its size in bytes in front, are one map (Avro 1.11, "Maps")."""
+    data = CODEC.encode(PURCHASE)
+    entry = b"\x0ecountry\x04BR"
+    assert data.endswith(b"\x02" + entry + b"\x00")
+    blocks = b"\x01" + bytes([2 * len(entry)]) + entry + b"\x02\x08city\x06Rio\x00"
+    found = CODEC.decode(Purchase, data[: -len(entry) - 2] + blocks)
+    assert found.attributes == {"country": "BR", "city": "Rio"}
+
+
+OLD = versions(SurveyResponse)[0]
+ANSWER = {"source": "t", "id": "r", "type": "a", "time": 5, "customer_id": "c", "survey_id": "s", "score": 9}
+ANSWER |= {"comment": None, "voided": False, "channel": "email"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        OLD["fields"],
+        OLD["fields"][::-1],
+        [*OLD["fields"], {"name": "extra", "type": {"type": "map", "values": "string"}}],
+    ],
+    ids=["an older version", "another order", "a field more"],
+)
+def test_a_writer_of_another_shape_is_read_as_avro_resolves_it(fields: list[dict[str, Any]]) -> None:
+    """What the writer had not takes its default, what we do not know is passed over, and the order is the writer's."""
+    schema = cast(Any, fastavro.parse_schema({**OLD, "fields": fields}))
+    out = BytesIO()
+    fastavro.schemaless_writer(out, schema, {**ANSWER, "extra": {"a": "b"}})
+    decode = record_decoder(SurveyResponse, schema, SCHEMAS[SurveyResponse])
+    assert decode is not None
+    resolved = library(out.getvalue(), schema, SCHEMAS[SurveyResponse])
+    assert decode(out.getvalue(), 0) == SurveyResponse(**resolved)
+
+
+@pytest.mark.parametrize("kind", ["long", ["int", "null"], {"type": "record", "name": "R", "fields": []}])
+def test_what_takes_a_rule_of_its_own_is_left_to_fastavro(kind: Any) -> None:
+    """A field of another type than ours, or of one that is not covered, makes no decoder."""
+    fields = [{"name": "score", "type": kind} if field["name"] == "score" else field for field in OLD["fields"]]
+    schema = cast(Any, fastavro.parse_schema({**OLD, "fields": fields}))
+    assert record_decoder(SurveyResponse, schema, SCHEMAS[SurveyResponse]) is None
+
+
+@pytest.mark.parametrize("size", [1 << 32, 1 << 62])
+def test_a_length_beyond_the_end_takes_no_memory(size: int) -> None:
+    """Bytes that claim to be endless are refused at once."""
+    claim = bytearray()
+    n = size << 1
+    while n >= 0x80:
+        claim.append(n & 0x7F | 0x80)
+        n >>= 7
+    claim.append(n)
+    data = CODEC.encode(PURCHASE)
+    for cut in (10, len(data) - 14):  # where the first text's length stands, and the map's
+        with pytest.raises(Undecodable):
+            CODEC.decode(Purchase, data[:cut] + bytes(claim) + data[cut + 1 :])
