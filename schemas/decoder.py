@@ -36,7 +36,7 @@ def record_decoder(cls: type, written: Mapping[str, Any], current: Mapping[str, 
             wanted.append(repr(field["default"]))
         else:
             return None
-    lines += ["if at != len(data): left(len(data) - at)", f"return cls({', '.join(wanted)})"]
+    lines += ["if at != len(data): left(len(data) - at)", f"return new(cls, ({', '.join(wanted)},))"]
     exec("def decode(data, at):\n    " + "\n    ".join(lines), known)  # of the lines here and numbered names alone
     decode: Decoder = known["decode"]
     return decode
@@ -182,6 +182,7 @@ _KNOWN: dict[str, Any] = {
     "map_": _map,
     "array": _array,
     "left": _left,
+    "new": tuple.__new__,  # what the record's own comes to, with all fields there
     "from_bytes": int.from_bytes,
     "boolean": {0: False, 1: True},
     "present": {0: False, 2: True},

@@ -47,84 +47,86 @@ def _said(error: object, code: int) -> int:
     return code
 
 
+class _Commands:
+    """The commands, each with an example in its help."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(
+        self, name: str, run: Callable[[argparse.Namespace], int], text: str, example: str
+    ) -> argparse.ArgumentParser:
+        one = self._parsers.add_parser(name, help=text, description=text, epilog=f"example: {example}")
+        one.set_defaults(run=run)
+        return one
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nps",
         description="Real-time NPS: events trigger surveys, answers become rolling NPS, alerts and ClickHouse rows.",
         epilog="Settings come from NPS_* variables; `nps config` shows them.  Start with: nps demo",
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = _Commands(parser)
+    _add_stack(commands)
+    _add_services(commands)
+    _add_setup(commands)
+    _add_tools(commands)
+    return parser
 
-    def command(
-        name: str, run: Callable[[argparse.Namespace], int], text: str, example: str
-    ) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}")
-        one.set_defaults(run=run)
-        return one
 
-    demo = command(
-        "demo", servers.demo, "Run the whole pipeline for a while and prove its numbers.", "nps demo --for 60s"
-    )
+def _add_stack(commands: _Commands) -> None:
+    text = "Run the whole pipeline for a while and prove its numbers."
+    demo = commands.add("demo", servers.demo, text, "nps demo --for 60s")
     demo.add_argument("--for", dest="seconds", default="60s", metavar="60s", help="how long to live after the history")
-    up = command("up", servers.up, "Run the whole pipeline on this machine until Ctrl-C.", "nps up --data ./data")
-    up.add_argument(
-        "--data", default="data", metavar="FOLDER", help="where ClickHouse keeps its data (default: ./data)"
-    )
+    text = "Run the whole pipeline on this machine until Ctrl-C."
+    up = commands.add("up", servers.up, text, "nps up --data ./data")
+    up.add_argument("--data", default="data", metavar="FOLDER", help="where ClickHouse keeps its data, default ./data")
     up.add_argument("--kafka-port", type=int, default=9092, metavar="PORT", help="default 9092")
     up.add_argument("--clickhouse-port", type=int, default=8123, metavar="PORT", help="default 8123")
-    command(
-        "worker",
-        services.worker,
-        "Process events: surveys, answers, rolling NPS, alerts.",
-        "NPS_BROKERS=kafka:9092 nps worker",
-    )
-    command("sink", services.sink, "Load the output topics into ClickHouse.", "NPS_BROKERS=kafka:9092 nps sink")
-    command(
-        "notify", services.notify, "Post alerts to a webhook, or print them.", "NPS_WEBHOOK_URL=https://... nps notify"
-    )
-    command(
-        "collector", collector.run, "Take answers from score links and survey tools.",
-        "NPS_LINK_KEYS=k1:a-long-secret nps collector",
-    )  # fmt: skip
-    topics = command(
-        "topics", servers.topics, "Create the topics, or say how they differ.", "NPS_PARTITIONS=12 nps topics"
-    )
+
+
+def _add_services(commands: _Commands) -> None:
+    text = "Process events: surveys, answers, rolling NPS, alerts."
+    commands.add("worker", services.worker, text, "NPS_BROKERS=kafka:9092 nps worker")
+    commands.add("sink", services.sink, "Load the output topics into ClickHouse.", "NPS_BROKERS=kafka:9092 nps sink")
+    text = "Post alerts to a webhook, or print them."
+    commands.add("notify", services.notify, text, "NPS_WEBHOOK_URL=https://... nps notify")
+    text = "Take answers from score links and survey tools."
+    commands.add("collector", collector.run, text, "NPS_LINK_KEYS=k1:a-long-secret nps collector")
+
+
+def _add_setup(commands: _Commands) -> None:
+    text = "Create the topics, or say how they differ."
+    topics = commands.add("topics", servers.topics, text, "NPS_PARTITIONS=12 nps topics")
     topics.add_argument("--verify", action="store_true", help="only look, create nothing")
-    command("migrate", servers.migrate, "Bring the ClickHouse tables and views up to date.", "nps migrate")
-    send = command(
-        "produce",
-        tools.produce,
-        "Send JSON lines to a topic.",
-        "nps produce --topic purchases --rebase now orders.jsonl",
-    )
+    text = "Bring the ClickHouse tables and views up to date."
+    migrate = commands.add("migrate", servers.migrate, text, "nps migrate")
+    migrate.add_argument("--roles", action="store_true", help="make nps_reader and nps_personal too, as administrator")
+
+
+def _add_tools(commands: _Commands) -> None:
+    text = "Send JSON lines to a topic."
+    send = commands.add("produce", tools.produce, text, "nps produce --topic purchases --rebase now orders.jsonl")
     send.add_argument("file", help="JSON lines; - for standard input")
     send.add_argument("--topic", choices=sorted(TOPICS), help="for lines without a field 'topic'")
     send.add_argument("--history", action="store_true", help="these events are history: ask however late it is by now")
     send.add_argument("--rebase", choices=["now"], help="shift the history so that its last event happens now")
-    query = command("query", tools.query, "Ask ClickHouse and print a table.", 'nps query "SELECT * FROM nps_current"')
+    text = "Ask ClickHouse and print a table."
+    query = commands.add("query", tools.query, text, 'nps query "SELECT * FROM nps_current"')
     query.add_argument("sql", help="one SELECT")
-    reason = command(
-        "why",
-        ledger.why,
-        "Tell one customer's story: triggers, decisions and why, surveys, answers, alerts.",
-        "nps why C123",
-    )
+    text = "Tell one customer's story: triggers, decisions and why, surveys, answers, alerts."
+    reason = commands.add("why", ledger.why, text, "nps why C123")
     reason.add_argument("customer", help="customer_id")
-    dead = command(
-        "deadletters", tools.deadletters, "List what could not be used, and why.", "nps deadletters list --last 20"
-    )
+    text = "List what could not be used, and why."
+    dead = commands.add("deadletters", tools.deadletters, text, "nps deadletters list --last 20")
     dead.add_argument("action", choices=["list"])
     dead.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N (default 50)")
-    trial = command(
-        "rehearse",
-        rehearsal.run,
-        "Replay the history through another program file and print what would change.  Sends nothing.",
-        "nps rehearse --program new.toml --from 2026-01-01",
-    )
+    text = "Replay the history through another program file and print what would change.  Sends nothing."
+    trial = commands.add("rehearse", rehearsal.run, text, "nps rehearse --program new.toml --from 2026-01-01")
     trial.add_argument("--program", required=True, metavar="FILE", help="the program file to try")
     trial.add_argument("--from", dest="since", metavar="TIME", help="count only what was decided since (default: all)")
-    command("config", tools.config, "Show every setting, its value and meaning, and the program.", "nps config")
-    return parser
+    commands.add("config", tools.config, "Show every setting, its value and meaning, and the program.", "nps config")
 
 
 if __name__ == "__main__":

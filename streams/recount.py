@@ -4,8 +4,7 @@ What the demo and the end-to-end tests hold stream, page and warehouse against. 
 rules are written down a second time on purpose.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas.codec import Codec, Undecodable
@@ -62,11 +61,6 @@ def by_segment(
             for segment in answer.segments:
                 tallies.setdefault(segment, [0, 0, 0])[place] += 1
     return tallies
-
-
-def by_day(counted: Iterable[Counted]) -> Mapping[tuple[str, int], int]:
-    """Answers of each segment and day."""
-    return Counter((segment, answer.at_ms // DAY_MS * DAY_MS) for answer in counted for segment in answer.segments)
 
 
 def nps(promoters: int, passives: int, detractors: int) -> float | None:

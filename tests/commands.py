@@ -46,17 +46,13 @@ def done(*arguments: str, environ: Mapping[str, str], given: str = "") -> str:
     return ended.stdout
 
 
-class Service:
-    """A command that runs until it is stopped; what it says goes to a file."""
+class Child:
+    """A process that runs until it is stopped; what it says goes to a file."""
 
-    def __init__(self, command: str | Sequence[str], environ: Mapping[str, str], log: Path) -> None:
+    def __init__(self, words: Sequence[str], log: Path) -> None:
         self._log = log
-        words = [command] if isinstance(command, str) else list(command)
-        # Through env(1): `process.start` only adds to our environment, and here some of it must go.
-        unset = [f"--unset={name}" for name in os.environ if name.startswith("NPS_")]
-        values = [f"{name}={text}" for name, text in environ.items()]
         with log.open("ab") as output:
-            self.process = process.start(["env", *unset, *values, *argv(*words)], output)
+            self.process = process.start(words, output)
 
     def said(self) -> str:
         """Everything it said so far, stdout and stderr."""
@@ -91,6 +87,17 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+
+
+class Service(Child):
+    """A command of `nps` that runs until it is stopped."""
+
+    def __init__(self, command: str | Sequence[str], environ: Mapping[str, str], log: Path) -> None:
+        words = [command] if isinstance(command, str) else list(command)
+        # Through env(1): `process.start` only adds to our environment, and here some of it must go.
+        unset = [f"--unset={name}" for name in os.environ if name.startswith("NPS_")]
+        values = [f"{name}={text}" for name, text in environ.items()]
+        super().__init__(["env", *unset, *values, *argv(*words)], log)
 
 
 def until(condition: Callable[[], bool], what: str, within_s: float = BOUND_S) -> None:

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sinks.clickhouse import connect
+from sinks.migrate import make_roles
 from sinks.migrate import migrate as apply_migrations
 from streams import program
 from streams.commands.session import in_force, out
@@ -39,11 +40,13 @@ def topics(parsed: argparse.Namespace) -> int:
     return ExitCode.OK if report.ok else ExitCode.BAD_SETTINGS
 
 
-def migrate(_: argparse.Namespace) -> int:
-    """Bring the tables and views up to date."""
+def migrate(parsed: argparse.Namespace) -> int:
+    """Bring the tables and views up to date, and make the roles if asked to."""
     chosen = in_force()
     with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
         applied = apply_migrations(warehouse)
+        if parsed.roles:
+            make_roles(warehouse)
     out.print(f"applied {', '.join(applied)}" if applied else "nothing to apply")
     return ExitCode.OK
 

@@ -50,9 +50,9 @@ def rule_of(pending: Pending, program: Program) -> Rule:
 
 def settled(journey: Journey) -> Journey:
     """Without the reminders of surveys that were answered or closed."""
-    open_ = {s.survey_id for s in journey.surveys if not s.is_answered and s.cancelled_ms < 0}
-    left = tuple(reminder for reminder in journey.reminders if reminder.survey_id in open_)
-    return journey if len(left) == len(journey.reminders) else journey._replace(reminders=left)
+    open_ = [s.survey_id for s in journey.surveys if s.cancelled_ms < 0 and not s.is_answered]
+    left = tuple([reminder for reminder in journey.reminders if reminder.survey_id in open_])
+    return journey if len(left) == len(journey.reminders) else Journey(*journey[:11], left)
 
 
 def _send(

@@ -24,36 +24,12 @@ from streams.local import local_broker
 from tests.chromium import DESKTOP, PHONE, Tab, tab
 from tests.collecting import Collecting, environ, head, read
 from tests.commands import Service, done, until
+from tests.programs import program
 
 pytestmark = pytest.mark.chromium
 CODEC = Codec()
 WAIT_S = 8
-PROGRAM = f"""
-[[rules]]
-name = "r"
-survey = "s"
-on = ["order.delivered"]
-delay = "0s"
-expires = "30d"
-[quarantine]
-any = "0s"
-[segments]
-dimensions = ["country"]
-combinations = [["country"]]
-[windows]
-lengths = ["1h"]
-[limits]
-late = "7d"
-early = "5m"
-edit = "7d"
-hold = "1h"
-remember = "60d"
-confirm = "{WAIT_S}s"
-[alerts]
-critical_max = 2
-error_max = 4
-warning_max = 6
-"""
+PROGRAM = program(confirm=f"{WAIT_S}s")
 
 
 class Stage:

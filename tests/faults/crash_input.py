@@ -13,32 +13,14 @@ from typing import NamedTuple
 from schemas.events import Purchase, SurveyResponse
 from schemas.topics import PURCHASES, RESPONSES
 from streams.domain.identity import survey_id
+from tests.programs import program
 
-PROGRAM = """
-[[rules]]
-name = "at-once"
-survey = "delivery"
-on = ["order.delivered"]
-delay = "0s"
-expires = "30d"
-[quarantine]
-any = "0s"
-[segments]
-dimensions = ["country", "category"]
-combinations = [["country"], ["category"], ["country", "category"]]
-[windows]
-lengths = ["1h", "24h"]
-[limits]
-late = "7d"
-early = "5m"
-edit = "7d"
-hold = "1h"
-remember = "120d"
-[alerts]
-critical_max = 2
-error_max = 4
-warning_max = 6
-"""
+PROGRAM = program(
+    {"name": "at-once"},
+    dimensions=("country", "category"),
+    combinations=(("country",), ("category",), ("country", "category")),
+    windows=("1h", "24h"),
+)
 COUNTRIES = ("BR", "DE", "FR", "IN", "US")
 CATEGORIES = ("books", "food", "garden", "toys")
 STEP_MS = 10

@@ -7,8 +7,7 @@ import uuid
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -17,24 +16,21 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.topics import JOURNEYS, PURCHASES
-from streams import process
 from streams.engine.reader import KafkaReader
-from tests.commands import BOUND_S, Service, done, until
+from tests.commands import BOUND_S, Child, Service, done, until
 
 HERE = Path(__file__).parent
 STOCK, OURS = "stock_worker.py", "block_worker.py"
 PARTITIONS = 2
 
 
-class Worker:
+class Worker(Child):
     """A worker of either kind as a process; what it notes and says goes to files."""
 
     def __init__(self, program: str, options: dict[str, Any], folder: Path) -> None:
         self._notes = folder / f"{uuid.uuid4()}.jsonl"
-        self._said = self._notes.with_suffix(".log")
         given = json.dumps({**options, "log": str(self._notes), "datadir": str(folder)})
-        with self._said.open("wb") as output:
-            self._process = process.start([sys.executable, str(HERE / program), given], output)
+        super().__init__([sys.executable, str(HERE / program), given], self._notes.with_suffix(".log"))
 
     def noted(self, event: str) -> list[dict[str, Any]]:
         """Its notes of one kind, in order."""
@@ -45,35 +41,6 @@ class Worker:
     def values(self, event: str = "done") -> list[str]:
         """The values it is done with, or has begun, in order."""
         return [note["value"] for note in self.noted(event)]
-
-    def said(self) -> str:
-        """Everything it said."""
-        return self._said.read_text(errors="replace")
-
-    def is_running(self) -> bool:
-        """True until it has ended."""
-        return self._process.poll() is None
-
-    def ended(self) -> int:
-        """The exit code, once it has ended by itself."""
-        return self._process.wait(BOUND_S)
-
-    def stop(self) -> int:
-        """Ask it to end; the exit code."""
-        self._process.terminate()
-        return self.ended()
-
-    def kill(self) -> None:
-        """As `kill -9` does."""
-        process.kill(self._process)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
 
 
 class Input:

@@ -5,47 +5,20 @@ import asyncio
 from schemas.codec import Codec
 from schemas.events import Decision, Purchase, SupportCase
 from schemas.topics import DECISIONS, JOURNEYS, PURCHASES, RESPONSES, SUPPORT
-from streams import program
 from streams.doubt import Doubt, Doubts, written_to
 from streams.engine.fuse import Fuse, FuseLimits
 from streams.engine.log import MemoryLog, Record
 from streams.journeys import Journeys
+from streams.program import parse
 from streams.work import Work
+from tests.programs import program
 
 CODEC = Codec()
 NOW_MS = 1_800_000_000_000
-PROGRAM = program.parse(
-    """
-    [[rules]]
-    name = "bought"
-    survey = "bought"
-    on = ["order.delivered"]
-    delay = "0s"
-    expires = "1d"
-    [[rules]]
-    name = "solved"
-    survey = "solved"
-    on = ["case.solved"]
-    delay = "0s"
-    expires = "1d"
-    [quarantine]
-    any = "90d"
-    [segments]
-    dimensions = []
-    combinations = []
-    [windows]
-    lengths = ["1h"]
-    [limits]
-    late = "7d"
-    early = "5m"
-    edit = "7d"
-    hold = "1h"
-    remember = "120d"
-    [alerts]
-    critical_max = 2
-    error_max = 4
-    warning_max = 6
-    """,
+PROGRAM = parse(
+    program(
+        {"name": "bought"}, {"name": "solved", "on": ["case.solved"]}, quarantine="90d", dimensions=(), combinations=()
+    ),
     "test",
 )
 BOUGHT = Purchase("shop", "o", "order.delivered", NOW_MS, "c", "o", None, None, {})

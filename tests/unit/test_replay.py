@@ -17,37 +17,11 @@ from streams.domain.segments import capture
 from streams.engine.log import Log, MemoryLog, Record
 from streams.program import parse
 from streams.work import Outcome, Work
+from tests.programs import program
 
 SEEDS = 600
 START_MS = 1_700_000_000_000
-PROGRAM = parse(
-    """
-[[rules]]
-name = "r"
-survey = "s"
-on = ["order.delivered"]
-delay = "0s"
-expires = "30d"
-[quarantine]
-any = "0s"
-[segments]
-dimensions = ["country"]
-combinations = [["country"]]
-[windows]
-lengths = ["1h"]
-[limits]
-late = "7d"
-early = "5m"
-edit = "7d"
-hold = "1h"
-remember = "60d"
-[alerts]
-critical_max = 2
-error_max = 4
-warning_max = 6
-""",
-    "test.toml",
-)
+PROGRAM = parse(program(remember="60d"), "test.toml")
 CODEC = Codec()
 
 
