@@ -12,7 +12,7 @@ from streams.domain.identity import fingerprint
 from streams.domain.nps import Band, band
 from streams.domain.policy import Program
 from streams.domain.reasons import Reason
-from streams.domain.state import Clicks, Given, Held, Journey, Survey, Waiting
+from streams.domain.state import Clicks, Given, Held, Journey, Survey, Waiting, new
 
 NOTHING = Given()
 
@@ -47,7 +47,7 @@ def respond(
             if answered is survey:
                 return journey
             surveys = (*journey.surveys[:index], answered, *journey.surveys[index + 1 :])
-            return Journey._make((*journey[:4], surveys, *journey[5:]))
+            return new(Journey, (*journey[:4], surveys, *journey[5:]))
     held = (*journey.held, Held(event.survey_id, now_ms + program.limits.hold_ms, evidence))
     effects.extend(_give_up(one) for one in held[:-MOST_HELD])
     return journey._replace(held=held[-MOST_HELD:])
@@ -127,7 +127,7 @@ def _revised(
     effects.append(_published(survey, given, event, now_ms, program))
     if given.severity or before.severity:
         effects.append(alert(survey, given, before.severity, event.customer_id, now_ms, program))
-    return Survey._make((*survey[:8], given, *survey[9:]))
+    return new(Survey, (*survey[:8], given, *survey[9:]))
 
 
 def _merge(given: Given, event: SurveyResponse, stamp: tuple[int, int], edit_ms: int) -> Given:
@@ -174,8 +174,7 @@ def _recount(survey: Survey, old: tuple[int, Band] | None, new: tuple[int, Band]
 
 def _published(survey: Survey, given: Given, event: SurveyResponse, now_ms: int, program: Program) -> Answer:
     first_ms, score = (given.scores[0][0], given.scores[-1][2]) if given.scores else (event.time, None)
-    # by position: naming twenty fields costs as much as the rest of the step's arithmetic
-    return Answer(
+    fields = (  # in their order: naming twenty costs as much as the rest of the step's arithmetic
         survey.survey_id,
         event.customer_id,
         survey.survey,
@@ -197,6 +196,7 @@ def _published(survey: Survey, given: Given, event: SurveyResponse, now_ms: int,
         program.hash,
         0,
     )
+    return new(Answer, fields)
 
 
 def _flag(survey: Survey, given: Given, program: Program) -> Reason:

@@ -15,7 +15,7 @@ from streams.domain.effects import Effect, Ignore, Reject
 from streams.domain.panes import DAY_MS, floor_ms
 from streams.domain.policy import Limits, Program
 from streams.domain.reasons import Reason
-from streams.domain.state import Journey
+from streams.domain.state import Journey, new
 
 
 def step(
@@ -88,7 +88,7 @@ def _advance(journey: Journey, customer_id: str, program: Program, to_ms: int, e
         journey = sending.send_due(journey, customer_id, program, to_ms, effects)
     if journey.waiting:
         journey = clicks.confirm_due(journey, customer_id, program, to_ms, effects)
-    return _forget(Journey(to_ms, *journey[1:]), program)
+    return _forget(new(Journey, (to_ms, *journey[1:])), program)
 
 
 def _forget(journey: Journey, program: Program) -> Journey:

@@ -12,7 +12,7 @@ from streams.domain.eligibility import Ask, Suppress
 from streams.domain.identity import share_of
 from streams.domain.policy import Program, Rule
 from streams.domain.reasons import Reason
-from streams.domain.state import Journey, Message, Pending, Survey
+from streams.domain.state import Journey, Message, Pending, Survey, new
 from streams.domain.when import is_open, opening
 
 
@@ -52,7 +52,7 @@ def settled(journey: Journey) -> Journey:
     """Without the reminders of surveys that were answered or closed."""
     open_ = [s.survey_id for s in journey.surveys if s.cancelled_ms < 0 and not s.is_answered]
     left = tuple([reminder for reminder in journey.reminders if reminder.survey_id in open_])
-    return journey if len(left) == len(journey.reminders) else Journey(*journey[:11], left)
+    return journey if len(left) == len(journey.reminders) else new(Journey, (*journey[:11], left))
 
 
 def _send(

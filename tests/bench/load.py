@@ -20,6 +20,8 @@ from streams.stack import PARTITIONS
 SEGMENTS = (("BR", "DE", "FR", "IN", "US"), ("books", "food", "garden", "toys"))
 SCORES = (0, 3, 6, 7, 8, 8, 9, 9, 9, 10, 10, 10)
 DAY_MS = 86_400_000
+TRIGGERS_EACH = 20
+"""Of these the first is sent, the others are suppressed: 95 in a hundred."""
 
 out = Console(width=110)
 
@@ -49,6 +51,16 @@ class Load:
     def purchases(self) -> Iterator[tuple[bytes, bytes, int]]:
         """All purchases, at one time."""
         return (self.purchase(i, self.start_ms) for i in range(self.answers))
+
+    def triggers(self) -> Iterator[tuple[bytes, bytes, int]]:
+        """As many purchases of a twentieth of the customers, a minute apart: each is asked once and not again."""
+        customers = max(1, self.answers // TRIGGERS_EACH)
+        for i in range(self.answers):
+            name = f"C{i % customers}"
+            at_ms = self.start_ms + i // customers * 60_000
+            attributes = {"country": SEGMENTS[0][i % 5], "category": SEGMENTS[1][i % 4]}
+            event = Purchase("shop", f"t{i}", "order.delivered", at_ms, name, f"o{i}", 1_000, "EUR", attributes)
+            yield name.encode(), self.codec.encode(event), at_ms
 
     def all_answers(self) -> Iterator[tuple[bytes, bytes, int]]:
         """All answers, a day later."""
