@@ -11,7 +11,7 @@ from streams.domain.policy import Program, Rule
 from streams.domain.reasons import Reason
 from streams.domain.segments import capture
 from streams.domain.sending import cancels, put_off, rule_of
-from streams.domain.state import Cancel, Journey, Pending, Survey
+from streams.domain.state import Cancel, Journey, Pending, Survey, new
 
 
 def trigger(
@@ -23,7 +23,7 @@ def trigger(
         if seen == known:
             effects.append(Ignore(Reason.DUPLICATE))
             return journey
-    journey = Journey._make((*journey[:6], (*journey.seen, (known, event.time)), *journey[7:]))
+    journey = new(Journey, (*journey[:6], (*journey.seen, (known, event.time)), *journey[7:]))
     is_cancel = event.type in program.cancel_types
     if is_cancel:
         journey = _cancel(journey, event, program, effects)
@@ -44,10 +44,9 @@ def _schedule(
     refused = eligibility.refusal(journey, rule)
     if refused is None and not eligibility.is_sampled(rule, event.customer_id):
         refused = Reason.SAMPLED_OUT
-    id_ = "" if refused else survey_id(event.source, event.id, rule.name)
     due_ms = max(event.time + rule.delay_ms, now_ms)
-    if not refused:
-        due_ms = put_off(journey, rule, due_ms, id_)
+    if not refused and (rule.spread_ms or rule.hours):
+        due_ms = put_off(journey, rule, due_ms, survey_id(event.source, event.id, rule.name))
     why: Suppress | None = _cancelled(journey, event, rule, due_ms) if journey.cancels else None
     if why is None and refused:
         why = Suppress(refused)
@@ -56,18 +55,18 @@ def _schedule(
     if why is not None:
         effects.append(ledger.turned_down(event, rule, why, now_ms, program))
         return journey
-    pending = _pending(event, rule, program, id_, due_ms, history)
+    pending = _pending(event, rule, program, due_ms, history)
     if due_ms > journey.clock_ms:
         effects.append(Scheduled(ledger.decided(pending, rule, event.customer_id, None, due_ms, program)))
     return journey._replace(pending=(*journey.pending, pending))
 
 
-def _pending(event: Trigger, rule: Rule, program: Program, id_: str, due_ms: int, history: bool) -> Pending:
+def _pending(event: Trigger, rule: Rule, program: Program, due_ms: int, history: bool) -> Pending:
     dimensions, segments = capture(event.attributes, program)
     said = attributes_of(event) if rule.personalise else event.attributes
     return Pending(
         due_ms=due_ms,
-        survey_id=id_,
+        survey_id=survey_id(event.source, event.id, rule.name),
         rule=rule.name,
         survey=rule.survey,
         source=event.source,

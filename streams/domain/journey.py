@@ -45,8 +45,10 @@ def step(
         return _contact(journey, event, program, now_ms, effects), effects
     if erasing.is_forgotten(journey, event):
         return journey, [*effects, Ignore(Reason.ERASED)]
-    journey = asking.trigger(journey, event, program, now_ms, history, effects)
-    return sending.send_due(journey, event.customer_id, program, journey.clock_ms, effects), effects
+    asked = asking.trigger(journey, event, program, now_ms, history, effects)
+    if asked.pending is not journey.pending:
+        asked = sending.send_due(asked, event.customer_id, program, asked.clock_ms, effects)
+    return asked, effects
 
 
 def wake_ms(journey: Journey, program: Program) -> int | None:

@@ -171,7 +171,10 @@ class Program:
 
     def rule_for(self, type_: str, attributes: Mapping[str, str]) -> Rule | None:
         """The first rule that asks after such an event."""
-        return next((rule for rule in self._rules_on.get(type_, ()) if rule.wants(attributes)), None)
+        for rule in self._rules_on.get(type_, ()):
+            if rule.wants(attributes):
+                return rule
+        return None
 
     @cached_property
     def _rules_on(self) -> Mapping[str, tuple[Rule, ...]]:

@@ -21,8 +21,7 @@ Dimensions = tuple[tuple[str, str], ...]
 
 def capture(attributes: Mapping[str, str], program: Program) -> tuple[Dimensions, tuple[str, ...]]:
     """The dimensions of an event and the segments it belongs to, `all` first."""
-    values = tuple(attributes.get(name, MISSING) for name in program.dimensions)
-    dimensions = tuple(zip(program.dimensions, values, strict=True))
+    dimensions = tuple([(name, attributes.get(name, MISSING)) for name in program.dimensions])
     return dimensions, _keys(dimensions, program.combinations)
 
 

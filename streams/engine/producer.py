@@ -88,11 +88,11 @@ class Producer:
         for out in outputs:
             topic, value, key, partition, timestamp_ms, headers = out
             unpolled += 1
-            if headers or timestamp_ms or not unpolled % _POLL_EVERY:
+            if not unpolled % _POLL_EVERY:
                 self._queue(out)
                 continue
             try:
-                produce(topic, value, key, partition)
+                produce(topic, value, key, partition, None, timestamp_ms, list(headers) if headers else None)
             except BufferError:
                 self._queue(out)
             except confluent_kafka.KafkaException as error:
