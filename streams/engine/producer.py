@@ -92,7 +92,7 @@ class Producer:
                 self._queue(out)
                 continue
             try:
-                produce(topic, value, key, partition, None, timestamp_ms, list(headers) if headers else None)
+                produce(topic, value, key, partition, None, None, timestamp_ms, list(headers) if headers else None)
             except BufferError:
                 self._queue(out)
             except confluent_kafka.KafkaException as error:

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from streams.engine.log import Output
 from streams.engine.producer import Producer, Undelivered
 from streams.local import Server, local_broker
 
@@ -44,12 +45,17 @@ def test_keys_land_where_java_puts_them(broker: Server, topic: str, reader: Cons
     assert landed == {key: (code & 0x7FFFFFFF) % PARTITIONS for key, code in MURMUR2.items()}
 
 
-def test_a_record_arrives_as_it_was_sent(broker: Server, topic: str, reader: Consumer) -> None:
+@pytest.mark.parametrize("together", [False, True])
+def test_a_record_arrives_as_it_was_sent(broker: Server, topic: str, reader: Consumer, together: bool) -> None:
     """Partition, key, value, timestamp and headers are kept, through compression; a None value is a tombstone."""
     producer = Producer(broker.address)
     headers = [("reason", b"too_late"), ("empty", b"")]
-    producer.send(topic, b"v" * 1_000, b"k", partition=3, timestamp_ms=1_700_000_000_123, headers=headers)
-    producer.send(topic, None, b"k", partition=3)
+    sent = Output(topic, b"v" * 1_000, b"k", 3, 1_700_000_000_123, tuple(headers)), Output(topic, None, b"k", 3)
+    if together:
+        producer.send_all(sent)
+    else:
+        for _, value, key, partition, timestamp_ms, given in sent:
+            producer.send(topic, value, key, partition=partition, timestamp_ms=timestamp_ms, headers=given)
     asyncio.run(producer.flush())
     kept, tombstone = reader.consume(2, BOUND_S)
     assert (kept.partition(), kept.key(), kept.value()) == (3, b"k", b"v" * 1_000)
