@@ -1,50 +1,34 @@
 """`nps`: the command line.  With `streams.commands` the one place that knows both the stream side and the sinks.
 
 Exit codes: 0 done; 2 wrong settings, program or arguments; the others are in `streams.engine.guard`.
+
+What a command needs is loaded when it runs: all of it together takes a second and 50 MiB.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 
-from confluent_kafka import KafkaException
+from schemas.topics import INBOUND, WAKEUPS
 
-from sinks.migrate import Edited
-from sinks.warehouse import Misconfigured, WarehouseError
-from sinks.writing import TooManyRefused
-from streams.commands import collector, ledger, rehearsal, servers, services, tools
-from streams.demo import Died
-from streams.engine.guard import BadTopics, BrokerAway, ExitCode
-from streams.engine.producer import Undelivered
-from streams.local import NotStarted
-from streams.produce import TOPICS, BadLine
-from streams.program import BadProgram
-from streams.settings import BadSettings
-
-WRONG = (BadSettings, BadProgram, BadTopics, BadLine, Misconfigured, Edited)
-AWAY = (BrokerAway, NotStarted, Died, WarehouseError, ConnectionError, KafkaException)
+EVENTS = sorted(topic.name.removeprefix("nps.") for topic in INBOUND if topic is not WAKEUPS)
+"""What can be produced to, by short name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; errors fit one line."""
     parsed = _parser().parse_args(arguments)
+    module, _, function = parsed.run.partition(".")
     try:
-        sys.exit(parsed.run(parsed))
-    except WRONG as error:
-        sys.exit(_said(error, ExitCode.BAD_SETTINGS))
-    except TooManyRefused as error:
-        sys.exit(_said(error, ExitCode.FUSE_BLOWN))
-    except Undelivered as error:
-        sys.exit(_said(error, ExitCode.UNDELIVERED))
-    except AWAY as error:
-        sys.exit(_said(error, ExitCode.BROKER_AWAY))
-    except KeyboardInterrupt:
-        sys.exit(_said("stopped", 130))
+        sys.exit(getattr(import_module(f"streams.commands.{module}"), function)(parsed))
+    except (Exception, KeyboardInterrupt) as error:
+        from streams.commands.errors import exit_code
 
-
-def _said(error: object, code: int) -> int:
-    print(f"nps: {error}", file=sys.stderr)  # noqa: T201  # what a command says is its product
-    return code
+        if (code := exit_code(error)) is None:
+            raise
+        print(f"nps: {'stopped' if isinstance(error, KeyboardInterrupt) else error}", file=sys.stderr)  # noqa: T201
+        sys.exit(code)
 
 
 class _Commands:
@@ -53,9 +37,8 @@ class _Commands:
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(
-        self, name: str, run: Callable[[argparse.Namespace], int], text: str, example: str
-    ) -> argparse.ArgumentParser:
+    def add(self, name: str, run: str, text: str, example: str) -> argparse.ArgumentParser:
+        """A command that `run` does: module of `streams.commands`, and function."""
         one = self._parsers.add_parser(name, help=text, description=text, epilog=f"example: {example}")
         one.set_defaults(run=run)
         return one
@@ -77,10 +60,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_stack(commands: _Commands) -> None:
     text = "Run the whole pipeline for a while and prove its numbers."
-    demo = commands.add("demo", servers.demo, text, "nps demo --for 60s")
+    demo = commands.add("demo", "servers.demo", text, "nps demo --for 60s")
     demo.add_argument("--for", dest="seconds", default="60s", metavar="60s", help="how long to live after the history")
     text = "Run the whole pipeline on this machine until Ctrl-C."
-    up = commands.add("up", servers.up, text, "nps up --data ./data")
+    up = commands.add("up", "servers.up", text, "nps up --data ./data")
     up.add_argument("--data", default="data", metavar="FOLDER", help="where ClickHouse keeps its data, default ./data")
     up.add_argument("--kafka-port", type=int, default=9092, metavar="PORT", help="default 9092")
     up.add_argument("--clickhouse-port", type=int, default=8123, metavar="PORT", help="default 8123")
@@ -88,45 +71,45 @@ def _add_stack(commands: _Commands) -> None:
 
 def _add_services(commands: _Commands) -> None:
     text = "Process events: surveys, answers, rolling NPS, alerts."
-    commands.add("worker", services.worker, text, "NPS_BROKERS=kafka:9092 nps worker")
-    commands.add("sink", services.sink, "Load the output topics into ClickHouse.", "NPS_BROKERS=kafka:9092 nps sink")
+    commands.add("worker", "worker.run", text, "NPS_BROKERS=kafka:9092 nps worker")
+    commands.add("sink", "sinks.sink", "Load the output topics into ClickHouse.", "NPS_BROKERS=kafka:9092 nps sink")
     text = "Post alerts to a webhook, or print them."
-    commands.add("notify", services.notify, text, "NPS_WEBHOOK_URL=https://... nps notify")
+    commands.add("notify", "sinks.notify", text, "NPS_WEBHOOK_URL=https://... nps notify")
     text = "Take answers from score links and survey tools."
-    commands.add("collector", collector.run, text, "NPS_LINK_KEYS=k1:a-long-secret nps collector")
+    commands.add("collector", "collector.run", text, "NPS_LINK_KEYS=k1:a-long-secret nps collector")
 
 
 def _add_setup(commands: _Commands) -> None:
     text = "Create the topics, or say how they differ."
-    topics = commands.add("topics", servers.topics, text, "NPS_PARTITIONS=12 nps topics")
+    topics = commands.add("topics", "servers.topics", text, "NPS_PARTITIONS=12 nps topics")
     topics.add_argument("--verify", action="store_true", help="only look, create nothing")
     text = "Bring the ClickHouse tables and views up to date."
-    migrate = commands.add("migrate", servers.migrate, text, "nps migrate")
+    migrate = commands.add("migrate", "servers.migrate", text, "nps migrate")
     migrate.add_argument("--roles", action="store_true", help="make nps_reader and nps_personal too, as administrator")
 
 
 def _add_tools(commands: _Commands) -> None:
     text = "Send JSON lines to a topic."
-    send = commands.add("produce", tools.produce, text, "nps produce --topic purchases --rebase now orders.jsonl")
+    send = commands.add("produce", "tools.produce", text, "nps produce --topic purchases --rebase now orders.jsonl")
     send.add_argument("file", help="JSON lines; - for standard input")
-    send.add_argument("--topic", choices=sorted(TOPICS), help="for lines without a field 'topic'")
+    send.add_argument("--topic", choices=EVENTS, help="for lines without a field 'topic'")
     send.add_argument("--history", action="store_true", help="these events are history: ask however late it is by now")
     send.add_argument("--rebase", choices=["now"], help="shift the history so that its last event happens now")
     text = "Ask ClickHouse and print a table."
-    query = commands.add("query", tools.query, text, 'nps query "SELECT * FROM nps_current"')
+    query = commands.add("query", "tools.query", text, 'nps query "SELECT * FROM nps_current"')
     query.add_argument("sql", help="one SELECT")
     text = "Tell one customer's story: triggers, decisions and why, surveys, answers, alerts."
-    reason = commands.add("why", ledger.why, text, "nps why C123")
+    reason = commands.add("why", "ledger.why", text, "nps why C123")
     reason.add_argument("customer", help="customer_id")
     text = "List what could not be used, and why."
-    dead = commands.add("deadletters", tools.deadletters, text, "nps deadletters list --last 20")
+    dead = commands.add("deadletters", "tools.deadletters", text, "nps deadletters list --last 20")
     dead.add_argument("action", choices=["list"])
     dead.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N (default 50)")
     text = "Replay the history through another program file and print what would change.  Sends nothing."
-    trial = commands.add("rehearse", rehearsal.run, text, "nps rehearse --program new.toml --from 2026-01-01")
+    trial = commands.add("rehearse", "rehearsal.run", text, "nps rehearse --program new.toml --from 2026-01-01")
     trial.add_argument("--program", required=True, metavar="FILE", help="the program file to try")
     trial.add_argument("--from", dest="since", metavar="TIME", help="count only what was decided since (default: all)")
-    commands.add("config", tools.config, "Show every setting, its value and meaning, and the program.", "nps config")
+    commands.add("config", "tools.config", "Show every setting, its value and meaning, and the program.", "nps config")
 
 
 if __name__ == "__main__":

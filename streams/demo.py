@@ -20,6 +20,7 @@ from schemas.codec import Codec
 from schemas.events import SurveyDispatch, SurveyResponse
 from schemas.topics import DISPATCHES, HISTORY_HEADER, RESPONSES
 from streams import process
+from streams.clock import wall_ms
 from streams.engine.log import Headers
 from streams.engine.producer import Producer
 from streams.engine.reader import KafkaReader
@@ -28,7 +29,6 @@ from streams.settings import Settings
 from streams.simulate import DAY_MS, HOUR_MS, Respondents, Shop, Written, poison
 from streams.stack import Stack
 from streams.verdict import Query, Verdict, judge
-from streams.worker import wall_ms
 
 HISTORY_DAYS = 30
 HISTORY_ORDERS = 6_000

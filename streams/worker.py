@@ -13,6 +13,7 @@ from schemas.codec import Codec
 from schemas.events import PaneTally
 from schemas.topics import INBOUND, JOURNEYS, PANES
 from streams import metrics
+from streams.clock import wall_ms
 from streams.domain.policy import Program
 from streams.domain.tokens import Keys
 from streams.doubt import TAIL_RECORDS, Doubts, written_to
@@ -38,11 +39,6 @@ GARBAGE_AFTER = 200_000
 """New objects before Python looks for cycles: a block makes many thousands and no cycles."""
 
 logger = logging.getLogger("streams.worker")
-
-
-def wall_ms() -> int:
-    """The wall clock, milliseconds since 1970 UTC."""
-    return time.time_ns() // 1_000_000
 
 
 class Worker:

@@ -3,14 +3,13 @@
 import argparse
 
 from schemas.topics import DEAD_LETTERS, RESPONSES
+from streams.clock import wall_ms
 from streams.collector.outbox import Outbox
 from streams.collector.server import Collector, Policy
 from streams.collector.service import PortTaken, serve
-from streams.commands.services import serve_metrics
-from streams.commands.session import codec_of, in_force, need, out
+from streams.commands.session import codec_of, in_force, need, out, serve_metrics
 from streams.engine.guard import ExitCode
 from streams.settings import BadSettings, Settings
-from streams.worker import wall_ms
 
 SHORTEST_KEY = 16
 

@@ -5,11 +5,11 @@ import os
 import sys
 from collections.abc import Collection, Container
 
+from prometheus_client import start_http_server
 from rich.console import Console
 from rich.table import Column, Table
 
 from schemas.codec import Codec
-from schemas.registry import ConfluentRegistry
 from streams.engine.failpoints import VARIABLE as FAILPOINTS
 from streams.engine.failpoints import Failpoints
 from streams.engine.guard import BadTopics
@@ -40,7 +40,21 @@ def armed(points: Collection[str]) -> Failpoints | None:
 
 def codec_of(chosen: Settings) -> Codec:
     """The codec that these settings ask for."""
-    return Codec(ConfluentRegistry(chosen.registry_url) if chosen.registry_url else None)
+    if not chosen.registry_url:
+        return Codec()
+    from schemas.registry import ConfluentRegistry  # its client takes 20 MiB, and few have a registry
+
+    return Codec(ConfluentRegistry(chosen.registry_url))
+
+
+def serve_metrics(chosen: Settings) -> None:
+    """Answer Prometheus where the settings say, if they do.  Raises BadSettings for a port that is taken."""
+    if chosen.metrics_port:
+        try:
+            start_http_server(chosen.metrics_port, chosen.metrics_host)
+        except OSError as error:
+            where = f"{chosen.metrics_host}:{chosen.metrics_port}"
+            raise BadSettings(f"cannot serve metrics at {where} ({error.strerror}): change NPS_METRICS_PORT") from None
 
 
 def need(chosen: Settings, topics: Container[str]) -> None:

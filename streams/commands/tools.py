@@ -15,12 +15,12 @@ from schemas.topics import DEAD_LETTERS
 from sinks.clickhouse import connect
 from streams import produce as jsonlines
 from streams import program, settings
+from streams.clock import wall_ms
 from streams.commands.session import codec_of, in_force, need, out, table_of
 from streams.engine.guard import ExitCode
 from streams.engine.log import Record
 from streams.engine.producer import Producer
 from streams.engine.reader import KafkaReader
-from streams.worker import wall_ms
 
 
 def produce(parsed: argparse.Namespace) -> int:

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 from schemas.topics import JOURNEYS, PANES, ROLLING, WAKEUPS
 from streams.engine.blocks import Block
-from streams.engine.consumer import BlockConsumer, BlockTransport
 from streams.engine.log import Log, Output
 
 VARIABLE = "NPS_FAILPOINTS"
@@ -139,6 +138,7 @@ def failing_handler(
 
 def fail_commits(points: Failpoints) -> None:
     """From now on this process' consumers fail when they are about to commit something."""
+    from streams.engine.consumer import BlockConsumer, BlockTransport  # Faust, which a sink does without
 
     class Failing(BlockConsumer):
         async def _commit(self, offsets: Any) -> Any:

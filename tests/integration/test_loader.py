@@ -26,8 +26,8 @@ from sinks.migrate import migrate
 from sinks.rows import TABLES
 from sinks.warehouse import Row
 from sinks.writing import TooManyRefused
+from streams.clock import wall_ms
 from streams.local import Server, local_clickhouse
-from streams.worker import wall_ms
 
 CODEC = Codec()
 PARTITIONS = 2

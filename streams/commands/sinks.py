@@ -1,12 +1,10 @@
-"""The services: `nps worker`, `nps sink`, `nps notify`.  Each runs until it is asked to stop."""
+"""What reads the output topics: `nps sink`, `nps notify`.  Each runs until it is asked to stop."""
 
 import argparse
 import signal
 import sys
 import threading
 from contextlib import closing
-
-from prometheus_client import start_http_server
 
 from schemas.topics import BY_NAME
 from sinks.batch import Policy
@@ -18,27 +16,11 @@ from sinks.loader import Loader
 from sinks.notify.console import Console as AlertLines
 from sinks.notify.notifier import Notifier
 from sinks.notify.webhook import Webhook
-from streams import program
-from streams.commands.session import armed, codec_of, in_force, need
+from streams.clock import wall_ms
+from streams.commands.session import armed, codec_of, in_force, need, serve_metrics
 from streams.engine import failpoints
-from streams.engine.fuse import FuseLimits
 from streams.engine.guard import ExitCode
 from streams.settings import BadSettings, Settings
-from streams.worker import Worker, wall_ms
-
-
-def worker(_: argparse.Namespace) -> int:
-    """Process events until asked to stop."""
-    chosen = in_force()
-    points = armed(failpoints.WORKER)
-    if points:
-        failpoints.fail_commits(points)
-    rules = program.load(chosen.program_path)
-    fuse = FuseLimits(in_a_row=chosen.fuse_in_a_row, ratio=chosen.fuse_ratio)
-    serve_metrics(chosen)
-    engine, codec, epoch, keys = chosen.engine(), codec_of(chosen), chosen.topic_epoch, chosen.keys
-    pace = chosen.wakeups_per_s
-    return Worker(engine, rules, codec, fuse, epoch, failpoints=points, keys=keys, wakeups_per_s=pace).run()
 
 
 def sink(_: argparse.Namespace) -> int:
@@ -81,16 +63,6 @@ def _clients(chosen: Settings, role: str) -> tuple[dict[str, str], dict[str, str
         "heartbeat.interval.ms": str(max(100, session_ms // 4)),  # librdkafka's own 3 s outlives a short session
     }
     return kafka, {**kafka, **membership}
-
-
-def serve_metrics(chosen: Settings) -> None:
-    """Answer Prometheus where the settings say, if they do.  Raises BadSettings for a port that is taken."""
-    if chosen.metrics_port:
-        try:
-            start_http_server(chosen.metrics_port, chosen.metrics_host)
-        except OSError as error:
-            where = f"{chosen.metrics_host}:{chosen.metrics_port}"
-            raise BadSettings(f"cannot serve metrics at {where} ({error.strerror}): change NPS_METRICS_PORT") from None
 
 
 def _asked_to_stop() -> threading.Event:
