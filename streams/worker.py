@@ -65,7 +65,12 @@ class Worker:
         self._epoch = epoch
         self._now_ms = now_ms
         self._keys = keys
-        self._log: Log = Producer(config.brokers, client_id=config.client_id, security=config.security)
+        self._log: Log = Producer(
+            config.brokers,
+            client_id=config.client_id,
+            security=config.security,
+            delivery_timeout_ms=config.session_timeout_ms,  # what waited longer may be a successor's to write
+        )
         block: Handler = self._journey_block
         if failpoints:
             self._log, block = FailingLog(self._log, failpoints), failing_handler(block, failpoints)
