@@ -16,14 +16,13 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mappin
 from contextlib import suppress
 from typing import Any
 
-import faust
-from faust.app.base import BootStrategy
 from faust.types import TP
 
+from streams.engine.app import App
 from streams.engine.blocks import Block
 from streams.engine.broker import check_topics, wait_for_broker
 from streams.engine.config import EngineConfig
-from streams.engine.consumer import BlockConsumer, BlockTransport
+from streams.engine.consumer import BlockConsumer
 from streams.engine.guard import BrokerAway, ExitCode, Stop, exit_code, guard, stop_at_once
 from streams.engine.lease import Lease, LeaseLost, monotonic_ms
 
@@ -70,7 +69,7 @@ class Engine:
         self._assigned, self._revoked, self._stop = assigned, revoked, stop
         self._owned: frozenset[int] = frozenset()
         self._restoring: asyncio.Task[None] | None = None
-        self._app: _App | None = None
+        self._app: App | None = None
         self._asked_early = False
         self._silent = False
 
@@ -126,7 +125,7 @@ class Engine:
         partitions = await wait_for_broker(self.config)
         check_topics((*self._handlers, *self._state_topics), partitions)
         self._partitions = partitions[next(iter(self._handlers))]
-        self._app = _App(self.config, self._state_topics, self.lease, self._settle, self._stop)
+        self._app = App(self.config, self._state_topics, self.lease, self._settle, self._stop)
         self._app.on_rebalance_complete.connect(self._restore)
         for topic, handler in self._handlers.items():
             self._app.handle(topic, self._agent(handler))
@@ -135,7 +134,7 @@ class Engine:
             await asyncio.sleep(_WATCH_S)
             self._watch(self._app, starting)
 
-    def _watch(self, app: "_App", starting: "asyncio.Task[None]") -> None:
+    def _watch(self, app: App, starting: "asyncio.Task[None]") -> None:
         if app.crash_reason is not None:
             raise app.crash_reason
         if starting.done():
@@ -238,7 +237,7 @@ class Engine:
             await asyncio.wait_for(self._app.stop(), _STOP_S)
 
     @property
-    def _running(self) -> "_App":
+    def _running(self) -> App:
         if self._app is None:
             raise RuntimeError("the engine is not running")
         return self._app
@@ -250,58 +249,9 @@ class Engine:
         return consumer
 
 
-class _Boot(BootStrategy):
-    """Nothing goes out through Faust."""
-
-    enable_kafka_producer = False
-    enable_web = False
-
-
-class _App(faust.App):
-    """Faust, reduced to what the engine takes from it."""
-
-    BootStrategy = _Boot
-
-    def __init__(
-        self,
-        config: EngineConfig,
-        state_topics: Sequence[str],
-        lease: Lease,
-        settle: Callable[[], Awaitable[None]],
-        stop: Stop,
-    ) -> None:
-        super().__init__(
-            config.group,
-            broker=f"kafka://{config.brokers.split(',')[0]}",
-            broker_commit_interval=config.commit_interval_ms / 1000,
-            broker_session_timeout=config.session_timeout_ms / 1000,
-            broker_rebalance_timeout=config.rebalance_timeout_ms / 1000,
-            broker_request_timeout=max(config.session_timeout_ms, config.rebalance_timeout_ms) / 1000 + 5,
-            stream_buffer_maxsize=config.buffer_blocks,
-            stream_wait_empty=False,
-            table_standby_replicas=0,
-            topic_allow_declare=False,
-            topic_disable_leader=True,
-            web_enabled=False,
-            web_tables_enabled=False,
-            autodiscover=False,
-        )
-        self.transport = BlockTransport(self, config, state_topics, lease, settle, stop)
-
-    def handle(self, name: str, body: Callable[[Any], Awaitable[None]]) -> None:
-        """Give one topic to one agent.  Faust acknowledges nothing: the consumer counts what is done."""
-        topic = self.topic(
-            name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
-        )
-        self.agent(topic, name=name, concurrency=1)(body)
-
-    def _create_directories(self) -> None:
-        """No tables, so no folders."""
-
-
 def _quieten() -> None:
     """Faust's warnings stay.  The client says each of its retries; what matters of that the engine says once."""
-    ours = ("streams.engine.engine", "streams.engine.consumer", "streams.engine.client")  # whose services Faust runs
+    ours = ("streams.engine.app", "streams.engine.consumer", "streams.engine.client")  # whose services Faust runs
     for name in ("faust", "mode", *ours):
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("aiokafka", "mode.timers"):  # a timer is late whenever a block takes long: the metrics show it

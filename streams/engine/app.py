@@ -1,0 +1,61 @@
+"""Faust, reduced to what the engine takes from it: the group, its assignment, agents and the life cycle of services."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import faust
+from faust.app.base import BootStrategy
+
+from streams.engine.config import EngineConfig
+from streams.engine.consumer import BlockTransport
+from streams.engine.guard import Stop
+from streams.engine.lease import Lease
+
+
+class _Boot(BootStrategy):
+    """Nothing goes out through Faust."""
+
+    enable_kafka_producer = False
+    enable_web = False
+
+
+class App(faust.App):
+    """One worker's; its partitions are given up through `settle`, errors end the process through `stop`."""
+
+    BootStrategy = _Boot
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        state_topics: Sequence[str],
+        lease: Lease,
+        settle: Callable[[], Awaitable[None]],
+        stop: Stop,
+    ) -> None:
+        super().__init__(
+            config.group,
+            broker=f"kafka://{config.brokers.split(',')[0]}",
+            broker_commit_interval=config.commit_interval_ms / 1000,
+            broker_session_timeout=config.session_timeout_ms / 1000,
+            broker_rebalance_timeout=config.rebalance_timeout_ms / 1000,
+            broker_request_timeout=max(config.session_timeout_ms, config.rebalance_timeout_ms) / 1000 + 5,
+            stream_buffer_maxsize=config.buffer_blocks,
+            stream_wait_empty=False,
+            table_standby_replicas=0,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            web_tables_enabled=False,
+            autodiscover=False,
+        )
+        self.transport = BlockTransport(self, config, state_topics, lease, settle, stop)
+
+    def handle(self, name: str, body: Callable[[Any], Awaitable[None]]) -> None:
+        """Give one topic to one agent.  Faust acknowledges nothing: the consumer counts what is done."""
+        topic = self.topic(
+            name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
+        )
+        self.agent(topic, name=name, concurrency=1)(body)
+
+    def _create_directories(self) -> None:
+        """No tables, so no folders."""
