@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiokafka
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.errors import CommitFailedError, KafkaConnectionError, KafkaError
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
@@ -27,6 +27,14 @@ _T = TypeVar("_T")
 _CAST_OUT = (22, 25, 82)
 _ACCEPTED = (0, 27)  # no error; a rebalance has begun, which still renews the session
 
+_AGAIN_S = 0.5
+
+_METADATA_MS = 5_000
+"""A broker that has just started may not know the topics yet; a leader who asks it then assigns nothing to anybody.
+
+It makes up for that once it looks again: by default after five minutes.
+"""
+
 _LOOK_S = 5.0  # a commit does not wait longer than this for the state topics' extents
 
 
@@ -38,8 +46,17 @@ class BlockThread(driver.AIOKafkaConsumerThread):
     _witness: Witness | None = None
 
     async def on_start(self) -> None:
-        """Start the client and listen in on what it says to the group."""
-        await super().on_start()
+        """Start the client and listen in on what it says to the group.  Raises KafkaConnectionError in the end."""
+        give_up_ms = monotonic_ms() + self.consumer.transport.config.broker_wait_ms
+        while True:
+            try:
+                await super().on_start()
+                break
+            except KafkaConnectionError:  # Kafka was there a moment ago, when the engine asked it about its topics
+                await self._ensure_consumer().stop()
+                if monotonic_ms() > give_up_ms:
+                    raise
+                await asyncio.sleep(_AGAIN_S)
         coordinator = self._ensure_consumer()._coordinator
         send, lease = coordinator._send_req, self.consumer.transport.lease
 
@@ -89,6 +106,7 @@ class BlockThread(driver.AIOKafkaConsumerThread):
             heartbeat_interval_ms=max(100, config.session_timeout_ms // 4),
             rebalance_timeout_ms=config.rebalance_timeout_ms,
             max_poll_interval_ms=86_400_000,  # a slow block must not make the client leave: the lease guards writes
+            metadata_max_age_ms=_METADATA_MS,
             request_timeout_ms=max(config.session_timeout_ms, config.rebalance_timeout_ms) + 5_000,
             **for_aiokafka(config.security),
         )
