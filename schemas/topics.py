@@ -16,6 +16,9 @@ JOURNEYS = "nps.journeys"
 HISTORY_HEADER = "nps-history"
 """A record with this header, whatever its value, was loaded as history: what it asks for is never too late to send."""
 
+EPOCH_HEADER = "nps-epoch"
+"""On a wakeup: the topic epoch under which it was written, when that is not the first."""
+
 LARGEST_EVENT_BYTES = 65_536
 """The most that an inbound record may hold, key and headers included; a larger one is no event but a mistake.
 

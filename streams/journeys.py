@@ -133,7 +133,7 @@ class Journeys:
             for key in owned.work.due(now_ms, share):
                 self._allowance -= 1
                 value = self._codec.encode(Wakeup(key.decode(), now_ms))
-                self._log.send_all([Output(WAKEUPS.name, value, key, partition, now_ms)])
+                self._log.send_all([Output(WAKEUPS.name, value, key, partition, now_ms, owned.work.written_under)])
                 metrics.WAKEUPS.inc()
 
     def _note(self, block: Block, owned: Owned, outcome: Outcome) -> None:

@@ -18,6 +18,7 @@ from schemas.topics import (
     ANSWERS,
     DECISIONS,
     DISPATCHES,
+    EPOCH_HEADER,
     ERASURES,
     HISTORY_HEADER,
     INBOUND,
@@ -25,10 +26,11 @@ from schemas.topics import (
     JOURNEYS,
     PANES,
     RESPONSES,
+    WAKEUPS,
     pane_key,
 )  # fmt: skip
 from streams.domain.effects import Confirm, Count, Effect, Ignore, Publication, Reject, Requeue, Scheduled
-from streams.domain.journey import is_blank, step, wake_ms
+from streams.domain.journey import advance, is_blank, step, wake_ms
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
 from streams.domain.policy import Program
@@ -108,6 +110,8 @@ class Work:
         self._now_ms = now_ms
         self._epoch = epoch << EPOCH_SHIFT
         self._keys = keys
+        self.written_under: Headers = ((EPOCH_HEADER, str(epoch).encode()),) if epoch else ()
+        """The headers of wakeups."""
 
     def restored(self) -> None:
         """The tables hold all that their topics held: find out who must be woken, and what may have been counted."""
@@ -152,6 +156,8 @@ class Work:
         index, epoch, program, changed = _INDEX[topic], self._epoch, self._program, outcome.journeys
         steps: list[Step] = []
         responses = topic == RESPONSES.name
+        # A wakeup of an earlier epoch was written when all was read; now all is read anew, and not in step with it.
+        recount = self.written_under[0][1] if topic == WAKEUPS.name and self.written_under else b""
         for position, (record, event) in enumerate(zip(records, events, strict=True)):
             version = epoch | record.offset
             key = record.key or b""
@@ -163,8 +169,11 @@ class Work:
                 steps.append((position, version, [event]))
                 continue
             evidence = keep(whole(topic, self.partition, record)) if responses else b""
-            history = bool(record.headers) and any(name == HISTORY_HEADER for name, _ in record.headers)
-            journey, effects = step(entry.journey, event, program, record.timestamp, evidence, history)
+            if recount and _header(record, EPOCH_HEADER) != recount:
+                journey, effects = advance(entry.journey, event.customer_id, program, record.timestamp)
+            else:
+                history = bool(record.headers) and _header(record, HISTORY_HEADER) is not None
+                journey, effects = step(entry.journey, event, program, record.timestamp, evidence, history)
             if journey is not entry.journey:
                 as_of = (*entry.as_of[:index], version, *entry.as_of[index + 1 :])
                 changed[key] = Entry(as_of, entry.wake_ms, journey)
@@ -256,6 +265,14 @@ class Work:
     def _pane_record(self, pane: Pane, value: PaneValue) -> Output:
         row = PaneTally(*pane, self.partition, *value.tally, self._program.hash, value.as_of)
         return Output(PANES.name, self._codec.encode(row), pane_key(row), self._segment_partition(pane.segment))
+
+
+def _header(record: Record, wanted: str) -> bytes | None:
+    """A header's value, empty for one without; None where there is no such header."""
+    for name, value in record.headers or ():
+        if name == wanted:
+            return value or b""
+    return None
 
 
 def _tally(topic: str, stepped: int, outcome: Outcome) -> None:

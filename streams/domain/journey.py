@@ -27,9 +27,7 @@ def step(
     `Reject` and `Requeue`.  `history` says that the record was loaded as history: what it asks for is never too late
     to send.  Deterministic: no clock, no randomness, no environment.
     """
-    effects: list[Effect] = []
-    if journey.clock_ms < now_ms:
-        journey = _advance(journey, event.customer_id, program, now_ms, effects)
+    journey, effects = advance(journey, event.customer_id, program, now_ms)
     if isinstance(event, Wakeup):
         return answering.give_up(journey, now_ms, effects), effects
     if objection := _out_of_time(event, now_ms, program.limits):
@@ -49,6 +47,14 @@ def step(
     if asked.pending is not journey.pending:
         asked = sending.send_due(asked, event.customer_id, program, asked.clock_ms, effects)
     return asked, effects
+
+
+def advance(journey: Journey, customer_id: str, program: Program, now_ms: int) -> tuple[Journey, list[Effect]]:
+    """The customer's own time moves on to `now_ms` and whatever fell due happens; nothing is given up on."""
+    effects: list[Effect] = []
+    if journey.clock_ms < now_ms:
+        journey = _advance(journey, customer_id, program, now_ms, effects)
+    return journey, effects
 
 
 def wake_ms(journey: Journey, program: Program) -> int | None:

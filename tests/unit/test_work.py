@@ -18,6 +18,7 @@ from schemas.topics import (
     DEAD_LETTERS,
     DECISIONS,
     DISPATCHES,
+    EPOCH_HEADER,
     ERASURES,
     HISTORY_HEADER,
     JOURNEYS,
@@ -226,6 +227,24 @@ def test_an_early_answer_is_put_back_as_it_came() -> None:
     again = one.through(RESPONSES.name, [early._replace(offset=1)])
     assert len(published(again, ANSWERS.name)) == 1
     assert {value.tally for value in again.panes.values()} == {Tally(1, 0, 0)}
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_when_all_is_counted_anew_an_old_wakeup_gives_up_on_nothing(epoch: int) -> None:
+    """It was written when all before it was read; now its topic may be ahead of the purchase that is answered."""
+    hold_ms = OPEN.limits.hold_ms
+    late_ms = START_MS + 2 * hold_ms
+    early = record(response("a", START_MS - 5, 9), 0, START_MS - 5)
+    old = record(Wakeup("c1", late_ms), 0, late_ms)._replace(headers=[] if epoch == 1 else [(EPOCH_HEADER, b"1")])
+    for wakeup, left in ((old, 0), (old._replace(headers=[(EPOCH_HEADER, str(epoch).encode())]), 1)):
+        one = Work(3, OPEN, CODEC, len, lambda: late_ms, epoch=epoch)
+        assert one.written_under == ((EPOCH_HEADER, str(epoch).encode()),)
+        durable(one, one.through(RESPONSES.name, [early]))
+        outcome = one.through(WAKEUPS.name, [wakeup])
+        assert len(published(outcome, DEAD_LETTERS)) == left
+        durable(one, outcome)
+        back = published(one.through(PURCHASES.name, [GOOD._replace(timestamp=late_ms + 1)]), RESPONSES.name)
+        assert len(back) == 1 - left
 
 
 def test_history_is_told_by_its_header() -> None:
