@@ -12,7 +12,8 @@ from streams.doubt import Doubt
 from streams.engine.blocks import Block
 from streams.engine.fuse import Fuse, FuseBlown
 from streams.engine.log import Log, Output
-from streams.work import Outcome, Work
+from streams.outcome import Outcome
+from streams.work import Work
 
 QUIET_MS = 2_000
 """Wakeups wait until no old record has come for this long: what lies unread may change what is due."""

@@ -15,8 +15,9 @@ from streams.domain.nps import Band, band
 from streams.domain.panes import MINUTE_MS, panes
 from streams.domain.segments import capture
 from streams.engine.log import Log, MemoryLog, Record
+from streams.outcome import Outcome
 from streams.program import parse
-from streams.work import Outcome, Work
+from streams.work import Work
 from tests.programs import program
 
 SEEDS = 600

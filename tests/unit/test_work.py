@@ -34,7 +34,8 @@ from streams.domain.reasons import Reason
 from streams.domain.tokens import Claim, Keys, verify
 from streams.engine.log import MemoryLog, Output, Record
 from streams.engine.tables import PaneValue
-from streams.work import Outcome, Work
+from streams.outcome import Outcome
+from streams.work import Work
 from tests.unit.histories import OPEN, START_MS, case, program, purchase, response, rule
 
 CODEC = Codec()
