@@ -1,19 +1,15 @@
 """How far the groups of a pipeline are behind: worker, sink and notifier, as Kafka itself tells."""
 
-import time
-from collections.abc import Callable, Collection, Mapping
-from typing import TypeVar
+from collections.abc import Collection, Mapping
 
-from confluent_kafka import Consumer, ConsumerGroupState, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupState, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from schemas.topics import ALERTS, BY_NAME, INBOUND
 from sinks.rows import TABLES
 from tests.commands import BOUND_S
-
-_T = TypeVar("_T")
-Offsets = dict[tuple[str, int], int]
+from tests.faults.patience import Group, Offsets, patiently
 
 READS = {
     "worker": tuple(topic.name for topic in INBOUND),
@@ -35,12 +31,12 @@ class Lag:
         self._prefix = prefix
         self._brokers = brokers
         self._admin = self._new_admin()
-        self._groups = {role: self._new_consumer(role) for role in READS}
+        self._groups = {role: Group(brokers, f"{prefix}-{role}") for role in READS}
 
     def close(self) -> None:
         """Give the connections back."""
-        for consumer in self._groups.values():
-            consumer.close()
+        for group in self._groups.values():
+            group.close()
 
     def behind(self, roles: Collection[str] = tuple(READS)) -> dict[str, int]:
         """Records not committed yet, by role; only roles that are behind."""
@@ -60,12 +56,12 @@ class Lag:
             asked = self._admin.describe_consumer_groups(list(wanted))
             return all(group.result(BOUND_S).state in wanted[name] for name, group in asked.items())
 
-        return _patiently(ask)
+        return patiently(ask)
 
     def assigned(self, role: str) -> dict[str, list[int]]:
         """The partitions of each member of a group, by the id that Kafka gave it; none while it rebalances."""
         name = f"{self._prefix}-{role}"
-        told = self._admin.describe_consumer_groups([name])[name].result(BOUND_S)
+        told = patiently(lambda: self._admin.describe_consumer_groups([name])[name].result(BOUND_S))
         return {
             member.member_id: [part.partition for part in member.assignment.topic_partitions] for member in told.members
         }
@@ -76,17 +72,7 @@ class Lag:
 
     def committed(self, role: str) -> Offsets:
         """The next offset to process of each partition that this role reads; negative where it never committed."""
-        wanted = [TopicPartition(*partition) for partition in self._parts(set(READS[role]))]
-
-        def ask() -> list[TopicPartition]:
-            try:
-                return self._groups[role].committed(wanted, timeout=BOUND_S)
-            except KafkaException:
-                self._groups[role].close()
-                self._groups[role] = self._new_consumer(role)  # the old one may ask a former coordinator for long
-                raise
-
-        return {(part.topic, part.partition): part.offset for part in _patiently(ask)}
+        return self._groups[role].committed(self._parts(set(READS[role])))
 
     def ends(self, topics: set[str]) -> Offsets:
         """The offset after the last record of each partition of these topics."""
@@ -101,10 +87,7 @@ class Lag:
                 self._admin = self._new_admin()
                 raise
 
-        return _patiently(ask)
-
-    def _new_consumer(self, role: str) -> Consumer:
-        return Consumer({"bootstrap.servers": self._brokers, "group.id": f"{self._prefix}-{role}", "log_level": 0})
+        return patiently(ask)
 
     def _new_admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self._brokers, "log_level": 0})
@@ -112,15 +95,3 @@ class Lag:
     def _parts(self, topics: set[str]) -> list[tuple[str, int]]:
         counts: Mapping[str, int] = {name: BY_NAME[name].partitions or self._partitions for name in topics}
         return [(name, number) for name in sorted(topics) for number in range(counts[name])]
-
-
-def _patiently(ask: Callable[[], _T]) -> _T:
-    """What Kafka answers, asked again while it cannot: a broker that starts, a group whose coordinator moves."""
-    deadline = time.monotonic() + BOUND_S
-    while True:
-        try:
-            return ask()
-        except KafkaException:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)

@@ -13,8 +13,7 @@ from streams.engine.log import Record
 from streams.engine.reader import KafkaReader
 from tests.commands import BOUND_S
 from tests.faults.crash_input import Written
-
-Offsets = dict[tuple[str, int], int]
+from tests.faults.patience import Group, Offsets
 
 OFFSET_OF = (1 << 48) - 1
 """A version is the topic's epoch above the offset of its cause."""
@@ -29,10 +28,12 @@ class Pipeline:
         self.codec = Codec()
         settings = {"bootstrap.servers": brokers, "group.id": group, "log_level": 0, "fetch.wait.max.ms": 20}
         self._consumer = Consumer(settings)
+        self._group = Group(brokers, group)
 
     def close(self) -> None:
         """Give the connection back."""
         self._consumer.close()
+        self._group.close()
 
     def write(self, events: list[Written]) -> None:
         """Write the events in this order, each under its customer and its own Kafka timestamp."""
@@ -56,9 +57,8 @@ class Pipeline:
 
     def committed(self) -> Offsets:
         """The next offset to process of each inbound partition; 0 where nothing was committed."""
-        wanted = [TopicPartition(topic.name, number) for topic in INBOUND for number in range(self.partitions)]
-        found = self._consumer.committed(wanted, timeout=BOUND_S)
-        return {(part.topic, part.partition): max(part.offset, 0) for part in found}
+        wanted = [(topic.name, number) for topic in INBOUND for number in range(self.partitions)]
+        return {partition: max(offset, 0) for partition, offset in self._group.committed(wanted).items()}
 
     def progress(self) -> int:
         """Purchases and responses committed so far."""

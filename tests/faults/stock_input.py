@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.topics import JOURNEYS, PURCHASES
 from streams.engine.reader import KafkaReader
 from tests.commands import BOUND_S, Child, Service, done, until
+from tests.faults.patience import Group
 
 HERE = Path(__file__).parent
 STOCK, OURS = "stock_worker.py", "block_worker.py"
@@ -94,18 +95,8 @@ class Input:
 
 def committed(brokers: str, group: str, topic: str, partition: int = 0) -> int:
     """The next offset of a group, 0 for none; a group used for the first time has no coordinator for a moment."""
-    consumer = Consumer({"bootstrap.servers": brokers, "group.id": group, "log_level": 0})
-    deadline = time.monotonic() + BOUND_S
-    try:
-        while True:
-            try:
-                [found] = consumer.committed([TopicPartition(topic, partition)], timeout=BOUND_S)
-            except KafkaException:
-                assert time.monotonic() < deadline, f"group {group} has no coordinator"
-            else:
-                return max(found.offset, 0)
-    finally:
-        consumer.close()
+    with closing(Group(brokers, group)) as asked:
+        return max(asked.committed([(topic, partition)])[topic, partition], 0)
 
 
 class Shop:
