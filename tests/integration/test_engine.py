@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from streams.local import Server, local_broker
+from tests.integration.gate import gate
 
 if TYPE_CHECKING:
     from tests.faults.kafka import KafkaCluster
@@ -287,6 +288,18 @@ def test_no_broker_at_start(tmp_path: Path) -> None:
     assert "cannot reach Kafka at 127.0.0.1:1 after 1 s: start it or set NPS_BROKERS (" in errors
     assert "Connection refused" in errors
     assert len(errors.splitlines()) == 1
+
+
+def test_cut_off_while_it_starts(broker: Server, tmp_path: Path) -> None:
+    """A worker whose client loses the broker that answered a moment ago tries again, and says nothing."""
+    create(broker.address, "a")
+    with gate(broker.address, b"nps", cuts=3) as opened:
+        workers = Workers(opened.address, tmp_path)
+        worker = workers.start("w", ["a"])
+        until(lambda: bool(workers.events("w", "assigned")))
+        worker.terminate()
+        _, errors = worker.communicate(timeout=BOUND_S)
+        assert (worker.returncode, errors, opened.cuts) == (0, "", 0)
 
 
 def test_the_broker_vanishes(tmp_path: Path) -> None:
