@@ -87,8 +87,11 @@ class Codec:
             raise Undecodable("wrong_type", f"expected {self._names[cls]}, found {name}")
         try:
             return read(data, size)  # type: ignore[no-any-return]  # a cls, by its name
-        except Exception as error:  # whatever broken bytes make the parsing trip over
-            raise Undecodable("undecodable", f"not a valid {name}: {type(error).__name__} {error}") from error
+        except IndexError as error:
+            raise Undecodable("undecodable", f"not a valid {name}: it ends early") from error
+        except Exception as error:  # whatever else broken bytes make the parsing trip over
+            what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
+            raise Undecodable("undecodable", f"not a valid {name}: {what}") from error
 
     def _reader(self, name: str, written: Any) -> tuple[str, Decoder]:
         """How to read what this schema wrote: its record's name, and the function for it."""

@@ -89,8 +89,10 @@ def cases(now_ms: int) -> dict[str, Case]:
         found[name] = Case(RESPONSES.name, value, reason, detail, key)
 
     found: dict[str, Case] = {}
-    on_responses("truncated", response("truncated")[:-7], "undecodable", "not a valid nps.SurveyResponse: ")
-    on_responses("trailing", response("trailing") + b"\0", "undecodable", "1 bytes left over after nps.SurveyResponse")
+    on_responses("truncated", response("truncated")[:-7], "undecodable", "not a valid nps.SurveyResponse: it ends")
+    on_responses(
+        "trailing", response("trailing") + b"\0", "undecodable", "not a valid nps.SurveyResponse: 1 bytes left over"
+    )
     on_responses("empty", b"", "undecodable", "no Avro header in 0 bytes starting empty")
     on_responses("json", b'{"score": "9"}', "undecodable", "no Avro header in 14 bytes starting 7b227363")
     on_responses("junk", random.Random(1).randbytes(1_000_000), "too_large", "10000[0-9]{2} bytes with key and headers")
