@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 2 wrong settings, program or arguments; the others are in `streams.engine.guard`.
 
-What a command needs is loaded when it runs: all of it together takes a second and 50 MiB.
+What a command needs is loaded when it runs: all of it together takes a second and 70 MiB.
 """
 
 import argparse

@@ -42,7 +42,7 @@ def codec_of(chosen: Settings) -> Codec:
     """The codec that these settings ask for."""
     if not chosen.registry_url:
         return Codec()
-    from schemas.registry import ConfluentRegistry  # its client takes 20 MiB, and few have a registry
+    from schemas.registry import ConfluentRegistry  # its client takes 25 MiB, and few have a registry
 
     return Codec(ConfluentRegistry(chosen.registry_url))
 
