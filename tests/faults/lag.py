@@ -70,6 +70,10 @@ class Lag:
         """The offset after the last record of each inbound partition."""
         return self.ends(set(READS["worker"]))
 
+    def all_ends(self) -> Offsets:
+        """The offset after the last record of each partition that anybody reads."""
+        return self.ends({topic for topics in READS.values() for topic in topics})
+
     def committed(self, role: str) -> Offsets:
         """The next offset to process of each partition that this role reads; negative where it never committed."""
         return self._groups[role].committed(self._parts(set(READS[role])))

@@ -5,6 +5,7 @@
         nps.members["worker-1"].kill()          or stop, freeze, thaw
         nps.until(condition, "it got so far")   meanwhile whoever ended unasked is started again
         nps.quiet()                             nothing is left to read, and ClickHouse has it all
+        nps.at_rest(lambda: check(...))         what is seen while not even a minute turns
 
 Kafka, topics and tables are fresh.  All logs lie in `folder`; a failure shows the end of each.
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from sinks.clickhouse import connect
 from sinks.warehouse import Row
@@ -25,6 +26,7 @@ from tests.faults.kafka import KafkaCluster
 from tests.faults.lag import Lag
 from tests.faults.running import Pipeline
 
+T = TypeVar("T")
 PARTITIONS = 4
 SESSION_MS = 6_000
 QUIET_S = 180.0
@@ -169,6 +171,19 @@ class Deployment:
 
         self.until(still, "the pipeline is quiet", within_s)
         return still_since - began
+
+    def at_rest(self, look: Callable[[], T]) -> T:
+        """What `look` sees while nothing is written and ClickHouse has everything.
+
+        Rolling rows come with every minute of the clock, however quiet it is; then it looks again.
+        """
+        while True:
+            ends = self.lag.all_ends()
+            if not self.behind():
+                seen = look()
+                if self.lag.all_ends() == ends:
+                    return seen
+            self.quiet()
 
     def _running_roles(self) -> set[str]:
         """The roles of which somebody ought to be at work: while it starts again, nothing moves and much is left."""

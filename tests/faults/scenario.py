@@ -97,7 +97,7 @@ def conclude(
     `tolerated` are reasons of dead letters made on purpose, `excused` findings that cannot be had after this scenario.
     """
     quiet_s = nps.quiet()
-    found = check(nps.kafka.bootstrap, nps.clickhouse_url, nps.program, tolerated=tolerated)
+    found = nps.at_rest(lambda: check(nps.kafka.bootstrap, nps.clickhouse_url, nps.program, tolerated=tolerated))
     findings = [one for one in found if one.what not in excused]
     told = {**(figures or {}), "until quiet": f"{quiet_s:.1f} s", "restarts": _restarts(nps)}
     report = Report(scenario, seed, rounds, injected, findings, told)

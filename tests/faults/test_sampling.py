@@ -31,8 +31,9 @@ def test_every_invariant_on_kafka_and_clickhouse(tmp_path: Path) -> None:
                 nps.until(lambda done=part: nps.topics.progress() > 500 * (1 + done), "it is in mid-work")  # type: ignore[misc]
                 worker.kill()
             nps.quiet()
-        findings = check(
-            nps.kafka.bootstrap, nps.clickhouse_url, PROGRAM, samples=sampler.samples, most_bytes=MOST_BYTES
+        samples = sampler.samples
+        findings = nps.at_rest(
+            lambda: check(nps.kafka.bootstrap, nps.clickhouse_url, PROGRAM, samples=samples, most_bytes=MOST_BYTES)
         )
     report = Report("every invariant", SEED, 2, {"kill -9": 2, "records": written}, findings)
     publish(report)
