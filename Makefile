@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 READY := $(VENV)/.ready
 
 .PHONY: demo up test test-kafka soak check bench fmt readme clean
@@ -14,10 +15,10 @@ up: $(READY)  ## run the whole pipeline on this machine until Ctrl-C
 	$(BIN)/nps up
 
 test: $(READY)  ## all tests; those on a real Apache Kafka need Java 17 and Maven, and say loudly when they are skipped
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(PARALLEL) $(ARGS)
 
 test-kafka: $(READY)  ## the fault suite on real Apache Kafka, with its report; needs Java 17 and Maven
-	FAULTS=all $(BIN)/pytest tests/faults $(ARGS)
+	FAULTS=all $(BIN)/pytest $(PARALLEL) tests/faults $(ARGS)
 
 soak: $(READY)  ## SOAK minutes of everything that can go wrong, mixed from one seed: make soak SOAK=30 SEED=7
 	SOAK=$(or $(SOAK),30) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest tests/faults/test_soak.py -s $(ARGS)

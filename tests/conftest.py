@@ -27,8 +27,8 @@ settings.register_profile("anew", deadline=None)
 settings.register_profile("laws", settings.get_profile("anew"), derandomize=True)
 settings.load_profile("laws")
 
-SKIPPED: list[str] = []
-UNSEEN: list[str] = []
+NO_KAFKA = "needs a real Kafka"
+NO_CHROMIUM = "needs a Chromium"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -37,21 +37,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("long") is not None and os.environ.get("FAULTS") != "all":
         pytest.skip("takes about a minute or more: make test-kafka")
     if item.get_closest_marker("kafka") is not None:
-        _need_kafka(item.nodeid)
+        _need_kafka()
     if item.get_closest_marker("chromium") is not None:
-        _need_chromium(item.nodeid)
+        _need_chromium()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly what was not tested."""
-    if UNSEEN:
-        terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
-        terminalreporter.line(f"{len(UNSEEN)} tests look at pages, and there is no Chromium", red=True)
-    if SKIPPED:
-        from tests.faults.kafka_jars import unavailable
-
-        terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
-        terminalreporter.line(f"{len(SKIPPED)} tests need a real Kafka, and there is {unavailable()}", red=True)
+    reasons = [str(test.longrepr) for test in terminalreporter.stats.get("skipped", [])]
+    for missing in (NO_CHROMIUM, NO_KAFKA):
+        if left_out := [reason for reason in reasons if missing in reason]:
+            terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
+            reason = left_out[0].partition(missing)[2].rstrip("')")
+            terminalreporter.line(f"{len(left_out)} tests: each {missing}{reason}", red=True)
 
 
 @pytest.fixture
@@ -66,20 +64,19 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[KafkaCluster]":
     """One real Kafka broker for the whole run; use topics and groups of your own, and leave it running."""
     from tests.faults.kafka import KafkaCluster
 
-    _need_kafka("the fixture `kafka`")
+    _need_kafka()
     with KafkaCluster(tmp_path_factory.mktemp("kafka")) as cluster:
         yield cluster
 
 
-def _need_chromium(who: str) -> None:
+def _need_chromium() -> None:
     from tests.chromium import binary
 
     if binary() is None:
-        UNSEEN.append(who)
-        pytest.skip("needs a Chromium: apt-get install chromium")
+        pytest.skip(f"{NO_CHROMIUM}: apt-get install chromium")
 
 
-def _need_kafka(who: str) -> None:
+def _need_kafka() -> None:
     from tests.faults.kafka_jars import unavailable
 
     reason = unavailable()
@@ -87,5 +84,4 @@ def _need_kafka(who: str) -> None:
         return
     if os.environ.get("NPS_REQUIRE_KAFKA") == "1":
         pytest.fail(f"NPS_REQUIRE_KAFKA=1, but there is {reason}", pytrace=False)
-    SKIPPED.append(who)
-    pytest.skip(f"needs a real Kafka: {reason}")
+    pytest.skip(f"{NO_KAFKA}: {reason}")

@@ -43,8 +43,11 @@ def jars() -> Path:
         done = subprocess.run([*argv, f"-DoutputDirectory={aside}/jars"], capture_output=True, text=True, check=False)
         if done.returncode:
             raise KafkaFailed(f"Maven could not fetch Kafka's jars: {(done.stdout + done.stderr).strip()[-500:]}")
-        if not folder.is_dir():
+        try:
             os.rename(f"{aside}/jars", folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
     return folder
 
 

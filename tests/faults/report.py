@@ -60,9 +60,11 @@ def publish(report: Report) -> None:
     _PUBLISHED.append(report)
 
 
-def published() -> Sequence[Report]:
-    """All reports of this run."""
-    return _PUBLISHED
+def take() -> Sequence[Report]:
+    """All reports that nobody took yet."""
+    taken = list(_PUBLISHED)
+    _PUBLISHED.clear()
+    return taken
 
 
 def _line(found: Finding) -> str:

@@ -91,7 +91,7 @@ class Traffic:
 def conclude(
     nps: Deployment, scenario: str, seed: int, injected: Mapping[str, int], *, rounds: int = 1,
     figures: Mapping[str, str] | None = None, tolerated: Collection[str] = (), excused: Collection[str] = (),
-) -> None:  # fmt: skip
+) -> Report:  # fmt: skip
     """Wait until all is quiet, compare everything with the oracle, and keep the report; it must hold.
 
     `tolerated` are reasons of dead letters made on purpose, `excused` findings that cannot be had after this scenario.
@@ -103,6 +103,7 @@ def conclude(
     report = Report(scenario, seed, rounds, injected, findings, told)
     publish(report)
     assert report.holds, report.text()
+    return report
 
 
 def _restarts(nps: Deployment) -> str:

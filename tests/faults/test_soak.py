@@ -14,7 +14,6 @@ from tests.faults.oracle_terms import PROGRAM
 from tests.faults.pipeline import Deployment
 from tests.faults.proxy import Proxy
 from tests.faults.receiver import Receiver
-from tests.faults.report import published
 from tests.faults.scenario import LIVE, Traffic, conclude
 from tests.faults.soak import Nemesis
 
@@ -54,5 +53,5 @@ def soak_once(nps: Deployment, nemesis: Nemesis, number: int, seconds: float) ->
         while not traffic.is_over():
             nemesis.strike()
         nemesis.heal()
-    conclude(nps, f"24 soak, round {number}", SEED, nemesis.done, rounds=number)
-    print(published()[-1].text(), flush=True)
+    report = conclude(nps, f"24 soak, round {number}", SEED, nemesis.done, rounds=number)
+    print(report.text(), flush=True)
