@@ -1,6 +1,6 @@
 """The invariants of a pipeline at rest: what lies in Kafka and ClickHouse against the oracle, each with its figures.
 
-    findings = check(bootstrap, clickhouse_url, program)
+    findings = judge(look(bootstrap, clickhouse_url), read_terms(program))
 
     I1  each accepted answer is there, revision by revision, and its row in ClickHouse is the highest
     I2  every pane of every source partition is the oracle's tally, in the topic, the table and the audit
@@ -16,7 +16,6 @@ Wait until the pipeline is at rest before: what is on its way is taken for missi
 """
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 from schemas.events import Answer, SegmentNps
 from tests.faults import ledger
@@ -26,7 +25,7 @@ from tests.faults.oracle import Expected, expect
 from tests.faults.oracle_answers import BANDS, Revision
 from tests.faults.oracle_inputs import RECORDS, RESPONSES, Place
 from tests.faults.oracle_numbers import Panes, added, figures
-from tests.faults.oracle_terms import Terms, read_terms
+from tests.faults.oracle_terms import Terms
 from tests.faults.outputs import ANSWERS, OFFSET_BITS, ROLLING, TOPICS, Outputs, decode
 from tests.faults.reading import World, read_world
 from tests.faults.report import Finding
@@ -41,28 +40,9 @@ SINK_REASONS = frozenset({"refused_by_warehouse", "undelivered"})
 """Dead letters that tell of a target, not of a record."""
 
 
-def check(
-    bootstrap: str,
-    clickhouse_url: str | None,
-    program: Path,
-    *,
-    now_ms: int | None = None,
-    settle_ms: int = SETTLE_MS,
-    tolerated: Collection[str] = (),
-    samples: Sequence[Sample] = (),
-    most_bytes: int | None = None,
-) -> list[Finding]:
-    """I1 to I6 and I9 of what lies there now, with `samples` I7 and I8 of what was there meanwhile.
-
-    Without a ClickHouse address its tables are left out.  `most_bytes` bounds the memory of each sampled process.
-
-    `settle_ms` is how long what became due may take; `tolerated` are reasons of dead letters that the scenario makes on
-    purpose besides those of its input, see `SINK_REASONS`.  Raises Unreadable when Kafka or ClickHouse cannot be read.
-    """
-    world = read_world(bootstrap, clickhouse_url, [*RECORDS, *TOPICS], TABLES, now_ms)
-    terms = read_terms(program)
-    findings = judge(world, terms, settle_ms=settle_ms, tolerated=tolerated, samples=samples)
-    return [*findings, check_memory(samples, most_bytes)] if most_bytes else findings
+def look(bootstrap: str, clickhouse_url: str, now_ms: int | None = None) -> World:
+    """Everything that there is to be judged.  Raises Unreadable when Kafka or ClickHouse cannot be read."""
+    return read_world(bootstrap, clickhouse_url, [*RECORDS, *TOPICS], TABLES, now_ms)
 
 
 def judge(
@@ -72,8 +52,14 @@ def judge(
     settle_ms: int = SETTLE_MS,
     tolerated: Collection[str] = (),
     samples: Sequence[Sample] = (),
+    most_bytes: int | None = None,
 ) -> list[Finding]:
-    """The same of a world that was read already."""
+    """I1 to I6 and I9 of what lay there, with `samples` I7 and I8 of what was there meanwhile.
+
+    Without tables in it ClickHouse is left out.  `most_bytes` bounds the memory of each sampled process.  `settle_ms`
+    is how long what became due may take; `tolerated` are reasons of dead letters that the scenario makes on purpose
+    besides those of its input, see `SINK_REASONS`.
+    """
     outputs = decode(world)
     expected = expect(world, outputs, terms, settle_ms)
     findings = [
@@ -90,6 +76,8 @@ def judge(
     ]
     if samples:
         findings += [check_commits(samples, effects_of(expected, outputs)), check_lag(samples)]
+    if most_bytes:
+        findings.append(check_memory(samples, most_bytes))
     return [*findings, *check_tables(world, outputs)] if world.tables is not None else findings
 
 

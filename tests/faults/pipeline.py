@@ -5,7 +5,7 @@
         nps.members["worker-1"].kill()          or stop, freeze, thaw
         nps.until(condition, "it got so far")   meanwhile whoever ended unasked is started again
         nps.quiet()                             nothing is left to read, and ClickHouse has it all
-        nps.at_rest(lambda: check(...))         what is seen while not even a minute turns
+        nps.at_rest(lambda: look(...))          what is seen while not even a minute turns
 
 Kafka, topics and tables are fresh.  All logs lie in `folder`; a failure shows the end of each.
 """
@@ -177,13 +177,15 @@ class Deployment:
 
         Rolling rows come with every minute of the clock, however quiet it is; then it looks again.
         """
-        while True:
+        deadline = time.monotonic() + QUIET_S
+        while time.monotonic() < deadline:
             ends = self.lag.all_ends()
             if not self.behind():
                 seen = look()
                 if self.lag.all_ends() == ends:
                     return seen
             self.quiet()
+        raise AssertionError(f"something was written whenever one looked, for {QUIET_S:g} s\n{self.last_words()}")
 
     def _running_roles(self) -> set[str]:
         """The roles of which somebody ought to be at work: while it starts again, nothing moves and much is left."""

@@ -1,6 +1,6 @@
 """What a fault scenario found, as an aligned plain table; all of a test run are printed at its end.
 
-report = Report("killed at random", seed=7, rounds=20, injected={"kill -9": 20}, findings=check(...))
+report = Report("killed at random", seed=7, rounds=20, injected={"kill -9": 20}, findings=judge(...))
 publish(report)                     shown at the end of the run, whatever becomes of the test
 assert report.holds, report.text()
 """

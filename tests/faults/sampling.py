@@ -2,7 +2,7 @@
 
     with Sampler(bootstrap, partitions, pids=lambda: {"worker-1": 4711}) as sampler:
         ...                                         the scenario
-    check(bootstrap, url, program, samples=sampler.samples)
+    judge(world, terms, samples=sampler.samples)
 
 A sample first asks what is committed and then how far the outputs reach.  So whatever came of a committed record must
 lie below those ends: nothing that is committed may still be on its way.

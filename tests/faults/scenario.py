@@ -14,8 +14,8 @@ from schemas.codec import Codec
 from schemas.events import Purchase, SurveyResponse
 from schemas.topics import PURCHASES, RESPONSES
 from tests.faults.generator import Mix, Sent, live, produce
-from tests.faults.invariants import check
-from tests.faults.oracle_terms import survey_of
+from tests.faults.invariants import judge, look
+from tests.faults.oracle_terms import read_terms, survey_of
 from tests.faults.pipeline import Deployment
 from tests.faults.report import Report, publish
 
@@ -97,7 +97,8 @@ def conclude(
     `tolerated` are reasons of dead letters made on purpose, `excused` findings that cannot be had after this scenario.
     """
     quiet_s = nps.quiet()
-    found = nps.at_rest(lambda: check(nps.kafka.bootstrap, nps.clickhouse_url, nps.program, tolerated=tolerated))
+    world = nps.at_rest(lambda: look(nps.kafka.bootstrap, nps.clickhouse_url))
+    found = judge(world, read_terms(nps.program), tolerated=tolerated)
     findings = [one for one in found if one.what not in excused]
     told = {**(figures or {}), "until quiet": f"{quiet_s:.1f} s", "restarts": _restarts(nps)}
     report = Report(scenario, seed, rounds, injected, findings, told)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.generator import Mix, generate, produce
-from tests.faults.invariants import check, differing
-from tests.faults.oracle_terms import PROGRAM
+from tests.faults.invariants import differing, judge, look
+from tests.faults.oracle_terms import PROGRAM, read_terms
 from tests.faults.pipeline import PARTITIONS, Deployment
 from tests.faults.report import Report, publish
 from tests.faults.sampling import MIB, Sampler
@@ -31,10 +31,8 @@ def test_every_invariant_on_kafka_and_clickhouse(tmp_path: Path) -> None:
                 nps.until(lambda done=part: nps.topics.progress() > 500 * (1 + done), "it is in mid-work")  # type: ignore[misc]
                 worker.kill()
             nps.quiet()
-        samples = sampler.samples
-        findings = nps.at_rest(
-            lambda: check(nps.kafka.bootstrap, nps.clickhouse_url, PROGRAM, samples=samples, most_bytes=MOST_BYTES)
-        )
+        world = nps.at_rest(lambda: look(nps.kafka.bootstrap, nps.clickhouse_url))
+    findings = judge(world, read_terms(PROGRAM), samples=sampler.samples, most_bytes=MOST_BYTES)
     report = Report("every invariant", SEED, 2, {"kill -9": 2, "records": written}, findings)
     publish(report)
     assert report.holds, report.text()
