@@ -50,21 +50,20 @@ class Setting(NamedTuple):
         return Service("worker", {**self.environ, **environ}, self.folder / "worker.log")
 
 
-@pytest.fixture(scope="module")
-def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
-    folder = tmp_path_factory.mktemp("crash")
-    (folder / "nps.toml").write_text(PROGRAM)
-    with KafkaCluster(folder) as kafka, closing(Pipeline(kafka.bootstrap, PARTITIONS)) as pipeline:
+@pytest.fixture
+def setting(tmp_path: Path) -> Iterator[Setting]:
+    (tmp_path / "nps.toml").write_text(PROGRAM)
+    with KafkaCluster(tmp_path) as kafka, closing(Pipeline(kafka.bootstrap, PARTITIONS)) as pipeline:
         environ = {
             "NPS_BROKERS": kafka.bootstrap,
             "NPS_PARTITIONS": str(PARTITIONS),
-            "NPS_PROGRAM": str(folder / "nps.toml"),
+            "NPS_PROGRAM": str(tmp_path / "nps.toml"),
             "NPS_INSTANCE": "the-one",  # so that Kafka does not wait a session for the dead one
             "NPS_SESSION_TIMEOUT_MS": "6000",
             "NPS_FETCH_BYTES": "65536",  # small blocks: a kill falls into any stage of one
         }
         done("topics", environ=environ)
-        yield Setting(pipeline, environ, folder)
+        yield Setting(pipeline, environ, tmp_path)
 
 
 def test_killed_ten_times_every_answer_counts_once(setting: Setting) -> None:

@@ -61,9 +61,11 @@ def topics() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """An empty ClickHouse."""
+    """A ClickHouse whose database nps has the tables."""
     with local_clickhouse(tmp_path_factory.mktemp("clickhouse")) as server:
-        yield {"NPS_CLICKHOUSE_URL": f"{server.address}/nps", "NPS_SERVER_WAIT_S": "10"}
+        environ = {"NPS_CLICKHOUSE_URL": f"{server.address}/nps", "NPS_SERVER_WAIT_S": "10"}
+        done("migrate", environ=environ)
+        yield environ
 
 
 # help
@@ -245,8 +247,9 @@ def test_before_the_first_migration_a_query_says_what_to_run(clickhouse: dict[st
 
 def test_migrating_twice_applies_once(clickhouse: dict[str, str]) -> None:
     """The second run finds nothing to do."""
-    assert done("migrate", environ=clickhouse).startswith("applied 0001_tables.sql, 0002_views.sql")
-    assert done("migrate", environ=clickhouse) == "nothing to apply\n"
+    environ = {**clickhouse, "NPS_CLICKHOUSE_URL": clickhouse["NPS_CLICKHOUSE_URL"].replace("/nps", "/twice")}
+    assert done("migrate", environ=environ).startswith("applied 0001_tables.sql, 0002_views.sql")
+    assert done("migrate", environ=environ) == "nothing to apply\n"
 
 
 def test_a_query_prints_a_table(clickhouse: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """`nps why` tells a customer's story as ClickHouse has it: in order, with reasons in words, and nobody else's."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from sinks.erasing import Erasing
 from sinks.forgetting import ClickHouseErasures
 from sinks.migrate import migrate
 from streams.domain.reasons import Reason
-from streams.local import local_clickhouse
+from streams.local import Server, local_clickhouse
 from tests.commands import done, until
 from tests.contract.ledger_rows import (
     ALERTED,
@@ -43,9 +44,15 @@ NASTY = "c1' OR '1' = '1"
 
 
 @pytest.fixture(scope="module")
-def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with local_clickhouse(tmp_path_factory.mktemp("clickhouse")) as server:
-        yield {"NPS_CLICKHOUSE_URL": f"{server.address}/nps", "NPS_SERVER_WAIT_S": "10"}
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with local_clickhouse(tmp_path_factory.mktemp("clickhouse")) as started:
+        yield started
+
+
+@pytest.fixture
+def environ(server: Server, request: pytest.FixtureRequest) -> dict[str, str]:
+    """Settings of a database of the test's own."""
+    return {"NPS_CLICKHOUSE_URL": f"{server.address}/{request.node.name}", "NPS_SERVER_WAIT_S": "10"}
 
 
 @pytest.fixture
@@ -104,6 +111,6 @@ def test_of_an_erased_customer_only_the_erasure_is_known(environ: dict[str, str]
     until(lambda: not ClickHouseErasures(database).is_emptying(), "emptied")
     now_ms[0] += MINUTE_MS
     erasing.go_on()
-    assert lines(done("why", "c9", environ=environ)) == [
-        ("1970-01-01 00:00:10", "erased", "what came before is gone: done 1970-01-01 01:41:00, 5 rows emptied")
-    ]
+    ((time, what, detail),) = lines(done("why", "c9", environ=environ))
+    assert (time, what) == ("1970-01-01 00:00:10", "erased")
+    assert re.fullmatch("what came before is gone: done 1970-01-01 01:4[01]:00, 5 rows emptied", detail)
