@@ -16,11 +16,14 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import fastavro
 from rich.table import Table
 
-from schemas.codec import Codec
+from schemas.codec import versions
 from schemas.events import SurveyResponse
 from schemas.topics import PURCHASES, RESPONSES
 from streams.engine.topics import ensure_topics
@@ -30,11 +33,17 @@ from tests.bench.latency import latency
 from tests.bench.load import Load, out, produce, producer, programs, reader_of
 
 OPEN_JOURNEYS = 200_000
+HEADER_BYTES = 10
+"""Of Avro's single-object encoding."""
 
 
 def hand_written_loop(brokers: str, answers: int) -> float:
-    """Answers a second: decode, classify, minute panes per segment and in all, alerts as JSON; nothing durable."""
-    codec, consumer, client = Codec(), reader_of(brokers, RESPONSES.name), producer(brokers)
+    """Answers a second: decode, classify, minute panes per segment and in all, alerts as JSON; nothing durable.
+
+    Whoever writes a loop by hand decodes with fastavro, so this one does.
+    """
+    schema = fastavro.parse_schema(versions(SurveyResponse)[-1])
+    consumer, client = reader_of(brokers, RESPONSES.name), producer(brokers)
     panes: dict[tuple[str, int], list[int]] = {}
     seen, started = 0, 0.0
     while seen < answers:
@@ -43,17 +52,17 @@ def hand_written_loop(brokers: str, answers: int) -> float:
                 continue
             started = started or time.perf_counter()
             seen += 1
-            response = codec.decode(SurveyResponse, message.value())
-            score = response.score or 0
+            response: Any = fastavro.schemaless_reader(BytesIO((message.value() or b"")[HEADER_BYTES:]), schema)
+            score = response["score"] or 0
             place = 0 if score >= 9 else 1 if score >= 7 else 2
-            minute = response.time // 60_000
-            for segment in ("all", response.channel or ""):
+            minute = response["time"] // 60_000
+            for segment in ("all", response["channel"] or ""):
                 pane = panes.get((segment, minute))
                 if pane is None:
                     pane = panes[segment, minute] = [0, 0, 0]
                 pane[place] += 1
             if score <= 6:
-                alert = {"survey": response.survey_id, "score": score, "customer": response.customer_id}
+                alert = {"survey": response["survey_id"], "score": score, "customer": response["customer_id"]}
                 client.produce("bench.alerts", json.dumps(alert).encode(), message.key())
                 if seen % 100 == 0:
                     client.poll(0)
