@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+import timeit
 import urllib.request
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +27,7 @@ from rich.table import Table
 from schemas.codec import versions
 from schemas.events import SurveyResponse
 from schemas.topics import PURCHASES, RESPONSES
+from streams.engine.lease import Lease, monotonic_ms
 from streams.engine.topics import ensure_topics
 from streams.local import free_port, local_broker
 from streams.stack import PARTITIONS, SESSION_MS, nps
@@ -33,6 +35,9 @@ from tests.bench.latency import latency
 from tests.bench.load import Load, out, produce, producer, programs, reader_of
 
 OPEN_JOURNEYS = 200_000
+LEASE_CHECKS = 3
+"""A block's, one before each stage of its writing.  Failpoints that are not armed are not there at all."""
+
 HEADER_BYTES = 10
 """Of Avro's single-object encoding."""
 
@@ -92,14 +97,23 @@ class Run:
 
     def stepped(self, topic: str) -> int:
         """Events of a topic that were made durable so far."""
+        return int(self._metric(f'nps_events_in_total{{topic="{topic}"}}'))
+
+    @property
+    def block_s(self) -> float:
+        """Seconds to decide a block and to make it durable, on average."""
+        seconds = self._metric("nps_block_seconds_sum") + self._metric("nps_flush_seconds_sum")
+        return seconds / self._metric("nps_block_seconds_count")
+
+    def _metric(self, sample: str) -> float:
         self.check()
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
                 text = answer.read().decode()
         except OSError:
             return 0
-        found = re.search(rf'^nps_events_in_total{{topic="{topic}"}} (\S+)', text, re.MULTILINE)
-        return int(float(found[1])) if found else 0
+        found = re.search(rf"^{re.escape(sample)} (\S+)", text, re.MULTILINE)
+        return float(found[1]) if found else 0
 
     def check(self) -> None:
         """Raises RuntimeError when the worker has ended."""
@@ -160,11 +174,19 @@ def throughput(load: Load, program: Path, folder: Path, *, with_loop: bool) -> d
             found["loop"] = statistics.median(hand_written_loop(broker.address, load.answers) for _ in range(3))
         run = Run(broker.address, program, log)
         found["worker"] = run.rate(RESPONSES.name, load.answers)
+        found["lease"] = LEASE_CHECKS * lease_check_s() / run.block_s
         restored = re.findall(r"restored .* records=(\d+) seconds=([\d.]+)", log.read_text())[-1]
         found["restore"] = int(restored[0]) / float(restored[1])
         found["state_records"] = int(restored[0])
         run.stop()
     return found
+
+
+def lease_check_s() -> float:
+    """Seconds that one question for the lease takes."""
+    lease = Lease(SESSION_MS)
+    lease.renew(monotonic_ms())
+    return timeit.timeit(lease.check, number=10_000) / 10_000
 
 
 def triggers(load: Load, program: Path, folder: Path) -> float:
@@ -211,6 +233,7 @@ def _throughput_rows(table: Table, load: Load, five: Path, one: Path, folder: Pa
     table.add_row("ratio", f"{found['worker'] / found['loop']:.2f}", "0.20")
     table.add_row("worker with the 1 h window alone", f"{alone['worker']:,.0f}/s", "")
     table.add_row("five windows to one", f"{found['worker'] / alone['worker']:.2f}", "0.90")
+    table.add_row("lease checks and unarmed failpoints, of a block's time", f"{found['lease']:.4%}", "2 %")
     table.add_row("restore", f"{found['restore']:,.0f} records/s of {found['state_records']:,}", "150,000/s")
     if "memory" in found:
         table.add_row(f"peak memory with {OPEN_JOURNEYS:,} open journeys", f"{found['memory']:.0f} MiB", "")
