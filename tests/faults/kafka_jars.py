@@ -1,5 +1,6 @@
 """Kafka's jars, fetched once through Maven into `.cache/kafka`; the version is the one in `kafka-pom.xml`."""
 
+import fcntl
 import functools
 import hashlib
 import os
@@ -37,18 +38,21 @@ def jars() -> Path:
     if folder.is_dir():
         return folder
     CACHE.mkdir(parents=True, exist_ok=True)
-    # Fetched aside and then renamed: two test runs at once must not see each other's half of the jars.
+    with (CACHE / "lock").open("w") as lock:  # Maven's own store is not made for two at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            _fetch(folder)
+    return folder
+
+
+def _fetch(folder: Path) -> None:
+    """Fetched aside and then renamed: half of the jars are none."""
     with tempfile.TemporaryDirectory(dir=CACHE) as aside:
         argv = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", "-DincludeScope=runtime"]
         done = subprocess.run([*argv, f"-DoutputDirectory={aside}/jars"], capture_output=True, text=True, check=False)
         if done.returncode:
             raise KafkaFailed(f"Maven could not fetch Kafka's jars: {(done.stdout + done.stderr).strip()[-500:]}")
-        try:
-            os.rename(f"{aside}/jars", folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-    return folder
+        os.rename(f"{aside}/jars", folder)
 
 
 def _jars_folder() -> Path:
