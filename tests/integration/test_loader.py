@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from prometheus_client import REGISTRY
@@ -28,10 +28,11 @@ from sinks.warehouse import Row
 from sinks.writing import TooManyRefused
 from streams.clock import wall_ms
 from streams.local import Server, local_clickhouse
+from tests.commands import BOUND_S
+from tests.integration.waiting import dead_letters, eventually
 
 CODEC = Codec()
 PARTITIONS = 2
-BOUND_S = 60.0
 SETTLE_MS = 1_000
 
 
@@ -96,35 +97,12 @@ def loading(
         assert not thread.is_alive()
 
 
-def eventually(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + BOUND_S
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.02)
-
-
 def committed(kafka: str, topic: str, group: str = GROUP) -> int:
     """Records of the topic up to the group's committed offsets."""
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": group})
     try:
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         return sum(max(0, found.offset) for found in consumer.committed(partitions, 10))
-    finally:
-        consumer.close()
-
-
-def dead_letters(kafka: str, count: int) -> list[Message]:
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "reader"})
-    consumer.assign([TopicPartition(DEAD_LETTERS, 0, 0)])
-    found: list[Message] = []
-
-    def read() -> bool:
-        found.extend(consumer.consume(10, 0.1))
-        return len(found) >= count
-
-    try:
-        eventually(read)
-        return found
     finally:
         consumer.close()
 

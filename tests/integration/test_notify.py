@@ -5,12 +5,12 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from hypothesis import given
@@ -27,10 +27,11 @@ from sinks.notify.notifier import Notifier
 from sinks.notify.signature import is_genuine, sign
 from sinks.notify.webhook import Webhook, retry_after_s
 from streams.local import Server
+from tests.commands import BOUND_S
+from tests.integration.waiting import dead_letters, eventually
 
 CODEC = Codec()
 SECRET = "whsec_test"
-BOUND_S = 30.0
 
 
 class Receiver(ThreadingHTTPServer):
@@ -110,29 +111,6 @@ def notifying(kafka: str, channel: Channel, **options: int) -> Iterator[None]:
         stop.set()
         thread.join(BOUND_S)
         assert not thread.is_alive()
-
-
-def eventually(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + BOUND_S
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.02)
-
-
-def dead_letters(kafka: str, count: int) -> list[Message]:
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "reader"})
-    consumer.assign([TopicPartition(DEAD_LETTERS, 0, 0)])
-    found: list[Message] = []
-
-    def read() -> bool:
-        found.extend(consumer.consume(10, 0.1))
-        return len(found) >= count
-
-    try:
-        eventually(read)
-        return found
-    finally:
-        consumer.close()
 
 
 # -- the signature -----------------------------------------------------------------------------------------------------
