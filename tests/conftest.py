@@ -44,12 +44,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly what was not tested."""
-    reasons = [str(test.longrepr) for test in terminalreporter.stats.get("skipped", [])]
+    reasons = [test.longrepr[2] for test in terminalreporter.stats.get("skipped", [])]
     for missing in (NO_CHROMIUM, NO_KAFKA):
         if left_out := [reason for reason in reasons if missing in reason]:
             terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
-            reason = left_out[0].partition(missing)[2].rstrip("')")
-            terminalreporter.line(f"{len(left_out)} tests: each {missing}{reason}", red=True)
+            terminalreporter.line(f"{len(left_out)} tests: {left_out[0].removeprefix('Skipped: ')}", red=True)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -27,11 +28,13 @@ from sinks.notify.notifier import Notifier
 from sinks.notify.signature import is_genuine, sign
 from sinks.notify.webhook import Webhook, retry_after_s
 from streams.local import Server
-from tests.commands import BOUND_S
-from tests.integration.waiting import dead_letters, eventually
+from tests.integration import waiting
 
 CODEC = Codec()
 SECRET = "whsec_test"
+BOUND_S = 30.0
+eventually = partial(waiting.eventually, within_s=BOUND_S)
+dead_letters = partial(waiting.dead_letters, within_s=BOUND_S)
 
 
 class Receiver(ThreadingHTTPServer):

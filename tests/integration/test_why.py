@@ -1,6 +1,5 @@
 """`nps why` tells a customer's story as ClickHouse has it: in order, with reasons in words, and nobody else's."""
 
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -105,12 +104,12 @@ def test_of_an_erased_customer_only_the_erasure_is_known(environ: dict[str, str]
     """What came before is gone, and the story says when."""
     now_ms = [100 * MINUTE_MS]
     put(database, *(one._replace(customer_id="c9") for one in ALL[:5]))
-    erasing = Erasing(ClickHouseErasures(database), database, lambda: now_ms[0], settle_ms=0)
+    erasing = Erasing(ClickHouseErasures(database), database, lambda: now_ms[0], settle_ms=MINUTE_MS)
     put(database, ERASED._replace(customer_id="c9", erasure_id="e9"), loaded_ms=now_ms[0])
     erasing.go_on()
     until(lambda: not ClickHouseErasures(database).is_emptying(), "emptied")
     now_ms[0] += MINUTE_MS
     erasing.go_on()
-    ((time, what, detail),) = lines(done("why", "c9", environ=environ))
-    assert (time, what) == ("1970-01-01 00:00:10", "erased")
-    assert re.fullmatch("what came before is gone: done 1970-01-01 01:4[01]:00, 5 rows emptied", detail)
+    assert lines(done("why", "c9", environ=environ)) == [
+        ("1970-01-01 00:00:10", "erased", "what came before is gone: done 1970-01-01 01:41:00, 5 rows emptied")
+    ]

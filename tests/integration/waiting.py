@@ -1,23 +1,19 @@
 """What tests of sinks wait for: something to hold, and dead letters to lie there."""
 
-import time
 from collections.abc import Callable
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from schemas.topics import DEAD_LETTERS
-from tests.commands import BOUND_S
+from tests.commands import BOUND_S, until
 
 
-def eventually(holds: Callable[[], object]) -> None:
+def eventually(holds: Callable[[], object], within_s: float = BOUND_S) -> None:
     """Wait until it does."""
-    deadline = time.monotonic() + BOUND_S
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.02)
+    until(lambda: bool(holds()), "it came to hold", within_s)
 
 
-def dead_letters(kafka: str, count: int) -> list[Message]:
+def dead_letters(kafka: str, count: int, within_s: float = BOUND_S) -> list[Message]:
     """Wait for so many; all that there are."""
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": "reader"})
     consumer.assign([TopicPartition(DEAD_LETTERS, 0, 0)])
@@ -28,7 +24,7 @@ def dead_letters(kafka: str, count: int) -> list[Message]:
         return len(found) >= count
 
     try:
-        eventually(read)
+        eventually(read, within_s)
         return found
     finally:
         consumer.close()
