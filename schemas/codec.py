@@ -60,14 +60,14 @@ class Codec:
     def __init__(self, registry: Registry | None = None) -> None:
         self._registry = registry
         self._writers: dict[type[Record], RecordEncoder] = {}
-        self._readers: dict[bytes, tuple[str, Decoder]] = {}
+        self._readers: dict[bytes, tuple[int, str, Decoder]] = {}
         self._current: dict[str, tuple[type[Record], Any]] = {}
         self._names: dict[type, str] = {cls: f"nps.{cls.__name__}" for cls in RECORDS}
         for cls in RECORDS:
             released: list[Any] = [fastavro.parse_schema(schema) for schema in versions(cls)]
             name, current = released[-1]["name"], released[-1]
             self._current[name] = cls, current
-            self._readers |= {_single_object_header(schema): self._reader(name, schema) for schema in released}
+            self._readers |= {_single_object_header(schema): (10, *self._reader(name, schema)) for schema in released}
             self._writers[cls] = record_encoder(current, self._header(cls, current))
 
     def encode(self, record: Record, version: int | None = None) -> bytes:
@@ -81,8 +81,7 @@ class Codec:
         """The record in these bytes.  Raises Undecodable, or RegistryAway when a registry is needed and away."""
         if data is None:
             raise Undecodable("no_value", "the record has no value")
-        size = 10 if data[:2] == SINGLE_OBJECT else 5
-        name, read = self._readers.get(data[:size]) or self._look_up(data)
+        size, name, read = self._readers.get(data[:10]) or self._readers.get(data[:5]) or self._look_up(data)
         if name != self._names[cls]:
             raise Undecodable("wrong_type", f"expected {self._names[cls]}, found {name}")
         try:
@@ -106,7 +105,7 @@ class Codec:
         schema_id = self._registry.id_of(schema["name"], json.dumps(versions(cls)[-1]))
         return CONFLUENT + schema_id.to_bytes(4, "big")
 
-    def _look_up(self, data: bytes) -> tuple[str, Decoder]:
+    def _look_up(self, data: bytes) -> tuple[int, str, Decoder]:
         if data[:2] == SINGLE_OBJECT and len(data) >= 10:
             raise Undecodable("unknown_schema", f"no released schema has the fingerprint {data[2:10].hex()}")
         if data[:1] != CONFLUENT or len(data) < 5:
@@ -122,7 +121,7 @@ class Codec:
             raise Undecodable("unknown_schema", f"the registry has no schema {schema_id}") from None
         try:
             schema: Any = fastavro.parse_schema(_plain(json.loads(text)))
-            found = self._reader(str(schema["name"]), schema)
+            found = (5, *self._reader(str(schema["name"]), schema))
         except Exception as error:  # whatever else lives in a registry: JSON Schema, Protobuf, a bare type
             raise Undecodable("unknown_schema", f"schema {schema_id} is no Avro record: {error!r}") from error
         self._readers[data[:5]] = found

@@ -59,23 +59,20 @@ def _kind(kind: Any) -> _Kind | None:
 
 
 _STRING = (
-    "n = data[at]; at += 1",
-    "if n & 0x81: n, at = length(data, at - 1)",
-    "end = at + (n >> 1); {0} = data[at:end].decode(); at = end",
+    "size = sizes[data[at]]; at += 1",
+    "if size is None: size, at = length(data, at - 1)",
+    "{0} = data[at:at + size].decode(); at += size",
 )
-_INSTANT = (  # six bytes, as milliseconds of our time have: 42 bits, zigzag
-    "n = from_bytes(data[at:at + 6], 'little')",
-    "if n & 0x808080808080 == 0x008080808080:",
-    "    at += 6",
-    "    n = n & 0x7f | n >> 1 & 0x3f80 | n >> 2 & 0x1fc000 | n >> 3 & 0xfe00000 | n >> 4 & 0x7f0000000"
-    " | n >> 5 & 0x3f800000000",
-    "    {0} = n >> 1 ^ -(n & 1)",
-    "else: {0}, at = number(data, at)",
+_INSTANT = (  # six bytes, as milliseconds of our time have; None in a table, which is no number, where it has not
+    "try:",
+    "    {0} = (bits0[data[at]] + bits1[data[at + 1]] + bits2[data[at + 2]] + bits3[data[at + 3]] + bits4[data[at + 4]]"
+    " + bits5[data[at + 5]]); at += 6",
+    "except (TypeError, IndexError): {0}, at = number(data, at)",
 )
 _READING: dict[str, Iterable[str]] = {
     "string": _STRING,
     "long": _INSTANT,
-    "int": ("{0}, at = int_(data, at)",),
+    "int": ("{0} = ints[data[at]]; at += 1", "if {0} is None: {0}, at = int_(data, at - 1)"),
     "boolean": ("{0} = boolean[data[at]]; at += 1",),
     "double": ("{0}, at = double(data, at)",),
     "map": ("{0}, at = map_(data, at)",),
@@ -119,19 +116,19 @@ def _int(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _length(data: bytes, at: int) -> tuple[int, int]:
-    """Twice the length of a text, and where it begins."""
+    """The length of a text, and where it begins."""
     n, at = _number(data, at)
     if n < 0:
         raise ValueError("a text of negative length")
-    return n << 1, at
+    return n, at
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:
-    n = data[at]
+    size = _SIZES[data[at]]
     at += 1
-    if n & 0x81:
-        n, at = _length(data, at - 1)
-    end = at + (n >> 1)
+    if size is None:
+        size, at = _length(data, at - 1)
+    end = at + size
     return data[at:end].decode(), end
 
 
@@ -174,6 +171,23 @@ def _left(size: int) -> None:
     raise ValueError(f"{size} bytes left over" if size > 0 else f"it ends {-size} bytes early")
 
 
+_SIZES = tuple(None if byte & 0x81 else byte >> 1 for byte in range(256))
+"""The length that a first byte tells alone."""
+
+
+_INTS = tuple(byte >> 1 ^ -(byte & 1) if byte < 0x80 else None for byte in range(256))
+"""The number that a first byte tells alone."""
+
+
+def _bits(place: int) -> tuple[int | None, ...]:
+    """What each byte at this place of six adds to a number that is not negative; None where the number is another."""
+    last, first = place == 5, place == 0
+    return tuple(
+        None if (byte < 0x80) != last or (first and byte & 1) else (byte & 0x7F) << 7 * place >> 1
+        for byte in range(256)
+    )
+
+
 _KNOWN: dict[str, Any] = {
     "number": _number,
     "int_": _int,
@@ -183,8 +197,10 @@ _KNOWN: dict[str, Any] = {
     "array": _array,
     "left": _left,
     "new": tuple.__new__,  # what the record's own comes to, with all fields there
-    "from_bytes": int.from_bytes,
+    "sizes": _SIZES,
+    "ints": _INTS,
+    **{f"bits{place}": _bits(place) for place in range(6)},
     "boolean": {0: False, 1: True},
     "present": {0: False, 2: True},
 }
-"""What the lines above call."""
+"""What the lines above call and read."""

@@ -20,34 +20,48 @@ RecordEncoder = Callable[[Sequence[Any], int | None], bytes]
 
 def record_encoder(schema: Mapping[str, Any], header: bytes) -> RecordEncoder:
     """The encoder of a record schema, which puts `header` first.  Raises ValueError for a type that is not covered."""
-    names = [f"v{place}" for place in range(len(schema["fields"]))]
-    known: dict[str, Any] = {"header": header, "lengths": _LENGTHS}
-    parts = [_part(field["type"], name, known) for name, field in zip(names, schema["fields"], strict=True)]
+    kinds = [field["type"] for field in schema["fields"]]
+    names = [f"v{place}" for place in range(len(kinds))]
+    encoders = [_encoder(kind) for kind in kinds]
+    known = {**_KNOWN, "header": header, "careful": _careful(encoders, header)}
+    known |= {f"encode_{name}": encode for name, encode in zip(names, encoders, strict=True)}
+    parts = [_part(kind, name, known) for kind, name in zip(kinds, names, strict=True)]
     source = (
         f"def encode(record, version):\n"
         f"    {', '.join(names)}, = record\n"
         f"    if version is not None: {names[-1]} = version\n"
-        f"    return b''.join((header, {', '.join(parts)}))\n"
+        f"    try: return b''.join((header, {', '.join(parts)}))\n"
+        f"    except IndexError: return careful(({', '.join(names)},))\n"
     )
     exec(source, known)  # made of the lines above and numbered names alone
     encode: RecordEncoder = known["encode"]
     return encode
 
 
+def _careful(encoders: Sequence[Encoder], header: bytes) -> Encoder:
+    """The same by a call per field: for what is larger than the tables of the expressions below."""
+
+    def encode(values: Sequence[Any]) -> bytes:
+        return b"".join([header, *[encoder(value) for encoder, value in zip(encoders, values, strict=True)]])
+
+    return encode
+
+
 def _part(kind: Any, name: str, known: dict[str, Any]) -> str:
-    """The source of a field's bytes: strings, the commonest, in place, all else by a function added to `known`."""
-    if isinstance(kind, list) and kind[0] == "null" and len(kind) == 2:
+    """The source of a field's bytes, in place where that is short; it raises IndexError for what takes more care."""
+    if isinstance(kind, list):
         known[f"encode_{name}"] = _encoder(kind[1])
-        return rf"b'\0' if {name} is None else b'\2' + encode_{name}({name})"
-    if kind == "string":
-        return f"lengths[len(text := {name}.encode())], text"
-    known[f"encode_{name}"] = _encoder(kind)
-    return f"encode_{name}({name})"
+        if kind[1] == "string":
+            return rf"b'\0' if {name} is None else b'\2' + lengths[len(text := {name}.encode())] + text"
+        return rf"b'\0' if {name} is None else b'\2' + ({_part(kind[1], name, known)})"
+    return _IN_PLACE.get(kind if isinstance(kind, str) else kind["type"], "encode_{0}({0})").format(name)
 
 
 def _encoder(kind: Any) -> Encoder:
     if isinstance(kind, str) and kind in _PLAIN:
         return _PLAIN[kind]
+    if isinstance(kind, list) and kind[0] == "null" and len(kind) == 2:
+        return _nullable(_encoder(kind[1]))
     if isinstance(kind, dict):
         if kind["type"] == "enum":
             return {symbol: _long(place) for place, symbol in enumerate(kind["symbols"])}.__getitem__
@@ -60,6 +74,10 @@ def _encoder(kind: Any) -> Encoder:
     raise ValueError(f"the encoder does not know the type {kind}")
 
 
+def _nullable(encoder: Encoder) -> Encoder:
+    return lambda value: b"\0" if value is None else b"\2" + encoder(value)
+
+
 _FOURTEEN = 1 << 14
 _MIDDLE = [bytes([low | 0x80, high | 0x80]) for high in range(128) for low in range(128)]
 """Fourteen bits of a number that goes on."""
@@ -67,14 +85,13 @@ _MIDDLE = [bytes([low | 0x80, high | 0x80]) for high in range(128) for low in ra
 _LAST = [bytes([n]) if n < 0x80 else bytes([n & 0x7F | 0x80, n >> 7]) for n in range(_FOURTEEN)]
 """The last fourteen bits of a number."""
 
+_SMALL = _LAST[::2]
+"""The numbers from 0 to 8191, zigzag: lengths, for the most part."""
+
 
 def _long(value: int) -> bytes:
     """Zigzag, then seven bits a byte, lowest first (Avro 1.11, "Binary encoding"); here two bytes at a time."""
     zigzag = (value << 1) ^ (value >> 63)
-    if zigzag < _FOURTEEN:
-        return _LAST[zigzag]
-    if zigzag >> 28 and not zigzag >> 42:  # milliseconds of our time
-        return _MIDDLE[zigzag & 0x3FFF] + _MIDDLE[zigzag >> 14 & 0x3FFF] + _LAST[zigzag >> 28]
     if zigzag >> 64:
         raise ValueError(f"{value} does not fit 64 bits")
     out = b""
@@ -82,16 +99,6 @@ def _long(value: int) -> bytes:
         out += _MIDDLE[zigzag % _FOURTEEN]
         zigzag >>= 14
     return out + _LAST[zigzag]
-
-
-class _Lengths(dict[int, bytes]):
-    """Lengths of texts; the short ones are kept."""
-
-    def __missing__(self, length: int) -> bytes:
-        return _long(length)
-
-
-_LENGTHS = _Lengths({length: _long(length) for length in range(256)})
 
 
 def _int(value: int) -> bytes:
@@ -102,7 +109,7 @@ def _int(value: int) -> bytes:
 
 def _string(value: str) -> bytes:
     text = value.encode()
-    return _LENGTHS[len(text)] + text
+    return _long(len(text)) + text
 
 
 def _boolean(value: bool) -> bytes:
@@ -144,3 +151,25 @@ _PLAIN: dict[str, Encoder] = {
     "boolean": _boolean,
     "double": _double,
 }
+
+_IN_PLACE = {
+    "string": "lengths[len(text := {0}.encode())], text",
+    "boolean": r"b'\1' if {0} else b'\0'",
+    "map": "pairs(tuple({0}.items()))",
+    "array": "strings(tuple({0}))",
+    "int": "small[{0}] if {0} >= 0 else encode_{0}({0})",
+    "long": "even[{0} & 0x1fff] + middle[{0} >> 13 & 0x3fff] + last[{0} >> 27]"  # milliseconds of our time
+    " if 0x8000000 <= {0} < 0x20000000000 else encode_{0}({0})",
+}
+"""The source of a value's bytes; a text's are two parts."""
+
+_KNOWN: dict[str, Any] = {
+    "lengths": _SMALL,
+    "small": _SMALL,
+    "even": _MIDDLE[::2],
+    "middle": _MIDDLE,
+    "last": _LAST,
+    "pairs": _pairs,
+    "strings": _strings,
+}
+"""What it calls and reads."""

@@ -13,19 +13,18 @@ def accept(codec: Codec, cls: type[Inbound], record: Record, latest_ms: int) -> 
 
     `latest_ms` is the highest Kafka timestamp to believe.  Raises RegistryAway when a registry is needed and away.
     """
-    if (size_bytes := _size_bytes(record)) > LARGEST_EVENT_BYTES:
+    value, key, headers = record.value, record.key, record.headers
+    size_bytes = len(value or b"") + len(key or b"")
+    if headers:
+        size_bytes += sum(len(name) + len(text or b"") for name, text in headers)
+    if size_bytes > LARGEST_EVENT_BYTES:
         return Reject(Reason.TOO_LARGE, f"{size_bytes} bytes with key and headers, at most {LARGEST_EVENT_BYTES}")
     try:
-        event: Inbound = codec.decode(cls, record.value)
+        event: Inbound = codec.decode(cls, value)
     except Undecodable as error:
         return Reject(Reason[error.reason.upper()], str(error))
-    if record.key != event.customer_id.encode():
+    if key != event.customer_id.encode():
         return Reject(Reason.WRONG_KEY, "the record's key is not its customer_id; key records by customer_id")
     if not 0 <= record.timestamp <= latest_ms:
         return Reject(Reason.TOO_EARLY, f"Kafka timestamp {record.timestamp} is in the future or missing")
     return event
-
-
-def _size_bytes(record: Record) -> int:
-    size = len(record.value or b"") + len(record.key or b"")
-    return size + sum(len(name) + len(value or b"") for name, value in record.headers) if record.headers else size
