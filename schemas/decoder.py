@@ -69,13 +69,23 @@ _INSTANT = (  # six bytes, as milliseconds of our time have; None in a table, wh
     " + bits5[data[at + 5]]); at += 6",
     "except (TypeError, IndexError): {0}, at = number(data, at)",
 )
+_MAP = (  # of one block of few entries, as ours are
+    "{0} = {{}}; start = at; count = ints[data[at]]; at += 1",
+    "if count is None or count < 0: {0}, at = map_(data, start)",
+    "elif count:",
+    "    for _ in range(count):",
+    *(f"        {line.format(name)}" for name in ("key", "value") for line in _STRING),
+    "        {0}[key] = value",
+    "    if data[at]: {0}, at = map_(data, start)",
+    "    else: at += 1",
+)
 _READING: dict[str, Iterable[str]] = {
     "string": _STRING,
     "long": _INSTANT,
     "int": ("{0} = ints[data[at]]; at += 1", "if {0} is None: {0}, at = int_(data, at - 1)"),
     "boolean": ("{0} = boolean[data[at]]; at += 1",),
     "double": ("{0}, at = double(data, at)",),
-    "map": ("{0}, at = map_(data, at)",),
+    "map": _MAP,
     "array": ("{0}, at = array(data, at)",),
     "enum": ("n, at = number(data, at); {0} = symbols_{0}[n]",),
 }

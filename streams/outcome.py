@@ -9,6 +9,7 @@ from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, ERASURES, RES
 from streams.domain.effects import Confirm, Ignore, Publication, Reject, Requeue, Scheduled
 from streams.domain.panes import Pane
 from streams.domain.reasons import FAULTS
+from streams.domain.state import new
 from streams.domain.tokens import Keys, mint
 from streams.engine.blocks import Record
 from streams.engine.log import Headers, Output
@@ -74,7 +75,7 @@ class Telling:
         if self._keys is not None and isinstance(value, SurveyDispatch):
             value = value._replace(token=mint(self._keys, value.survey_id, value.customer_id, value.expires_ms))
         encoded = self._codec.encode(value, version)
-        outcome.outputs.append(Output(topic, encoded, record.key, self._partition, 0, outcome.cause))
+        outcome.outputs.append(new(Output, (topic, encoded, record.key, self._partition, 0, outcome.cause)))
         if isinstance(value, Alert):
             outcome.alert_timestamps.append(record.timestamp)
         elif isinstance(value, Decision) and value.reason is not None:

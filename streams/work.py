@@ -27,6 +27,7 @@ from streams.domain.journey import advance, is_blank, step, wake_ms
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
 from streams.domain.policy import Program
+from streams.domain.state import new
 from streams.domain.tokens import Keys
 from streams.doubt import CAUSES
 from streams.engine.blocks import Record
@@ -138,8 +139,9 @@ class Work:
                 history = bool(record.headers) and _header(record, HISTORY_HEADER) is not None
                 journey, effects = step(entry.journey, event, program, record.timestamp, evidence, history)
             if journey is not entry.journey:
-                as_of = (*entry.as_of[:index], version, *entry.as_of[index + 1 :])
-                changed[key] = Entry(as_of, entry.wake_ms, journey)
+                as_of = list(entry.as_of)
+                as_of[index] = version
+                changed[key] = new(Entry, (tuple(as_of), entry.wake_ms, journey))
             steps.append((position, version, effects))
         return steps
 
@@ -151,7 +153,7 @@ class Work:
         await self._write(outcome.outputs, log, check_lease)
         await self._write([self._pane_record(pane, value) for pane, value in outcome.panes.items()], log, check_lease)
         values = [(key, entry.wake_ms, *self._journey_value(entry)) for key, entry in outcome.journeys.items()]
-        written = [Output(JOURNEYS, value, key, self.partition) for key, _, value, _ in values]
+        written = [new(Output, (JOURNEYS, value, key, self.partition, 0, ())) for key, _, value, _ in values]
         await self._write(written, log, check_lease)
         for pane, pane_value in outcome.panes.items():
             self.panes.put(pane, pane_value)
@@ -191,7 +193,7 @@ class Work:
         if is_blank(entry.journey):
             return None, None
         due_ms = wake_ms(entry.journey, self._program)
-        return encode(Entry(entry.as_of, due_ms, entry.journey)), due_ms
+        return encode((entry.as_of, due_ms, entry.journey)), due_ms
 
     def _pane_record(self, pane: Pane, value: PaneValue) -> Output:
         row = PaneTally(*pane, self.partition, *value.tally, self._program.hash, value.as_of)

@@ -46,8 +46,11 @@ def respond(
                 answered = _answer(survey, event, program, now_ms, effects)
             if answered is survey:
                 return journey
-            surveys = (*journey.surveys[:index], answered, *journey.surveys[index + 1 :])
-            return new(Journey, (*journey[:4], surveys, *journey[5:]))
+            surveys, reminders = list(journey.surveys), journey.reminders
+            surveys[index] = answered
+            if reminders and answered.is_answered:
+                reminders = tuple([one for one in reminders if one.survey_id != answered.survey_id])
+            return new(Journey, (*journey[:4], tuple(surveys), *journey[5:11], reminders))
     held = (*journey.held, Held(event.survey_id, now_ms + program.limits.hold_ms, evidence))
     effects.extend(_give_up(one) for one in held[:-MOST_HELD])
     return journey._replace(held=held[-MOST_HELD:])
@@ -88,7 +91,7 @@ def _open(
 
 def _answer(survey: Survey, event: SurveyResponse, program: Program, now_ms: int, effects: list[Effect]) -> Survey:
     before = survey.given or NOTHING
-    if closed := _closed(before, event, program):
+    if before.scores and (closed := _closed(before, event, program)):
         effects.append(closed)
         return survey
     stamp = (event.time, fingerprint(event.source, event.id))
@@ -139,7 +142,7 @@ def _merge(given: Given, event: SurveyResponse, stamp: tuple[int, int], edit_ms:
         comment, comment_stamp = event.comment, stamp
     if scores is given.scores and comment_stamp is given.comment_stamp:
         return given
-    return Given(revision, scores, comment, comment_stamp, voided_ms)
+    return new(Given, (revision, scores, comment, comment_stamp, voided_ms, None, ""))
 
 
 def _void(given: Given, at_ms: int) -> Given:
@@ -156,20 +159,19 @@ def _kept(scores: list[tuple[int, int, int]], edit_ms: int) -> tuple[tuple[int, 
 
 def _weighed(survey: Survey, said: Given, program: Program) -> Given:
     """The next revision: what it adds to the tallies, and how bad it is."""
-    counted, severe = None, ""
-    ended_ms = survey.cancelled_ms
-    if said.scores and said.scores[0][0] < (survey.expires_ms if ended_ms < 0 else min(ended_ms, survey.expires_ms)):
-        score = said.scores[-1][2]
-        counted = (said.scores[0][0], band(score))
+    revision, scores, comment, comment_stamp, voided_ms, _, _ = said
+    counted, severe, ended_ms = None, "", survey.cancelled_ms
+    if scores and scores[0][0] < (survey.expires_ms if ended_ms < 0 else min(ended_ms, survey.expires_ms)):
+        score = scores[-1][2]
+        counted = (scores[0][0], band(score))
         severe = severity(score, program.alerts)
-    return Given(said.revision + 1, said.scores, said.comment, said.comment_stamp, said.voided_ms, counted, severe)
+    return new(Given, (revision + 1, scores, comment, comment_stamp, voided_ms, counted, severe))
 
 
-def _recount(survey: Survey, old: tuple[int, Band] | None, new: tuple[int, Band] | None, effects: list[Effect]) -> None:
-    if old is not None:
-        effects.append(Count(survey.segments, *old, -1))
-    if new is not None:
-        effects.append(Count(survey.segments, *new, 1))
+def _recount(survey: Survey, old: tuple[int, Band] | None, now: tuple[int, Band] | None, effects: list[Effect]) -> None:
+    for counted, sign in ((old, -1), (now, 1)):
+        if counted is not None:
+            effects.append(new(Count, (survey.segments, counted[0], counted[1], sign)))
 
 
 def _published(survey: Survey, given: Given, event: SurveyResponse, now_ms: int, program: Program) -> Answer:

@@ -65,21 +65,21 @@ def _pending(event: Trigger, rule: Rule, program: Program, due_ms: int, history:
     dimensions, segments = capture(event.attributes, program)
     said = attributes_of(event) if rule.personalise else event.attributes
     return Pending(
-        due_ms=due_ms,
-        survey_id=survey_id(event.source, event.id, rule.name),
-        rule=rule.name,
-        survey=rule.survey,
-        source=event.source,
-        id=event.id,
-        type=event.type,
-        time_ms=event.time,
-        correlation=correlation(event),
-        segments=segments,
-        dimensions=dimensions,
-        lifetime_ms=rule.expires_ms,
-        values=tuple((name, said[name]) for name in rule.personalise if name in said),
-        probability=rule.sample,
-        history=history,
+        due_ms,
+        survey_id(event.source, event.id, rule.name),
+        rule.name,
+        rule.survey,
+        event.source,
+        event.id,
+        event.type,
+        event.time,
+        correlation(event),
+        segments,
+        dimensions,
+        rule.expires_ms,
+        tuple((name, said[name]) for name in rule.personalise if name in said),
+        rule.sample,
+        history,
     )
 
 

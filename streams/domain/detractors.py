@@ -26,21 +26,21 @@ def alert(
     Every revision of a counted detractor tells, so that a comment reaches whoever was paged; the first revision after
     it that is none resolves, with the severity that was open.
     """
-    return Alert(
-        alert_id=alert_id(survey.survey_id, given.revision),
-        dedup_key=survey.survey_id,
-        status=OPEN if given.severity else RESOLVED,
-        severity=given.severity or severity_before,
-        customer_id=customer_id,
-        survey=survey.survey,
-        rule=survey.rule,
-        correlation_id=survey.correlation,
-        score=given.score,
-        comment=given.comment,
-        revision=given.revision,
-        answered_ms=given.first_ms if given.first_ms is not None else received_ms,
-        received_ms=received_ms,
-        segments=survey.segments,
-        program=program.hash,
-        version=0,
+    return Alert(  # by position: naming the fields takes three times as long
+        alert_id(survey.survey_id, given.revision),
+        survey.survey_id,
+        OPEN if given.severity else RESOLVED,
+        given.severity or severity_before,
+        customer_id,
+        survey.survey,
+        survey.rule,
+        survey.correlation,
+        given.score,
+        given.comment,
+        given.revision,
+        given.first_ms if given.first_ms is not None else received_ms,
+        received_ms,
+        survey.segments,
+        program.hash,
+        0,
     )

@@ -24,6 +24,10 @@ class Suppress(NamedTuple):
     cause_id: str | None = None
 
 
+_ASKED_RECENTLY = Suppress(Reason.ASKED_RECENTLY)
+"""The commonest: asking an enum for its member, and for a tuple, takes a tenth of such a decision."""
+
+
 def decide(journey: Journey, rule: Rule, due_ms: int, program: Program) -> Ask | Suppress:
     """Ask at `due_ms`, or say why not.  The first rule that objects wins.
 
@@ -33,7 +37,7 @@ def decide(journey: Journey, rule: Rule, due_ms: int, program: Program) -> Ask |
         return Suppress(reason)
     for asked, last_ms in journey.asked:
         if abs(due_ms - last_ms) < program.apart_ms(rule.survey, asked):
-            return Suppress(Reason.ASKED_RECENTLY)
+            return _ASKED_RECENTLY
     if rule.daily_limit is not None:
         today = sum(s.rule == rule.name and abs(due_ms - s.sent_ms) < DAY_MS for s in journey.surveys)
         if today >= rule.daily_limit:

@@ -30,15 +30,17 @@ def step(
     journey, effects = advance(journey, event.customer_id, program, now_ms)
     if isinstance(event, Wakeup):
         return answering.give_up(journey, now_ms, effects), effects
-    if objection := _out_of_time(event, now_ms, program.limits):
+    limits = program.limits
+    if not -limits.early_ms <= now_ms - event.time <= limits.late_ms and (
+        objection := _out_of_time(event, now_ms, limits)
+    ):
         return journey, [*effects, objection]
     if isinstance(event, SurveyResponse):
         if objection := answering.fault(event):
             return journey, [*effects, objection]
         if journey.contact is not None and erasing.is_forgotten(journey, event):
             return journey, [*effects, Ignore(Reason.ERASED)]
-        journey = answering.respond(journey, event, program, now_ms, evidence, effects)
-        return sending.settled(journey) if journey.reminders else journey, effects
+        return answering.respond(journey, event, program, now_ms, evidence, effects), effects
     if isinstance(event, ContactUpdate):
         return _contact(journey, event, program, now_ms, effects), effects
     if erasing.is_forgotten(journey, event):

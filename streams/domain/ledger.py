@@ -1,4 +1,7 @@
-"""What the ledger and the delivery tool are told: one decision for each trigger, one dispatch for each message."""
+"""What the ledger and the delivery tool are told: one decision for each trigger, one dispatch for each message.
+
+Both are made by position: naming twenty fields takes three times as long.
+"""
 
 from schemas.events import Decision, Purchase, SurveyDispatch, Trigger
 from streams.domain.contacts import locale_for
@@ -23,7 +26,6 @@ def turned_down(event: Trigger, rule: Rule | None, why: Suppress, now_ms: int, p
     asked: tuple[str | None, int | None, float | None] = (None, None, None)
     if rule is not None:
         asked = (rule.question or rule.survey, rule.question_version, rule.sample)
-    # by position: most triggers end here, and naming twenty fields costs as much as the rest of the decision
     return Decision(
         decision_id(event.source, event.id),
         event.customer_id,
@@ -54,28 +56,28 @@ def decided(
     """The decision about a trigger that was scheduled: it is sent now, or no longer; None for neither yet."""
     sent, why = verdict if isinstance(verdict, Ask) else None, verdict if isinstance(verdict, Suppress) else None
     return Decision(
-        decision_id=decision_id(pending.source, pending.id),
-        customer_id=customer_id,
-        trigger_source=pending.source,
-        trigger_id=pending.id,
-        trigger_type=pending.type,
-        trigger_ms=pending.time_ms,
-        correlation_id=pending.correlation,
-        rule=pending.rule,
-        survey=pending.survey,
-        outcome=SENT if sent else SUPPRESSED if why else PENDING,
-        reason=why.reason if why else None,
-        cause_id=why.cause_id if why else None,
-        survey_id=pending.survey_id if sent else None,
-        decided_ms=decided_ms,
-        segments=pending.segments,
-        program=program.hash,
-        channel=(sent.channel or None) if sent else None,
-        question=rule.question or rule.survey,
-        question_version=rule.question_version,
-        probability=pending.probability,
-        lag_ms=sent.due_ms - pending.time_ms if sent else None,
-        version=0,
+        decision_id(pending.source, pending.id),
+        customer_id,
+        pending.source,
+        pending.id,
+        pending.type,
+        pending.time_ms,
+        pending.correlation,
+        pending.rule,
+        pending.survey,
+        SENT if sent else SUPPRESSED if why else PENDING,
+        why.reason if why else None,
+        why.cause_id if why else None,
+        pending.survey_id if sent else None,
+        decided_ms,
+        pending.segments,
+        program.hash,
+        (sent.channel or None) if sent else None,
+        rule.question or rule.survey,
+        rule.question_version,
+        pending.probability,
+        sent.due_ms - pending.time_ms if sent else None,
+        0,
     )
 
 
@@ -84,27 +86,27 @@ def dispatch(
 ) -> SurveyDispatch:
     """The message that asks or reminds; the shell signs its token."""
     return SurveyDispatch(
-        survey_id=survey.survey_id,
-        customer_id=customer_id,
-        survey=survey.survey,
-        rule=survey.rule,
-        trigger_source=message.source,
-        trigger_id=message.id,
-        trigger_ms=survey.trigger_ms,
-        correlation_id=survey.correlation,
-        due_ms=message.due_ms,
-        expires_ms=survey.expires_ms,
-        segments=survey.segments,
-        dimensions=dict(survey.dimensions),
-        program=program.hash,
-        question=rule.question or rule.survey,
-        question_version=rule.question_version,
-        channel=channel or None,
-        locale=locale_for(journey.contact.locale[1] if journey.contact else "", rule.locales),
-        personalisation=dict(message.values),
-        token=None,
-        reminder=message.number,
-        lag_ms=message.due_ms - survey.trigger_ms,
-        probability=message.probability,
-        version=0,
+        survey.survey_id,
+        customer_id,
+        survey.survey,
+        survey.rule,
+        message.source,
+        message.id,
+        survey.trigger_ms,
+        survey.correlation,
+        message.due_ms,
+        survey.expires_ms,
+        survey.segments,
+        dict(survey.dimensions),
+        program.hash,
+        rule.question or rule.survey,
+        rule.question_version,
+        channel or None,
+        locale_for(journey.contact.locale[1] if journey.contact else "", rule.locales),
+        dict(message.values),
+        None,
+        message.number,
+        message.due_ms - survey.trigger_ms,
+        message.probability,
+        0,
     )

@@ -21,12 +21,15 @@ Dimensions = tuple[tuple[str, str], ...]
 
 def capture(attributes: Mapping[str, str], program: Program) -> tuple[Dimensions, tuple[str, ...]]:
     """The dimensions of an event and the segments it belongs to, `all` first."""
-    dimensions = tuple([(name, attributes.get(name, MISSING)) for name in program.dimensions])
-    return dimensions, _keys(dimensions, program.combinations)
+    names = program.dimensions
+    return _captured(names, tuple([attributes.get(name, MISSING) for name in names]), program.combinations)
 
 
 @lru_cache(maxsize=65_536)
-def _keys(dimensions: Dimensions, combinations: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+def _captured(
+    names: tuple[str, ...], values: tuple[str, ...], combinations: tuple[tuple[str, ...], ...]
+) -> tuple[Dimensions, tuple[str, ...]]:
+    dimensions = tuple(zip(names, values, strict=True))
     escaped = {name: value[:LONGEST].translate(_ESCAPES) for name, value in dimensions}
     combined = (",".join(f"{name}={escaped[name]}" for name in combination) for combination in combinations)
-    return (ALL, *combined)
+    return dimensions, (ALL, *combined)

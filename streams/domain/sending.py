@@ -12,7 +12,7 @@ from streams.domain.eligibility import Ask, Suppress
 from streams.domain.identity import share_of
 from streams.domain.policy import Program, Rule
 from streams.domain.reasons import Reason
-from streams.domain.state import Journey, Message, Pending, Survey, new
+from streams.domain.state import Journey, Message, Pending, Survey
 from streams.domain.when import is_open, opening
 
 
@@ -27,11 +27,9 @@ def put_off(journey: Journey, rule: Rule, from_ms: int, survey_id: str) -> int:
 
 def send_due(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
     """Send, or suppress, what fell due up to `to_ms`."""
-    while True:
+    while falls_due(journey, to_ms):
         surveys = [pending for pending in journey.pending if pending.due_ms <= to_ms]
         reminders = [reminder for reminder in journey.reminders if reminder.due_ms <= to_ms]
-        if not surveys and not reminders:
-            return journey
         survey = min(surveys, key=lambda one: _turn(one, program), default=None)
         reminder = min(reminders, default=None)
         if survey is not None and (reminder is None or survey.due_ms <= reminder.due_ms):
@@ -40,19 +38,22 @@ def send_due(journey: Journey, customer_id: str, program: Program, to_ms: int, e
         elif reminder is not None:
             journey = journey._replace(reminders=tuple(one for one in journey.reminders if one is not reminder))
             journey = _remind(journey, reminder, customer_id, program, to_ms, effects)
+    return journey
+
+
+def falls_due(journey: Journey, to_ms: int) -> bool:
+    """True when there is something to send up to `to_ms`."""
+    for waiting in (journey.pending, journey.reminders):
+        for one in waiting:
+            if one.due_ms <= to_ms:
+                return True
+    return False
 
 
 def rule_of(pending: Pending, program: Program) -> Rule:
     """The rule of a scheduled survey; a plain one where the program has it no more."""
     known = program.rule_by_name.get(pending.rule)
     return known or Rule(pending.rule, pending.survey, frozenset(), {}, 0, pending.lifetime_ms, frozenset())
-
-
-def settled(journey: Journey) -> Journey:
-    """Without the reminders of surveys that were answered or closed."""
-    open_ = [s.survey_id for s in journey.surveys if s.cancelled_ms < 0 and not s.is_answered]
-    left = tuple([reminder for reminder in journey.reminders if reminder.survey_id in open_])
-    return journey if len(left) == len(journey.reminders) else new(Journey, (*journey[:11], left))
 
 
 def _send(
@@ -80,17 +81,20 @@ def _sent(
 ) -> Journey:
     ends = [c.time_ms for c in journey.cancels if rule.cancel_closes and cancels(c.type, c.correlation, pending, rule)]
     survey = Survey(
-        survey_id=pending.survey_id,
-        rule=pending.rule,
-        survey=pending.survey,
-        correlation=pending.correlation,
-        segments=pending.segments,
-        dimensions=pending.dimensions,
-        sent_ms=ask.due_ms,
-        expires_ms=ask.due_ms + pending.lifetime_ms,
-        channel=ask.channel,
-        cancelled_ms=min((at_ms for at_ms in ends if at_ms >= pending.time_ms), default=-1),
-        trigger_ms=pending.time_ms,
+        pending.survey_id,
+        pending.rule,
+        pending.survey,
+        pending.correlation,
+        pending.segments,
+        pending.dimensions,
+        ask.due_ms,
+        ask.due_ms + pending.lifetime_ms,
+        None,
+        None,
+        ask.channel,
+        min((at_ms for at_ms in ends if at_ms >= pending.time_ms), default=-1),
+        (),
+        pending.time_ms,
     )
     first = Message(
         ask.due_ms,
