@@ -79,6 +79,7 @@ _MAP = (  # of one block of few entries, as ours are
     "    if data[at]: {0}, at = map_(data, start)",
     "    else: at += 1",
 )
+_NUMBER = ("{0}, at = number(data, at)",)  # what may be absent is an amount or a count, not an instant
 _READING: dict[str, Iterable[str]] = {
     "string": _STRING,
     "long": _INSTANT,
@@ -95,9 +96,9 @@ _READING: dict[str, Iterable[str]] = {
 def _reading(kind: _Kind, name: str, known: dict[str, Any]) -> list[str]:
     what, symbols, nullable = kind
     known[f"symbols_{name}"] = dict(enumerate(symbols))
-    lines = [line.format(name) for line in _READING[what]]
     if not nullable:
-        return lines
+        return [line.format(name) for line in _READING[what]]
+    lines = [line.format(name) for line in (_NUMBER if what == "long" else _READING[what])]
     return ["at += 1", "if present[data[at - 1]]:", *(f"    {line}" for line in lines), f"else: {name} = None"]
 
 

@@ -136,7 +136,7 @@ class Work:
             if recount and _header(record, EPOCH_HEADER) != recount:
                 journey, effects = advance(entry.journey, event.customer_id, program, record.timestamp)
             else:
-                history = bool(record.headers) and _header(record, HISTORY_HEADER) is not None
+                history = _header(record, HISTORY_HEADER) is not None if record.headers else False
                 journey, effects = step(entry.journey, event, program, record.timestamp, evidence, history)
             if journey is not entry.journey:
                 as_of = list(entry.as_of)

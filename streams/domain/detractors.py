@@ -26,6 +26,7 @@ def alert(
     Every revision of a counted detractor tells, so that a comment reaches whoever was paged; the first revision after
     it that is none resolves, with the severity that was open.
     """
+    scores = given.scores
     return Alert(  # by position: naming the fields takes three times as long
         alert_id(survey.survey_id, given.revision),
         survey.survey_id,
@@ -35,10 +36,10 @@ def alert(
         survey.survey,
         survey.rule,
         survey.correlation,
-        given.score,
+        scores[-1][2] if scores else None,
         given.comment,
         given.revision,
-        given.first_ms if given.first_ms is not None else received_ms,
+        scores[0][0] if scores else received_ms,
         received_ms,
         survey.segments,
         program.hash,
