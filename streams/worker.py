@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import sys
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -37,6 +38,11 @@ TICK_S = 0.2
 
 GARBAGE_AFTER = 200_000
 """New objects before Python looks for cycles: a block makes many thousands and no cycles."""
+
+SWITCH_S = 0.02
+"""How long the thread that decides may keep the interpreter when the Kafka client asks for it, four times as long as by
+default: every change takes both threads' time, and a heartbeat has seconds.
+"""
 
 logger = logging.getLogger("streams.worker")
 
@@ -92,6 +98,7 @@ class Worker:
     def run(self) -> ExitCode:
         """Work until asked to stop; the exit code says how it ended."""
         gc.set_threshold(GARBAGE_AFTER)
+        sys.setswitchinterval(SWITCH_S)
         return self._engine.run()
 
     async def _journey_block(self, block: Block) -> None:
