@@ -144,6 +144,8 @@ def _text(data: bytes, at: int) -> tuple[str, int]:
 
 
 def _double(data: bytes, at: int) -> tuple[float, int]:
+    if at + 8 > len(data):
+        raise IndexError("the end of the bytes")
     (value,) = struct.unpack_from("<d", data, at)
     return value, at + 8
 

@@ -13,7 +13,7 @@ from streams.domain.state import new
 from streams.domain.tokens import Keys, mint
 from streams.engine.blocks import Record
 from streams.engine.log import Headers, Output
-from streams.engine.tables import Entry, PaneValue
+from streams.engine.tables import PaneValue
 from streams.evidence import Evidence, buried, put_back, recall, whole
 
 Unpublished = Scheduled | Reject | Ignore | Requeue | Confirm
@@ -27,6 +27,10 @@ _PUBLISHED_ON: dict[type[Publication], str] = {
 _PUBLISHED = frozenset(_PUBLISHED_ON.values())
 
 
+Changed = tuple[bytes | None, int | None, int | None]
+"""A journey's new value, None for one to forget; when its customer must be woken, and when it was before the block."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a block leads to, none of it durable yet."""
@@ -34,7 +38,7 @@ class Outcome:
     last: int
     outputs: list[Output] = field(default_factory=list)
     panes: dict[Pane, PaneValue] = field(default_factory=dict)
-    journeys: dict[bytes, Entry] = field(default_factory=dict)
+    journeys: dict[bytes, Changed] = field(default_factory=dict)
     tally: Counter[tuple[str, str]] = field(default_factory=Counter)
     alert_timestamps: list[int] = field(default_factory=list)
     bad: list[tuple[int, Reject]] = field(default_factory=list)
@@ -42,9 +46,8 @@ class Outcome:
     cause: Headers = ()
     """What its outputs carry, so that their cause is known; see `streams.doubt`."""
 
-    def sum_up(self, topic: str, stepped: int) -> None:
-        """Tally what went in and what goes out."""
-        self.tally["in", topic] = stepped
+    def sum_up(self) -> None:
+        """Tally what goes out."""
         for name, count in Counter([out.topic for out in self.outputs]).items():
             if name in _PUBLISHED:
                 self.tally["out", name] = count

@@ -32,13 +32,17 @@ from streams.domain.tokens import Keys
 from streams.doubt import CAUSES
 from streams.engine.blocks import Record
 from streams.engine.log import Headers, Log, Output
-from streams.engine.tables import Entry, JourneyTable, PaneTable, PaneValue, encode
+from streams.engine.tables import Entry, JourneyTable, PaneTable, PaneValue, decode, encode
 from streams.engine.wheel import Wheel
 from streams.evidence import keep, whole
 from streams.intake import accept
 from streams.outcome import Outcome, Telling
 
 EPOCH_SHIFT = 48
+
+PIECE_RECORDS = 50
+"""What goes through one pass before the next: what it makes fits the processor's caches."""
+
 _INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
 _BAND: dict[str, int] = {Band.PROMOTER: 0, Band.PASSIVE: 1, Band.DETRACTOR: 2}
 _ANY = 1 << 62
@@ -95,29 +99,43 @@ class Work:
     def through(self, topic: str, records: Sequence[Record]) -> Outcome:
         """Decide what a block of one topic leads to.  Changes nothing.
 
-        Three passes, each over the whole block, take five sixths of the time of one: each keeps to little code, which
-        the processor then has at hand.
+        In pieces, and each in four passes: so the processor has at hand what a pass reads, and the code that does.
         """
-        cls, latest_ms, codec = INBOUND_RECORDS[topic], self._now_ms() + self._program.limits.early_ms, self._codec
         outcome = Outcome(self.version(records[-1].offset), cause=CAUSES[topic])
-        events = [accept(codec, cls, record, latest_ms) for record in records]
-        steps = self._step(topic, records, events, outcome)
         counts: Counts = {}
+        for start in range(0, len(records), PIECE_RECORDS):
+            self._through(topic, start, records[start : start + PIECE_RECORDS], counts, outcome)
+        self._fold(counts, outcome)
+        outcome.sum_up()
+        return outcome
+
+    def _through(self, topic: str, start: int, records: Sequence[Record], counts: Counts, outcome: Outcome) -> None:
+        cls, latest_ms, codec = INBOUND_RECORDS[topic], self._now_ms() + self._program.limits.early_ms, self._codec
+        events = [accept(codec, cls, record, latest_ms) for record in records]
+        changed: dict[bytes, Entry] = {}
+        steps = self._step(topic, records, events, changed, outcome)
         for position, version, effects in steps:
             for effect in effects:
                 if isinstance(effect, Count):
                     self._count(effect, version, counts)
                 else:
-                    self._telling.tell(effect, topic, position, version, records[position], outcome)
-        self._fold(counts, outcome)
-        outcome.sum_up(topic, sum(not isinstance(events[position], Reject) for position, _, _ in steps))
-        return outcome
+                    self._telling.tell(effect, topic, start + position, version, records[position], outcome)
+        for key, entry in changed.items():
+            value, due_ms = self._journey_value(entry)
+            before = outcome.journeys.get(key)
+            outcome.journeys[key] = value, due_ms, before[2] if before else entry.wake_ms
+        outcome.tally["in", topic] += sum(not isinstance(events[position], Reject) for position, _, _ in steps)
 
     def _step(
-        self, topic: str, records: Sequence[Record], events: Sequence[Inbound | Reject], outcome: Outcome
+        self,
+        topic: str,
+        records: Sequence[Record],
+        events: Sequence[Inbound | Reject],
+        changed: dict[bytes, Entry],
+        outcome: Outcome,
     ) -> list[Step]:
         """Take each event into its customer's journey, unless that includes it already."""
-        index, epoch, program, changed = _INDEX[topic], self._epoch, self._program, outcome.journeys
+        index, epoch, program, earlier = _INDEX[topic], self._epoch, self._program, outcome.journeys
         steps: list[Step] = []
         responses = topic == RESPONSES.name
         # A wakeup of an earlier epoch was written when all was read; now all is read anew, and not in step with it.
@@ -125,7 +143,7 @@ class Work:
         for position, (record, event) in enumerate(zip(records, events, strict=True)):
             version = epoch | record.offset
             key = record.key or b""
-            entry = changed.get(key) or self.journeys.get(key)
+            entry = changed.get(key) or (decode(earlier[key][0]) if key in earlier else self.journeys.get(key))
             if version <= entry.as_of[index]:
                 outcome.tally["skipped", topic] += 1
                 continue
@@ -152,12 +170,12 @@ class Work:
         """
         await self._write(outcome.outputs, log, check_lease)
         await self._write([self._pane_record(pane, value) for pane, value in outcome.panes.items()], log, check_lease)
-        values = [(key, entry.wake_ms, *self._journey_value(entry)) for key, entry in outcome.journeys.items()]
-        written = [new(Output, (JOURNEYS, value, key, self.partition, 0, ())) for key, _, value, _ in values]
+        journeys, number = outcome.journeys.items(), self.partition
+        written = [new(Output, (JOURNEYS, value, key, number, 0, ())) for key, (value, _, _) in journeys]
         await self._write(written, log, check_lease)
         for pane, pane_value in outcome.panes.items():
             self.panes.put(pane, pane_value)
-        for key, due_before_ms, value, due_ms in values:
+        for key, (value, due_ms, due_before_ms) in journeys:
             if due_ms is not None and due_ms != due_before_ms:
                 self._wheel.push(key, due_ms)
             self.journeys.put(key, value)

@@ -58,13 +58,7 @@ class JourneyTable:
 
     def get(self, key: bytes) -> Entry:
         """The customer's entry, blank for an unknown one.  Raises BadState for a journey that cannot be read."""
-        value = self._values.get(key)
-        if value is None:
-            return BLANK
-        try:
-            return _decode(value[1:])
-        except msgspec.DecodeError as error:
-            raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
+        return decode(self._values.get(key))
 
     def wake_ms(self, key: bytes) -> int | None:
         """When the customer must be looked at, without decoding the journey."""
@@ -95,6 +89,16 @@ class JourneyTable:
                 raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
             if due_ms is not None:
                 yield key, due_ms
+
+
+def decode(value: bytes | None) -> Entry:
+    """The entry in these bytes, blank for none.  Raises BadState for what cannot be read."""
+    if value is None:
+        return BLANK
+    try:
+        return _decode(value[1:])
+    except msgspec.DecodeError as error:
+        raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
 
 
 def encode(entry: Entry | tuple[tuple[int, ...], int | None, Journey]) -> bytes:

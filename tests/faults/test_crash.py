@@ -97,7 +97,7 @@ def test_stopped_in_mid_work_nothing_is_done_twice(setting: Setting) -> None:
     """SIGTERM ends the worker with 0 and everything stepped is committed: a restart writes no second answer."""
     pipeline = setting.pipeline
     before = pipeline.ends()
-    given = day(SEED + 1, 20_000, time.time_ns() // 1_000_000, prefix="S")
+    given = day(SEED + 1, 60_000, time.time_ns() // 1_000_000, prefix="S")
     once = {event.id: written for written in given.written if isinstance(event := written.event, SurveyResponse)}
     first = [written for response, written in once.items() if response.endswith("-1")]
     pipeline.write([written for written in given.written if written.topic != RESPONSES.name])

@@ -140,6 +140,48 @@ def test_the_fuse_is_told_of_answers_that_are_none() -> None:
     assert outcome.tally["in", RESPONSES.name] == 4, "they were stepped all the same"
 
 
+CUSTOMERS = st.sampled_from(["c1", "c2"])
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(CUSTOMERS, st.integers(0, 4)), min_size=1, max_size=12),
+    st.lists(st.tuples(CUSTOMERS, st.integers(0, 4), st.integers(0, 10)), min_size=1, max_size=12),
+)
+def test_pieces_do_not_show(bought: list[tuple[str, int]], said: list[tuple[str, int, int]]) -> None:
+    """Blocks lead to the same however they are cut into pieces: outputs, panes, journeys, and who is woken when."""
+    events: dict[str, list[Event]] = {
+        PURCHASES.name: [purchase(f"{name}{n}", "order.delivered", START_MS, name) for name, n in bought],
+        RESPONSES.name: [
+            response(f"r{place}", START_MS + place, score, survey_id("shop", f"{name}{n}", "r"))
+            for place, (name, n, score) in enumerate(said)
+        ],
+    }
+    owners = {PURCHASES.name: [name for name, _ in bought], RESPONSES.name: [name for name, _, _ in said]}
+    blocks = {
+        topic: [
+            record(event._replace(customer_id=name), offset, START_MS + offset, name.encode())  # type: ignore[call-arg]
+            for offset, (event, name) in enumerate(zip(events[topic], owners[topic], strict=True))
+        ]
+        for topic in events
+    }
+    expected = in_pieces(100, blocks)
+    for size in (1, 2, 5):
+        assert in_pieces(size, blocks) == expected
+
+
+def in_pieces(size: int, blocks: dict[str, list[Record]]) -> tuple[list[Outcome], list[bytes]]:
+    """What blocks lead to in pieces of this size, and who is due in the end."""
+    one = work()
+    outcomes = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.work.PIECE_RECORDS", size)
+        for topic, records in blocks.items():
+            outcomes.append(one.through(topic, records))
+            durable(one, outcomes[-1])
+    return outcomes, one.due(START_MS + 400 * 24 * HOUR_MS, 100)
+
+
 def test_through_changes_nothing() -> None:
     """Until a block is durable, the same block leads to the same."""
     one = work()
