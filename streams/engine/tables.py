@@ -74,11 +74,12 @@ class JourneyTable:
 
     def restore(self, record: Record) -> None:
         """Take one record of nps.journeys.  Raises BadState."""
-        if record.key is None:
-            raise BadState(f"nps.journeys has a record without a key at offset {record.offset}")
-        if record.value is not None and record.value[:1] != _FORMAT:
-            raise BadState(f"nps.journeys offset {record.offset} has format {record.value[:1].hex()}, not 01")
-        self.put(record.key, record.value)
+        offset, _, key, value, _ = record
+        if key is None:
+            raise BadState(f"nps.journeys has a record without a key at offset {offset}")
+        if value is not None and not value.startswith(_FORMAT):
+            raise BadState(f"nps.journeys offset {offset} has format {value[:1].hex()}, not 01")
+        self.put(key, value)
 
     def wakes(self) -> Iterator[tuple[bytes, int]]:
         """Who must be woken when.  Raises BadState for a journey that cannot be read."""
