@@ -175,7 +175,8 @@ def _recount(survey: Survey, old: tuple[int, Band] | None, now: tuple[int, Band]
 
 
 def _published(survey: Survey, given: Given, event: SurveyResponse, now_ms: int, program: Program) -> Answer:
-    first_ms, score = (given.scores[0][0], given.scores[-1][2]) if given.scores else (event.time, None)
+    revision, scores, comment, _, _, counted, _ = given
+    first_ms, score = (scores[0][0], scores[-1][2]) if scores else (event.time, None)
     fields = (  # in their order: naming twenty costs as much as the rest of the step's arithmetic
         survey.survey_id,
         event.customer_id,
@@ -184,12 +185,12 @@ def _published(survey: Survey, given: Given, event: SurveyResponse, now_ms: int,
         survey.correlation,
         event.source,
         event.id,
-        given.revision,
+        revision,
         score,
         band(score) if score is not None else None,
-        given.comment,
-        given.counted is not None,
-        _flag(survey, given, program) if given.counted is None else None,
+        comment,
+        counted is not None,
+        _flag(survey, given, program) if counted is None else None,
         survey.sent_ms,
         first_ms,
         now_ms,

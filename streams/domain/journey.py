@@ -98,22 +98,22 @@ def _advance(journey: Journey, customer_id: str, program: Program, to_ms: int, e
         journey = sending.send_due(journey, customer_id, program, to_ms, effects)
     if journey.waiting:
         journey = clicks.confirm_due(journey, customer_id, program, to_ms, effects)
-    return _forget(new(Journey, (to_ms, *journey[1:])), program)
+    return _forget(journey, program, to_ms)
 
 
-def _forget(journey: Journey, program: Program) -> Journey:
-    """Drop what is no longer remembered, once the oldest is not; the same value when there is nothing to drop."""
+def _forget(journey: Journey, program: Program, to_ms: int) -> Journey:
+    """The journey at `to_ms`, without what is no longer remembered then."""
     surveys, seen, asked, cancels = journey[4], journey[6], journey[7], journey[8]
-    oldest_ms = journey.clock_ms - program.limits.remember_ms
-    unquarantined_ms = journey.clock_ms - program.longest_quarantine_ms
+    oldest_ms, unquarantined_ms = to_ms - program.limits.remember_ms, to_ms - program.longest_quarantine_ms
     if (
         (not surveys or surveys[0].sent_ms > oldest_ms)
         and (not seen or seen[0][1] > oldest_ms)
         and (not asked or asked[0][1] > unquarantined_ms)
         and (not cancels or cancels[0].time_ms > oldest_ms)
     ):
-        return journey
+        return new(Journey, (to_ms, *journey[1:]))
     return journey._replace(
+        clock_ms=to_ms,
         surveys=tuple(survey for survey in surveys if survey.sent_ms > oldest_ms),
         seen=tuple(one for one in seen if one[1] > oldest_ms),
         asked=tuple(one for one in asked if one[1] > unquarantined_ms),

@@ -124,7 +124,7 @@ class Run:
         """Events a second from the first durable block to the last."""
         first = last = (0, 0.0)
         while last[0] < total:
-            time.sleep(0.1)  # asking costs the worker 3 ms
+            time.sleep(0.25)  # asking costs the worker 3 ms
             last = (self.stepped(topic), time.perf_counter())
             if first[0] == 0:
                 first = last
