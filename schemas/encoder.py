@@ -52,7 +52,7 @@ def _part(kind: Any, name: str, known: dict[str, Any]) -> str:
     if isinstance(kind, list):
         known[f"encode_{name}"] = _encoder(kind[1])
         if kind[1] == "string":
-            return rf"b'\0' if {name} is None else b'\2' + lengths[len(text := {name}.encode())] + text"
+            return rf"b'\0' if {name} is None else b'\2' + small[len(text := {name}.encode())] + text"
         return rf"b'\0' if {name} is None else b'\2' + ({_part(kind[1], name, known)})"
     return _IN_PLACE.get(kind if isinstance(kind, str) else kind["type"], "encode_{0}({0})").format(name)
 
@@ -153,7 +153,7 @@ _PLAIN: dict[str, Encoder] = {
 }
 
 _IN_PLACE = {
-    "string": "lengths[len(text := {0}.encode())], text",
+    "string": "small[len(text := {0}.encode())], text",
     "boolean": r"b'\1' if {0} else b'\0'",
     "map": "pairs(tuple({0}.items()))",
     "array": "strings(tuple({0}))",
@@ -164,7 +164,6 @@ _IN_PLACE = {
 """The source of a value's bytes; a text's are two parts."""
 
 _KNOWN: dict[str, Any] = {
-    "lengths": _SMALL,
     "small": _SMALL,
     "even": _MIDDLE[::2],
     "middle": _MIDDLE,

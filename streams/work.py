@@ -102,16 +102,26 @@ class Work:
         In pieces, and each in four passes: so the processor has at hand what a pass reads, and the code that does.
         """
         outcome = Outcome(self.version(records[-1].offset), cause=CAUSES[topic])
+        cls, latest_ms, codec = INBOUND_RECORDS[topic], self._now_ms() + self._program.limits.early_ms, self._codec
         counts: Counts = {}
         for start in range(0, len(records), PIECE_RECORDS):
-            self._through(topic, start, records[start : start + PIECE_RECORDS], counts, outcome)
+            piece = records[start : start + PIECE_RECORDS]
+            events = [accept(codec, cls, record, latest_ms) for record in piece]
+            self._through(topic, start, piece, events, counts, outcome)
         self._fold(counts, outcome)
         outcome.sum_up()
         return outcome
 
-    def _through(self, topic: str, start: int, records: Sequence[Record], counts: Counts, outcome: Outcome) -> None:
-        cls, latest_ms, codec = INBOUND_RECORDS[topic], self._now_ms() + self._program.limits.early_ms, self._codec
-        events = [accept(codec, cls, record, latest_ms) for record in records]
+    def _through(
+        self,
+        topic: str,
+        start: int,
+        records: Sequence[Record],
+        events: Sequence[Inbound | Reject],
+        counts: Counts,
+        outcome: Outcome,
+    ) -> None:
+        """Take a piece, which starts at this position of its block, into the outcome."""
         changed: dict[bytes, Entry] = {}
         steps = self._step(topic, records, events, changed, outcome)
         for position, version, effects in steps:

@@ -57,7 +57,7 @@ def uuid5(namespace: bytes, name: str) -> str:
 
 def fingerprint(source: str, id_: str) -> int:
     """64 bits that tell one customer's events apart; kept instead of the names to keep a journey small."""
-    digest = blake2b(f"{len(source)}:{source}{len(id_)}:{id_}".encode(), digest_size=8).digest()
+    digest = blake2b(_joined(source, id_).encode(), digest_size=8).digest()
     return _signed(digest)[0]  # type: ignore[no-any-return]  # the one number of its format
 
 

@@ -13,7 +13,7 @@ from schemas.events import ContactUpdate, Inbound, SurveyResponse, Trigger, Wake
 from streams.domain import answering, asking, clicks, contacts, erasing, sending
 from streams.domain.effects import Effect, Ignore, Reject
 from streams.domain.panes import DAY_MS, floor_ms
-from streams.domain.policy import Limits, Program
+from streams.domain.policy import Program
 from streams.domain.reasons import Reason
 from streams.domain.state import Journey, new
 
@@ -30,10 +30,8 @@ def step(
     journey, effects = advance(journey, event.customer_id, program, now_ms)
     if isinstance(event, Wakeup):
         return answering.give_up(journey, now_ms, effects), effects
-    limits = program.limits
-    if not -limits.early_ms <= now_ms - event.time <= limits.late_ms and (
-        objection := _out_of_time(event, now_ms, limits)
-    ):
+    late_ms, limits = now_ms - event.time, program.limits
+    if not -limits.early_ms <= late_ms <= limits.late_ms and (objection := _out_of_time(event, late_ms)):
         return journey, [*effects, objection]
     if isinstance(event, SurveyResponse):
         if objection := answering.fault(event):
@@ -121,11 +119,10 @@ def _forget(journey: Journey, program: Program, to_ms: int) -> Journey:
     )
 
 
-def _out_of_time(event: Trigger | SurveyResponse | ContactUpdate, now_ms: int, limits: Limits) -> Reject | None:
+def _out_of_time(event: Trigger | SurveyResponse | ContactUpdate, late_ms: int) -> Reject | None:
     """A withdrawal or an erasure is heeded however late it comes: what contacts say is a register, not a count."""
-    time_ms = event.time
-    if now_ms - time_ms > limits.late_ms and not isinstance(event, ContactUpdate):
-        return Reject(Reason.TOO_LATE, f"happened {(now_ms - time_ms) // 1000} s before it was sent")
-    if time_ms - now_ms > limits.early_ms:
-        return Reject(Reason.TOO_EARLY, f"claims to happen {(time_ms - now_ms) // 1000} s after it was sent")
-    return None
+    if late_ms < 0:
+        return Reject(Reason.TOO_EARLY, f"claims to happen {-late_ms // 1000} s after it was sent")
+    if isinstance(event, ContactUpdate):
+        return None
+    return Reject(Reason.TOO_LATE, f"happened {late_ms // 1000} s before it was sent")

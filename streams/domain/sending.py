@@ -27,7 +27,7 @@ def put_off(journey: Journey, rule: Rule, from_ms: int, survey_id: str) -> int:
 
 def send_due(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
     """Send, or suppress, what fell due up to `to_ms`."""
-    while falls_due(journey, to_ms):
+    while _falls_due(journey, to_ms):
         surveys = [pending for pending in journey.pending if pending.due_ms <= to_ms]
         reminders = [reminder for reminder in journey.reminders if reminder.due_ms <= to_ms]
         survey = min(surveys, key=lambda one: _turn(one, program), default=None)
@@ -41,7 +41,7 @@ def send_due(journey: Journey, customer_id: str, program: Program, to_ms: int, e
     return journey
 
 
-def falls_due(journey: Journey, to_ms: int) -> bool:
+def _falls_due(journey: Journey, to_ms: int) -> bool:
     """True when there is something to send up to `to_ms`."""
     for waiting in (journey.pending, journey.reminders):
         for one in waiting:

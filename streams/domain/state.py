@@ -52,16 +52,6 @@ class Given(NamedTuple):
     counted: tuple[int, Band] | None = None
     severity: str = ""
 
-    @property
-    def first_ms(self) -> int | None:
-        """When the score was first given: the minute in which the answer counts."""
-        return self.scores[0][0] if self.scores else None
-
-    @property
-    def score(self) -> int | None:
-        """The score that holds."""
-        return self.scores[-1][2] if self.scores else None
-
 
 class Click(NamedTuple):
     """A provisional answer: a score link was opened, by a person or by a machine."""
