@@ -25,7 +25,9 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.decoder import Decoder, record_decoder
 from schemas.encoder import RecordEncoder, record_encoder
+from schemas.errors import ServerAway
 from schemas.events import RECORDS, Record
+from schemas.reasons import Reason
 
 SINGLE_OBJECT = b"\xc3\x01"
 CONFLUENT = b"\x00"
@@ -33,14 +35,14 @@ R = TypeVar("R", bound=Record)
 
 
 class Undecodable(ValueError):
-    """These bytes are not what the topic promises; `reason` is one word for counting, `str()` says what is wrong."""
+    """These bytes are not what the topic promises; `reason` is for counting, `str()` says what is wrong."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
 
 
-class RegistryAway(ConnectionError):
+class RegistryAway(ServerAway):
     """The schema registry did not answer; the bytes may be perfectly good."""
 
 
@@ -80,17 +82,17 @@ class Codec:
     def decode(self, cls: type[R], data: bytes | None) -> R:
         """The record in these bytes.  Raises Undecodable, or RegistryAway when a registry is needed and away."""
         if data is None:
-            raise Undecodable("no_value", "the record has no value")
+            raise Undecodable(Reason.NO_VALUE, "the record has no value")
         size, name, read = self._readers.get(data[:10]) or self._readers.get(data[:5]) or self._look_up(data)
         if name != self._names[cls]:
-            raise Undecodable("wrong_type", f"expected {self._names[cls]}, found {name}")
+            raise Undecodable(Reason.WRONG_TYPE, f"expected {self._names[cls]}, found {name}")
         try:
             return read(data, size)  # type: ignore[no-any-return]  # a cls, by its name
         except IndexError as error:
-            raise Undecodable("undecodable", f"not a valid {name}: it ends early") from error
+            raise Undecodable(Reason.UNDECODABLE, f"not a valid {name}: it ends early") from error
         except Exception as error:  # whatever else broken bytes make the parsing trip over
             what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
-            raise Undecodable("undecodable", f"not a valid {name}: {what}") from error
+            raise Undecodable(Reason.UNDECODABLE, f"not a valid {name}: {what}") from error
 
     def _reader(self, name: str, written: Any) -> tuple[str, Decoder]:
         """How to read what this schema wrote: its record's name, and the function for it."""
@@ -107,23 +109,23 @@ class Codec:
 
     def _look_up(self, data: bytes) -> tuple[int, str, Decoder]:
         if data[:2] == SINGLE_OBJECT and len(data) >= 10:
-            raise Undecodable("unknown_schema", f"no released schema has the fingerprint {data[2:10].hex()}")
+            raise Undecodable(Reason.UNKNOWN_SCHEMA, f"no released schema has the fingerprint {data[2:10].hex()}")
         if data[:1] != CONFLUENT or len(data) < 5:
             raise Undecodable(
-                "undecodable", f"no Avro header in {len(data)} bytes starting {data[:4].hex() or 'empty'}"
+                Reason.UNDECODABLE, f"no Avro header in {len(data)} bytes starting {data[:4].hex() or 'empty'}"
             )
         schema_id = int.from_bytes(data[1:5], "big")
         if self._registry is None:
-            raise Undecodable("unknown_schema", f"schema id {schema_id}, but no registry is configured")
+            raise Undecodable(Reason.UNKNOWN_SCHEMA, f"schema id {schema_id}, but no registry is configured")
         try:
             text = self._registry.schema_of(schema_id)
         except KeyError:
-            raise Undecodable("unknown_schema", f"the registry has no schema {schema_id}") from None
+            raise Undecodable(Reason.UNKNOWN_SCHEMA, f"the registry has no schema {schema_id}") from None
         try:
             schema: Any = fastavro.parse_schema(_plain(json.loads(text)))
             found = (5, *self._reader(str(schema["name"]), schema))
         except Exception as error:  # whatever else lives in a registry: JSON Schema, Protobuf, a bare type
-            raise Undecodable("unknown_schema", f"schema {schema_id} is no Avro record: {error!r}") from error
+            raise Undecodable(Reason.UNKNOWN_SCHEMA, f"schema {schema_id} is no Avro record: {error!r}") from error
         self._readers[data[:5]] = found
         return found
 

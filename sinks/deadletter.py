@@ -1,11 +1,11 @@
 """Where the sinks put records that nobody can use: `nps.dead-letters`, original bytes and all, before any commit."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.deadletters import Death, sealed
+from schemas.errors import Undelivered
 from schemas.topics import DEAD_LETTERS, LARGEST_RECORD_BYTES
 from sinks import metrics
 from sinks.link import QUIET
@@ -16,17 +16,6 @@ PRODUCER = {
     "message.max.bytes": str(LARGEST_RECORD_BYTES),
 }  # fmt: skip
 FLUSH_S = 30.0
-
-
-class Reason(StrEnum):
-    """Why a sink gave up on a record.  Bytes that do not decode die of the codec's own reason."""
-
-    REFUSED_BY_WAREHOUSE = "refused_by_warehouse"
-    UNDELIVERED = "undelivered"
-
-
-class Undelivered(Exception):
-    """A dead letter did not reach Kafka; nothing may be committed."""
 
 
 class DeadLetters:

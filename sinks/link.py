@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
+from schemas.errors import ServerAway
+
 QUIET = {"log_level": "2"}
 """For every client: what matters of its log is said here."""
 
@@ -18,10 +20,6 @@ _LOOK_EVERY_S = 5.0
 _ANSWER_S = 1.0
 
 log = logging.getLogger("nps.kafka")
-
-
-class KafkaAway(ConnectionError):
-    """Kafka did not answer for as long as a sink may wait."""
 
 
 class Link:
@@ -44,13 +42,13 @@ class Link:
             self._look_s = self._lost_s + _LOOK_EVERY_S
 
     def check(self, consumer: Consumer) -> None:
-        """Look whether Kafka is back, where it was lost.  Raises KafkaAway."""
+        """Look whether Kafka is back, where it was lost.  Raises ServerAway."""
         if self._lost_s is None or self._clock() < self._look_s:
             return
         away = not _answers(consumer)
         silent_s = self._clock() - self._lost_s
         if away and silent_s > self._patience_s:
-            raise KafkaAway(f"no answer from Kafka for {silent_s:.0f} s: see if it runs")
+            raise ServerAway(f"no answer from Kafka for {silent_s:.0f} s: see if it runs")
         if away != self._said:
             log.warning("%s seconds=%.0f", "kafka_away" if away else "kafka_back", silent_s)
         self._said = away

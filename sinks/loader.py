@@ -6,7 +6,7 @@ which changes nothing, because rows replace each other by key and version.
     the warehouse is away      fetching pauses, the batch stays, tries go on for ever with growing waits
     it refuses rows            the bad ones are found by halving and dead-lettered, the others written
     a value does not decode    dead letter; a null value on a compacted topic is passed over
-    it refuses every row       the fuse blows: TooManyRefused, and the process ends
+    it refuses every row       the fuse blows: FuseBlown, and the process ends
     nothing can be written     Misconfigured (no such table, no rights), and the process ends
     a customer is erased       rows lose the customer before they are written, and where they are (`sinks.erasing`)
 """
@@ -20,10 +20,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from schemas.codec import Codec, RegistryAway
+from schemas.errors import Undelivered
+from schemas.reasons import Reason
 from schemas.topics import ANSWERS, DEAD_LETTERS, ERASURES
 from sinks import metrics
 from sinks.batch import EMPTY, Backoff, Policy
-from sinks.deadletter import DeadLetters, Reason, Undelivered
+from sinks.deadletter import DeadLetters
 from sinks.erasing import Erasing
 from sinks.link import QUIET, Link
 from sinks.rows import TABLES, Part, Reject, Table, decode
@@ -80,7 +82,7 @@ class Loader:
     def run(self, stop: threading.Event) -> None:
         """Load until `stop` is set, then write what is in hand, commit and leave the group.
 
-        Raises Misconfigured, TooManyRefused, KafkaAway, or KafkaException when the consumer cannot go on.
+        Raises Misconfigured, FuseBlown, ServerAway, or KafkaException when the consumer cannot go on.
         """
         self._consumer.subscribe(list(TABLES), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         try:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+from schemas.errors import BadInput
 from sinks.clickhouse import ClickHouse
 from sinks.sqltext import statements
 
@@ -24,7 +25,7 @@ ENGINE = ReplacingMergeTree(applied_at) ORDER BY number
 _NAME = re.compile(r"(\d{4})_\w+\.sql\Z")
 
 
-class Edited(ValueError):
+class Edited(BadInput, ValueError):
     """A released file is not what it was when it was applied."""
 
 

@@ -19,6 +19,7 @@ from confluent_kafka import Message
 from schemas import events, topics
 from schemas.codec import Codec, Undecodable
 from schemas.deadletters import Header, NotADeadLetter, opened
+from schemas.reasons import Reason
 from sinks.warehouse import Row
 
 LINEAGE = ("kafka_topic", "kafka_partition", "kafka_offset", "loaded_at")
@@ -164,7 +165,8 @@ def _dead_letter(codec: Codec, message: Message) -> Row:
         original, death = opened(headers)
     except NotADeadLetter as error:
         # whoever wrote it, it must not get lost
-        here = (message.topic(), message.partition(), offset, "unlabelled", str(error), max(0, message.timestamp()[1]))
+        written_ms = max(0, message.timestamp()[1])
+        here = (message.topic(), message.partition(), offset, Reason.UNLABELLED, str(error), written_ms)
         who = _customer(codec, "", message)
         return (*here, message.key(), message.value(), _plain(headers), who, offset)
     origin = (death.topic, death.partition, death.offset, death.reason, death.detail, max(0, death.timestamp_ms))

@@ -9,22 +9,24 @@ WarehouseError
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
+from schemas.errors import BadInput, NpsError, ServerAway
+
 Row: TypeAlias = tuple[object, ...]
 
 
-class WarehouseError(Exception):
+class WarehouseError(NpsError):
     """Rows were not written, or not surely."""
 
 
-class Refused(WarehouseError):
+class Refused(WarehouseError, BadInput):
     """At least one of these rows can never be written."""
 
 
-class Unavailable(WarehouseError):
+class Unavailable(WarehouseError, ServerAway):
     """Nobody answered, or the answer was "not now"; the rows may or may not have been written."""
 
 
-class Misconfigured(WarehouseError):
+class Misconfigured(WarehouseError, BadInput):
     """No rows at all can be written until a person acts."""
 
 

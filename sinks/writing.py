@@ -3,11 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from schemas.errors import FuseBlown
 from sinks.warehouse import Refused, Row, Warehouse
-
-
-class TooManyRefused(RuntimeError):
-    """Row after row is refused: the table is wrong, not the rows.  Stops the loader; nothing is committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +29,10 @@ class Fuse:
         self._in_a_row[table] = 0
 
     def refused(self, table: str, detail: str) -> None:
-        """A row was refused.  Raises TooManyRefused."""
+        """A row was refused.  Raises FuseBlown."""
         self._in_a_row[table] = count = self._in_a_row.get(table, 0) + 1
         if count > self._limit:
-            raise TooManyRefused(
+            raise FuseBlown(
                 f"table {table} refused {count} rows in a row, the last because {detail}: "
                 "run `nps migrate`, and compare the table's columns with the records"
             )
@@ -46,7 +43,7 @@ def write(
 ) -> list[RefusedRow]:
     """Write every row that can be written and return the others, found by halving.
 
-    Raises Unavailable and Misconfigured as the warehouse does (some rows may be written by then), and TooManyRefused.
+    Raises Unavailable and Misconfigured as the warehouse does (some rows may be written by then), and FuseBlown.
     """
     found: list[RefusedRow] = []
     for refused in _halving(warehouse, table, columns, rows, 0):

@@ -1,6 +1,6 @@
 """`nps`: the command line.  With `streams.commands` the one place that knows both the stream side and the sinks.
 
-Exit codes: 0 done; 2 wrong settings, program or arguments; the others are in `streams.engine.guard`.
+Exit codes: 0 done; 2 wrong settings, program or arguments; the others are in `streams.errors`.
 
 What a command needs is loaded when it runs: all of it together takes a second and 70 MiB.
 """
@@ -23,9 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         sys.exit(getattr(import_module(f"streams.commands.{module}"), function)(parsed))
     except (Exception, KeyboardInterrupt) as error:
-        from streams.commands.errors import exit_code
+        from streams.errors import ExitCode, exit_code
 
-        if (code := exit_code(error)) is None:
+        if (code := exit_code(error)) is ExitCode.UNEXPECTED:
             raise
         print(f"nps: {'stopped' if isinstance(error, KeyboardInterrupt) else error}", file=sys.stderr)  # noqa: T201
         sys.exit(code)
@@ -90,7 +90,7 @@ def _add_setup(commands: _Commands) -> None:
 
 def _add_tools(commands: _Commands) -> None:
     text = "Send JSON lines to a topic."
-    send = commands.add("produce", "tools.produce", text, "nps produce --topic purchases --rebase now orders.jsonl")
+    send = commands.add("produce", "produce.run", text, "nps produce --topic purchases --rebase now orders.jsonl")
     send.add_argument("file", help="JSON lines; - for standard input")
     send.add_argument("--topic", choices=EVENTS, help="for lines without a field 'topic'")
     send.add_argument("--history", action="store_true", help="these events are history: ask however late it is by now")

@@ -24,6 +24,7 @@ from streams.clock import wall_ms
 from streams.engine.log import Headers
 from streams.engine.producer import Producer
 from streams.engine.reader import KafkaReader
+from streams.errors import ChildDied
 from streams.scoreboard import Board
 from streams.settings import Settings
 from streams.simulate import DAY_MS, HOUR_MS, Respondents, Shop, Written, poison
@@ -37,10 +38,6 @@ SEED = 7
 HISTORY = ((HISTORY_HEADER, b"1"),)
 SETTLE_S = 45.0
 """How long the pipeline may take to finish what it was given."""
-
-
-class Died(RuntimeError):
-    """A process of the pipeline ended on its own."""
 
 
 class Demo:
@@ -59,7 +56,7 @@ class Demo:
         self._old: list[SurveyDispatch] = []
 
     def run(self, for_s: float) -> Verdict:
-        """History, then `for_s` seconds of life, then the comparison.  Raises Died."""
+        """History, then `for_s` seconds of life, then the comparison.  Raises ChildDied."""
         try:
             for child in self._stack.children:
                 with (self._logs / f"{child.name}.log").open("wb") as output:
@@ -167,4 +164,4 @@ class Demo:
         for name, running in self._children.items():
             if running.poll() is not None:
                 last = (self._logs / f"{name}.log").read_text().strip().splitlines()[-1:] or ["it said nothing"]
-                raise Died(f"nps {name} ended with exit code {running.returncode}: {last[0]}")
+                raise ChildDied(f"nps {name} ended with exit code {running.returncode}: {last[0]}")

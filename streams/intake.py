@@ -2,9 +2,9 @@
 
 from schemas.codec import Codec, Undecodable
 from schemas.events import Inbound
+from schemas.reasons import Reason
 from schemas.topics import LARGEST_EVENT_BYTES
 from streams.domain.effects import Reject
-from streams.domain.reasons import Reason
 from streams.engine.blocks import Record
 
 
@@ -22,7 +22,7 @@ def accept(codec: Codec, cls: type[Inbound], record: Record, latest_ms: int) -> 
     try:
         event: Inbound = codec.decode(cls, value)
     except Undecodable as error:
-        return Reject(Reason[error.reason.upper()], str(error))
+        return Reject(error.reason, str(error))
     if key != event.customer_id.encode():
         return Reject(Reason.WRONG_KEY, "the record's key is not its customer_id; key records by customer_id")
     if not 0 <= record.timestamp <= latest_ms:

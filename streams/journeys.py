@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter
 
 from schemas.codec import Codec
+from schemas.errors import FuseBlown
 from schemas.events import Wakeup
 from schemas.topics import RESPONSES, WAKEUPS
 from streams import metrics
 from streams.doubt import Doubt
 from streams.engine.blocks import Block
-from streams.engine.fuse import Fuse, FuseBlown
+from streams.engine.fuse import Fuse
 from streams.engine.log import Log, Output
 from streams.outcome import Outcome
 from streams.work import Work

@@ -29,14 +29,11 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams import process
+from streams.errors import NotStarted
 
 HOST = "127.0.0.1"
 BOUND_S = 15.0
 """How long a server may take to answer, in seconds; both take well under one on an idle machine."""
-
-
-class NotStarted(RuntimeError):
-    """A local server could not be started; the message is one line that says why and what to do."""
 
 
 class Server:

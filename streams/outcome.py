@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from schemas.codec import Codec
 from schemas.events import Alert, Answer, Decision, Erasure, SurveyDispatch
+from schemas.reasons import FAULTS
+from schemas.records import new
 from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, ERASURES, RESPONSES
 from streams.domain.effects import Confirm, Ignore, Publication, Reject, Requeue, Scheduled
 from streams.domain.panes import Pane
-from streams.domain.reasons import FAULTS
-from streams.domain.state import new
 from streams.domain.tokens import Keys, mint
 from streams.engine.blocks import Record
 from streams.engine.log import Headers, Output

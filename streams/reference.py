@@ -10,12 +10,11 @@ from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from schemas.reasons import Reason
 from schemas.topics import DAY_MS, TOPICS
 from sinks import metrics as sink_metrics
-from sinks.deadletter import Reason as SinkReason
 from streams import metrics, settings
-from streams.domain.reasons import Reason
-from streams.engine.guard import ExitCode
+from streams.errors import ExitCode
 
 _BLOCK = "<!-- {name} -->\n{text}\n<!-- end of {name} -->"
 
@@ -62,23 +61,12 @@ def _metrics() -> str:
 
 
 def _reasons() -> str:
-    rows = [(f"`{reason.value}`", reason.meaning) for reason in Reason]
-    rows += [(f"`{reason.value}`", meaning) for reason, meaning in _SINK_REASONS.items()]
-    return _table(("reason", "meaning"), rows)
-
-
-_SINK_REASONS = {
-    SinkReason.REFUSED_BY_WAREHOUSE: "ClickHouse refused the row; the others of its batch were written.",
-    SinkReason.UNDELIVERED: "The webhook did not take the alert in any of its tries.",
-}
+    return _table(("reason", "meaning"), ((f"`{reason.value}`", reason.meaning) for reason in Reason))
 
 
 def _exit_codes() -> str:
-    source = Path(sys.modules[ExitCode.__module__].__file__ or "").read_text(encoding="utf-8")
-    meanings = {
-        int(n): " ".join(text.split()) for n, text in re.findall(r"= (\d)\n    \"\"\"(.*?)\"\"\"", source, re.DOTALL)
-    }
-    return _table(("code", "name", "meaning"), ((str(int(c)), c.name.lower(), meanings[int(c)]) for c in ExitCode))
+    rows = ((str(code.value), code.name.lower(), code.meaning) for code in ExitCode)
+    return _table(("code", "name", "meaning"), rows)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -11,12 +11,9 @@ from urllib.parse import urlsplit
 
 from streams.domain.tokens import Keys
 from streams.engine.config import EngineConfig
+from streams.errors import BadSettings
 
 PREFIX = "NPS_"
-
-
-class BadSettings(ValueError):
-    """The environment is wrong."""
 
 
 def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.local import NotStarted, free_port, local_broker, local_clickhouse
+from streams.errors import NotStarted
+from streams.local import free_port, local_broker, local_clickhouse
 from streams.supervisor import Child
 
 SESSION_MS = 3_000

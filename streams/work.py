@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from schemas.codec import Codec
 from schemas.events import Inbound, PaneTally
+from schemas.records import new
 from schemas.topics import (
     EPOCH_HEADER,
     HISTORY_HEADER,
@@ -27,7 +28,6 @@ from streams.domain.journey import advance, is_blank, step, wake_ms
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
 from streams.domain.policy import Program
-from streams.domain.state import new
 from streams.domain.tokens import Keys
 from streams.doubt import CAUSES
 from streams.engine.blocks import Record

@@ -20,15 +20,17 @@ from streams.domain.tokens import Keys
 from streams.doubt import TAIL_RECORDS, Doubts, written_to
 from streams.engine.blocks import Block
 from streams.engine.broker import topic_ids, wait_for_broker
-from streams.engine.engine import Engine, EngineConfig, Handler
+from streams.engine.config import EngineConfig
+from streams.engine.engine import Engine, Handler
 from streams.engine.failpoints import FailingLog, Failpoints, failing_handler
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.engine.guard import ExitCode, guard, stop_at_once
+from streams.engine.guard import guard, stop_at_once
 from streams.engine.log import Log, Output
 from streams.engine.origin import KEY as ORIGIN
 from streams.engine.origin import Origin, decode, encode
 from streams.engine.producer import Producer
 from streams.engine.reader import KafkaReader
+from streams.errors import ExitCode
 from streams.journeys import WAKEUPS_PER_S, Journeys
 from streams.rolling import Rolling
 from streams.work import EPOCH_SHIFT, Work

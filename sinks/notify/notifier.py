@@ -16,10 +16,11 @@ from confluent_kafka import Consumer, KafkaException, Message
 
 from schemas.codec import Codec, RegistryAway, Undecodable
 from schemas.events import Alert
+from schemas.reasons import Reason
 from schemas.topics import ALERTS
 from sinks import metrics
 from sinks.batch import Backoff
-from sinks.deadletter import DeadLetters, Reason
+from sinks.deadletter import DeadLetters
 from sinks.link import QUIET, Link
 from sinks.notify.channel import Channel, DeliveryError, TryLater
 
@@ -66,7 +67,7 @@ class Notifier:
         self._stale_after_ms = stale_after_ms
 
     def run(self, stop: threading.Event) -> None:
-        """Deliver until `stop` is set.  Raises KafkaAway, KafkaException or Undelivered when Kafka cannot go on."""
+        """Deliver until `stop` is set.  Raises ServerAway, KafkaException or Undelivered when Kafka cannot go on."""
         self._consumer.subscribe([ALERTS.name])
         try:
             while not stop.is_set():

@@ -9,10 +9,9 @@ import json
 from hashlib import sha256
 from typing import Any
 
+from schemas.event_json import BadEvent, event_of
 from schemas.events import SurveyResponse
-from schemas.topics import RESPONSES
-from streams import produce
-from streams.domain.reasons import Reason
+from schemas.reasons import Reason
 from streams.domain.tokens import Keys, Refusal, verify
 
 MOST_AT_ONCE = 1_000
@@ -55,10 +54,9 @@ def _answer(fields: Any, place: int, keys: Keys | None, now_ms: int) -> SurveyRe
         raise BadPush(f"answer {place}: expected an object with the fields of SurveyResponse")
     token = fields.pop("token", None)
     try:
-        line = json.dumps({"time": now_ms, "type": "survey.answered", **fields})
-        ((_, answer),) = produce.parse([line], f"answer {place}", RESPONSES.name)
-    except (ValueError, RecursionError) as error:
-        raise BadPush(str(error).replace(f"answer {place}:1:", f"answer {place}:")) from None
+        answer = event_of({"time": now_ms, "type": "survey.answered", **fields}, SurveyResponse)
+    except BadEvent as error:
+        raise BadPush(f"answer {place}: {error}") from None
     if not isinstance(answer, SurveyResponse):
         raise BadPush(f"answer {place}: is no SurveyResponse")
     if token is not None:

@@ -8,12 +8,9 @@ from collections.abc import Callable
 from aiohttp import web
 
 from streams.collector.server import Collector
+from streams.errors import PortTaken
 
 logger = logging.getLogger("streams.collector")
-
-
-class PortTaken(OSError):
-    """Somebody else listens there, or we may not."""
 
 
 def serve(collector: Collector, host: str, port: int, said: Callable[[str], None]) -> None:

@@ -6,10 +6,10 @@ from schemas.topics import DEAD_LETTERS, RESPONSES
 from streams.clock import wall_ms
 from streams.collector.outbox import Outbox
 from streams.collector.server import Collector, Policy
-from streams.collector.service import PortTaken, serve
+from streams.collector.service import serve
 from streams.commands.session import codec_of, in_force, need, out, serve_metrics
-from streams.engine.guard import ExitCode
-from streams.settings import BadSettings, Settings
+from streams.errors import BadSettings, ExitCode
+from streams.settings import Settings
 
 SHORTEST_KEY = 16
 
@@ -24,8 +24,6 @@ def run(_: argparse.Namespace) -> int:
     try:
         collector = Collector(policy, codec_of(chosen), outbox, wall_ms)
         serve(collector, chosen.collector_host, chosen.collector_port, lambda line: out.print(line, soft_wrap=True))
-    except PortTaken as error:
-        raise BadSettings(str(error)) from None
     finally:
         outbox.close()
     return ExitCode.OK

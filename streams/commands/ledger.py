@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
+from schemas.reasons import Reason
 from sinks.clickhouse import connect
 from sinks.ledger import Entry, Fields, story
 from streams.commands.session import in_force, out, table_of
-from streams.domain.reasons import Reason
-from streams.engine.guard import ExitCode
+from streams.errors import ExitCode
 
 MEANINGS = {reason.value: reason.meaning for reason in Reason}
 

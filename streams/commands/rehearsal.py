@@ -10,10 +10,9 @@ from rich.progress import Progress
 from streams import program
 from streams.clock import wall_ms
 from streams.commands.session import codec_of, in_force, need, out, table_of
-from streams.engine.guard import ExitCode
 from streams.engine.reader import KafkaReader
+from streams.errors import BadSettings, ExitCode
 from streams.rehearse import TOPICS, Comparison, rehearse
-from streams.settings import BadSettings
 
 
 def run(parsed: argparse.Namespace) -> int:

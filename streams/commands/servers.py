@@ -14,9 +14,9 @@ from sinks.migrate import migrate as apply_migrations
 from streams import program
 from streams.commands.session import in_force, out
 from streams.demo import Demo
-from streams.engine.guard import ExitCode
 from streams.engine.topics import ensure_topics, verify_topics
-from streams.settings import BadSettings, Settings
+from streams.errors import BadSettings, ExitCode
+from streams.settings import Settings
 from streams.stack import local_stack
 from streams.supervisor import Supervisor
 

@@ -12,9 +12,9 @@ from rich.table import Column, Table
 from schemas.codec import Codec
 from streams.engine.failpoints import VARIABLE as FAILPOINTS
 from streams.engine.failpoints import Failpoints
-from streams.engine.guard import BadTopics
 from streams.engine.topics import verify_topics
-from streams.settings import BadSettings, Settings
+from streams.errors import BadSettings, BadTopics
+from streams.settings import Settings
 
 WIDEST = 10_000
 """Columns for output that goes to a file or another program: nothing is cut there."""

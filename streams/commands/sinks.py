@@ -19,8 +19,8 @@ from sinks.notify.webhook import Webhook
 from streams.clock import wall_ms
 from streams.commands.session import armed, codec_of, in_force, need, serve_metrics
 from streams.engine import failpoints
-from streams.engine.guard import ExitCode
-from streams.settings import BadSettings, Settings
+from streams.errors import BadSettings, ExitCode
+from streams.settings import Settings
 
 
 def sink(_: argparse.Namespace) -> int:

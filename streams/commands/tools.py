@@ -1,43 +1,18 @@
-"""The tools: `nps produce`, `nps query`, `nps deadletters`, `nps config`."""
+"""The tools: `nps query`, `nps deadletters`, `nps config`."""
 
 import argparse
-import asyncio
-import io
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-
-from rich.progress import Progress
+from contextlib import closing
 
 from schemas.deadletters import Death, NotADeadLetter, opened
+from schemas.reasons import Reason
 from schemas.topics import DEAD_LETTERS
 from sinks.clickhouse import connect
-from streams import produce as jsonlines
 from streams import program, settings
-from streams.clock import wall_ms
-from streams.commands.session import codec_of, in_force, need, out, table_of
-from streams.engine.guard import ExitCode
+from streams.commands.session import in_force, need, out, table_of
 from streams.engine.log import Record
-from streams.engine.producer import Producer
 from streams.engine.reader import KafkaReader
-
-
-def produce(parsed: argparse.Namespace) -> int:
-    """Send JSON lines to their topics."""
-    chosen = in_force()
-    with _lines(parsed.file) as lines:
-        events = list(jsonlines.parse(lines, parsed.file, parsed.topic))
-    if parsed.rebase:
-        events = jsonlines.rebased(events, wall_ms())
-    need(chosen, {topic for topic, _ in events})
-    log = Producer(chosen.brokers, client_id="nps-produce", security=chosen.security)
-    with Progress(console=out, disable=not out.is_terminal) as progress:
-        task = progress.add_task("producing", total=len(events))
-        jsonlines.send(events, log, codec_of(chosen), lambda: progress.advance(task), parsed.history)
-        asyncio.run(log.flush())
-    out.print(f"{len(events)} events produced")
-    return ExitCode.OK
+from streams.errors import ExitCode
 
 
 def query(parsed: argparse.Namespace) -> int:
@@ -76,7 +51,7 @@ def _death(record: Record) -> Death:
     try:
         return opened(record.headers)[1]
     except NotADeadLetter as error:
-        return Death("unlabelled", str(error), DEAD_LETTERS, 0, record.offset, record.timestamp)
+        return Death(Reason.UNLABELLED, str(error), DEAD_LETTERS, 0, record.offset, record.timestamp)
 
 
 def config(_: argparse.Namespace) -> int:
@@ -90,16 +65,3 @@ def config(_: argparse.Namespace) -> int:
     out.print(table)
     out.print(f"program {chosen.program or 'nps.toml (as shipped)'}, hash {rules.hash}, {len(rules.rules)} rules")
     return ExitCode.OK
-
-
-@contextmanager
-def _lines(name: str) -> Iterator[Iterator[str]]:
-    """The lines of a file; bytes that are no UTF-8 are kept, so that whoever reads a line can name it."""
-    if name == "-":
-        yield io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape")
-        return
-    try:
-        with open(name, encoding="utf-8-sig", errors="surrogateescape") as file:
-            yield file
-    except OSError as error:
-        raise jsonlines.BadLine(f"{name}: cannot be read ({error.strerror})") from None

@@ -5,14 +5,15 @@ window that holds the answer changes and no other.
 """
 
 from schemas.events import Answer, SurveyResponse
+from schemas.reasons import Reason
+from schemas.records import new
 from streams.domain import clicks
 from streams.domain.detractors import alert, severity
 from streams.domain.effects import Count, Effect, Ignore, Reject
 from streams.domain.identity import fingerprint
 from streams.domain.nps import Band, band
 from streams.domain.policy import Program
-from streams.domain.reasons import Reason
-from streams.domain.state import Clicks, Given, Held, Journey, Survey, Waiting, new
+from streams.domain.state import Clicks, Given, Held, Journey, Survey, Waiting
 
 NOTHING = Given()
 

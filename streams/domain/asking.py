@@ -1,6 +1,8 @@
 """The asking half of a journey: a trigger becomes a scheduled survey, or a reason why not."""
 
 from schemas.events import Trigger
+from schemas.reasons import Reason
+from schemas.records import new
 from streams.domain import eligibility, ledger
 from streams.domain.conditions import attributes_of
 from streams.domain.effects import Effect, Ignore, Scheduled
@@ -8,10 +10,9 @@ from streams.domain.eligibility import Suppress
 from streams.domain.identity import fingerprint, survey_id
 from streams.domain.ledger import correlation
 from streams.domain.policy import Program, Rule
-from streams.domain.reasons import Reason
 from streams.domain.segments import capture
 from streams.domain.sending import cancels, put_off, rule_of
-from streams.domain.state import Cancel, Journey, Pending, Survey, new
+from streams.domain.state import Cancel, Journey, Pending, Survey
 
 
 def trigger(

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from schemas.events import ContactUpdate
+from schemas.reasons import Reason
 from streams.domain.effects import Reject
 from streams.domain.policy import CHANNELS, Program, Rule
-from streams.domain.reasons import Reason
 from streams.domain.state import SILENT, Contact, Journey, Said
 
 GRANTED, WITHDRAWN = "granted", "withdrawn"

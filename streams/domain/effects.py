@@ -3,8 +3,8 @@
 from typing import NamedTuple, TypeAlias
 
 from schemas.events import Alert, Answer, Decision, Erasure, SurveyDispatch, SurveyResponse
+from schemas.reasons import Reason
 from streams.domain.nps import Band
-from streams.domain.reasons import Reason
 
 
 class Count(NamedTuple):

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
+from schemas.reasons import Reason
 from streams.domain import contacts
 from streams.domain.identity import share
 from streams.domain.panes import DAY_MS
 from streams.domain.policy import Program, Rule
-from streams.domain.reasons import Reason
 from streams.domain.state import Journey
 
 

@@ -1,12 +1,12 @@
 """Forgetting a customer: all that happened until the erasure goes, counts stay, nothing older comes back to life."""
 
 from schemas.events import ContactUpdate, Erasure, Inbound, Wakeup
+from schemas.reasons import Reason
 from streams.domain import contacts, ledger
 from streams.domain.effects import Effect, Ignore
 from streams.domain.eligibility import Suppress
 from streams.domain.identity import erasure_id
 from streams.domain.policy import Program
-from streams.domain.reasons import Reason
 from streams.domain.sending import rule_of
 from streams.domain.state import SILENT, Journey
 

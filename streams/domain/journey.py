@@ -10,12 +10,13 @@ them the result is the same as long as wakeups come in time, which is what they 
 """
 
 from schemas.events import ContactUpdate, Inbound, SurveyResponse, Trigger, Wakeup
+from schemas.reasons import Reason
+from schemas.records import new
 from streams.domain import answering, asking, clicks, contacts, erasing, sending
 from streams.domain.effects import Effect, Ignore, Reject
 from streams.domain.panes import DAY_MS, floor_ms
 from streams.domain.policy import Program
-from streams.domain.reasons import Reason
-from streams.domain.state import Journey, new
+from streams.domain.state import Journey
 
 
 def step(

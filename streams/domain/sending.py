@@ -6,12 +6,12 @@ time after the record in hand, which is as near to now as a replay can know: wha
 at its due time whenever it is read.
 """
 
+from schemas.reasons import Reason
 from streams.domain import contacts, eligibility, ledger
 from streams.domain.effects import Effect, Requeue
 from streams.domain.eligibility import Ask, Suppress
 from streams.domain.identity import share_of
 from streams.domain.policy import Program, Rule
-from streams.domain.reasons import Reason
 from streams.domain.state import Journey, Message, Pending, Survey
 from streams.domain.when import is_open, opening
 

@@ -11,7 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from streams.domain.reasons import Reason
+from schemas.reasons import Reason
 
 SHORTEST_SECRET = 16
 LONGEST_TOKEN = 2_048

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from streams.engine.config import EngineConfig
-from streams.engine.guard import BadTopics, BrokerAway
+from streams.errors import BadTopics, BrokerAway
 
 _TRY_S = 1.0
 _PAUSE_S = 0.2

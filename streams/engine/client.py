@@ -1,9 +1,9 @@
 """The Kafka client in its own thread: aiokafka, set up by us rather than by Faust; it hears what the group answers."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import aiokafka
 from aiokafka.consumer import fetcher
@@ -16,12 +16,9 @@ from faust.types import TP
 
 from streams.engine.blocks import Record
 from streams.engine.config import EngineConfig
-from streams.engine.lease import monotonic_ms
+from streams.engine.lease import Lease, monotonic_ms
 from streams.engine.security import for_aiokafka
 from streams.engine.witness import Extent, Witness, extents, partitions_of
-
-if TYPE_CHECKING:
-    from streams.engine.consumer import BlockConsumer
 
 _T = TypeVar("_T")
 
@@ -53,16 +50,29 @@ class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
 fetcher.PartitionRecords = PlainRecords
 
 
+class Surroundings(Protocol):
+    """What the thread needs from the engine: how to talk to Kafka, the lease to renew, the topics that hold state."""
+
+    config: EngineConfig
+    lease: Lease
+    state_topics: Sequence[str]
+
+
 class BlockThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the Kafka client.  It renews the lease and remembers when Kafka last answered."""
 
-    consumer: "BlockConsumer"
+    consumer: Any
     heard_ms: int = 0
     _witness: Witness | None = None
 
+    @property
+    def _surroundings(self) -> Surroundings:
+        surroundings: Surroundings = self.consumer.transport
+        return surroundings
+
     async def on_start(self) -> None:
         """Start the client and listen in on what it says to the group.  Raises KafkaConnectionError in the end."""
-        give_up_ms = monotonic_ms() + self.consumer.transport.config.broker_wait_ms
+        give_up_ms = monotonic_ms() + self._surroundings.config.broker_wait_ms
         while True:
             try:
                 await super().on_start()
@@ -73,7 +83,7 @@ class BlockThread(driver.AIOKafkaConsumerThread):
                     raise
                 await asyncio.sleep(_AGAIN_S)
         coordinator = self._ensure_consumer()._coordinator
-        send, lease = coordinator._send_req, self.consumer.transport.lease
+        send, lease = coordinator._send_req, self._surroundings.lease
 
         async def listening(request: Any) -> Any:
             sent_ms = monotonic_ms()
@@ -152,13 +162,13 @@ class BlockThread(driver.AIOKafkaConsumerThread):
         await self.here(self._check_state([TopicPartition(*tp) for tp in tps]))
 
     async def _check_state(self, tps: Collection[TopicPartition]) -> None:
-        witness = self._witness = Witness(self.consumer.transport.config.group)
+        witness = self._witness = Witness(self._surroundings.config.group)
         for tp, committed in (await self._ensure_consumer()._coordinator.fetch_committed_offsets(tps)).items():
             witness.recall(tp.partition, committed.metadata)
         await self._look({tp.partition for tp in tps})
 
     async def _look(self, numbers: Collection[int]) -> None:
-        if self._witness is not None and (topics := self.consumer.transport.state_topics):
+        if self._witness is not None and (topics := self._surroundings.state_topics):
             self._witness.see(await self._extents([TopicPartition(*tp) for tp in partitions_of(topics, numbers)]))
 
     async def extents(self, tps: Iterable[TP]) -> Mapping[tuple[str, int], Extent]:

@@ -20,10 +20,11 @@ from streams import metrics
 from streams.engine.blocks import Block, Record
 from streams.engine.client import BlockThread
 from streams.engine.config import EngineConfig
-from streams.engine.guard import BadTopics, Stop, guard
+from streams.engine.guard import Stop, guard
 from streams.engine.lease import Lease
 from streams.engine.positions import Positions
 from streams.engine.tracker import Tracker
+from streams.errors import BadTopics
 
 logger = logging.getLogger("streams.engine")
 

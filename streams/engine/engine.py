@@ -23,8 +23,9 @@ from streams.engine.blocks import Block
 from streams.engine.broker import check_topics, wait_for_broker
 from streams.engine.config import EngineConfig
 from streams.engine.consumer import BlockConsumer
-from streams.engine.guard import BrokerAway, ExitCode, Stop, exit_code, guard, stop_at_once
-from streams.engine.lease import Lease, LeaseLost, monotonic_ms
+from streams.engine.guard import Stop, guard, stop_at_once
+from streams.engine.lease import Lease, monotonic_ms
+from streams.errors import BrokerAway, ExitCode, LeaseLost, exit_code
 
 logger = logging.getLogger("streams.engine")
 
@@ -256,6 +257,3 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("aiokafka", "mode.timers"):  # a timer is late whenever a block takes long: the metrics show it
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-__all__ = ["Block", "Engine", "EngineConfig", "ExitCode", "Handler"]

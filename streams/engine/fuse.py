@@ -7,9 +7,7 @@ draining them all into dead letters would look healthy while the numbers stand s
 from collections import deque
 from dataclasses import dataclass
 
-
-class FuseBlown(Exception):
-    """So many records are bad that the fault is not in the records."""
+from schemas.errors import FuseBlown
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,7 @@ always ends before the group's patience does.
 import time
 from collections.abc import Callable
 
-
-class LeaseLost(Exception):
-    """The group may have given our partitions to another worker: nothing more may be written."""
+from streams.errors import LeaseLost
 
 
 def monotonic_ms() -> int:

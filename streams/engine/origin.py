@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.engine.guard import BadTopics
+from streams.errors import BadTopics
 
 KEY = b"\xff"
 """The record's key in nps.journeys: no UTF-8, so never a customer."""

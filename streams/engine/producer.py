@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import confluent_kafka
 
+from schemas.errors import Undelivered
 from schemas.topics import LARGEST_RECORD_BYTES
 from streams.engine.log import Headers, Output
 
@@ -19,10 +20,6 @@ _POLL_EVERY = 256
 _FULL_WAIT_S = 0.05
 _quiet = logging.getLogger("streams.engine.librdkafka")
 _quiet.setLevel(logging.CRITICAL)
-
-
-class Undelivered(Exception):
-    """Kafka did not take some of our output: its input must not be committed."""
 
 
 class Producer:

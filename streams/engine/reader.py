@@ -12,9 +12,9 @@ from typing import Any
 
 import confluent_kafka
 
-from streams.domain.state import new
-from streams.engine.guard import BrokerAway
+from schemas.records import new
 from streams.engine.log import Record, TopicPartition
+from streams.errors import BrokerAway
 
 BATCH_RECORDS = 10_000
 _END = confluent_kafka.KafkaError._PARTITION_EOF

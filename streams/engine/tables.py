@@ -18,13 +18,10 @@ from streams.domain.nps import EMPTY, Tally
 from streams.domain.panes import Pane, Resolution
 from streams.domain.state import NEW, Journey
 from streams.engine.log import Record
+from streams.errors import BadState
 
 _FORMAT = b"\x01"
 _UNSEEN = (-1,) * len(INBOUND)
-
-
-class BadState(RuntimeError):
-    """A record of a state topic is not what this version writes."""
 
 
 class Entry(NamedTuple):

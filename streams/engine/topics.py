@@ -19,7 +19,7 @@ from confluent_kafka.admin._metadata import TopicMetadata
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.topics import TOPICS, Topic
-from streams.engine.guard import BadTopics, BrokerAway
+from streams.errors import BadTopics, BrokerAway
 
 BOUND_S = 30.0
 """How long to wait for a cluster that does not answer, in seconds."""

@@ -12,10 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from streams.engine.log import TopicPartition
-
-
-class StateLost(RuntimeError):
-    """A state topic holds less than it did when offsets were committed."""
+from streams.errors import StateLost
 
 
 class Extent(NamedTuple):

@@ -13,6 +13,7 @@ import msgspec
 
 from streams.domain.policy import AlertPolicy, Cap, Limits, Program
 from streams.domain.rolling import Window
+from streams.errors import BadProgram
 from streams.program import file
 from streams.program.complaint import located
 from streams.program.contradictions import check
@@ -20,10 +21,6 @@ from streams.program.duration import UNITS_MS, duration_ms, ms_at
 from streams.program.rules import rule
 
 __all__ = ["UNITS_MS", "BadProgram", "duration_ms", "load", "parse"]
-
-
-class BadProgram(ValueError):
-    """The program file is wrong."""
 
 
 def load(path: Path | None = None) -> Program:

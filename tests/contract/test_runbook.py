@@ -13,7 +13,7 @@ import sinks.metrics  # noqa: F401  # these two declare what the runbook names
 import streams.metrics  # noqa: F401
 from schemas.topics import TOPICS
 from streams import settings
-from streams.engine.guard import ExitCode
+from streams.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "deploy/RUNBOOK.md").read_text(encoding="utf-8")

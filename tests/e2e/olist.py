@@ -21,7 +21,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # to be run as a script, from anywhere
 
-from streams.local import NotStarted
+from streams.errors import NotStarted
 from tests.e2e.olist_events import Event, events, folder
 from tests.e2e.olist_recount import Expected, recount, rules
 from tests.e2e.olist_run import PROGRAM, Died, Outcome, Run, Say, running

@@ -5,7 +5,9 @@ import json
 import sys
 from typing import Any
 
-from streams.engine.engine import Block, Engine, EngineConfig
+from streams.engine.blocks import Block
+from streams.engine.config import EngineConfig
+from streams.engine.engine import Engine
 
 
 class Worker:

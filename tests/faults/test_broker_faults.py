@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import INBOUND
-from streams.engine.guard import ExitCode
+from streams.errors import ExitCode
 from streams.local import free_port
 from tests.commands import Service
 from tests.faults.generator import generate, produce

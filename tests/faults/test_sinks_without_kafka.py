@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from streams.engine.guard import ExitCode
+from streams.errors import ExitCode
 from streams.local import local_clickhouse
 from tests.commands import BOUND_S, Service, done, until
 from tests.faults.kafka import KafkaCluster

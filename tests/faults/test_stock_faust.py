@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Producer
 
 from schemas.topics import JOURNEYS, LARGEST_RECORD_BYTES
-from streams.engine.guard import ExitCode
+from streams.errors import ExitCode
 from tests.commands import BOUND_S, until
 from tests.faults.kafka import KafkaCluster
 from tests.faults.stock_input import OURS, PARTITIONS, STOCK, Input, Shop, Worker

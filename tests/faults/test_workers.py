@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from streams.engine import failpoints
-from streams.engine.guard import ExitCode
+from streams.errors import ExitCode
 from tests.faults.generator import Mix, generate, produce
 from tests.faults.lengths import SEED, times
 from tests.faults.oracle_terms import PROGRAM

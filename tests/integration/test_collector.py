@@ -13,11 +13,11 @@ import aiohttp
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
+from schemas.reasons import Reason
 from schemas.topics import DEAD_LETTERS
 from sinks import rows
 from streams.collector.outbox import Away, Outbox
 from streams.domain.clicks import confirmation
-from streams.domain.reasons import Reason
 from streams.domain.state import Click
 from streams.engine.log import Output
 from streams.local import free_port, local_broker

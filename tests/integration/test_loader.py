@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 
 from schemas.codec import Codec
 from schemas.deadletters import Death, Header, opened, sealed
+from schemas.errors import FuseBlown
 from schemas.events import Answer, Erasure, PaneTally, SurveyResponse
 from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, ERASURES, PANES, RESPONSES
 from sinks.batch import Backoff, Policy
@@ -25,7 +26,6 @@ from sinks.memory import Memory
 from sinks.migrate import migrate
 from sinks.rows import TABLES
 from sinks.warehouse import Row
-from sinks.writing import TooManyRefused
 from streams.clock import wall_ms
 from streams.local import Server, local_clickhouse
 from tests.commands import BOUND_S
@@ -194,7 +194,7 @@ def test_the_fuse_stops_a_loader_whose_every_row_is_refused(kafka: str) -> None:
     send(kafka, *((ANSWERS.name, answer(number, score=-1)) for number in range(50)))
     with loading(kafka, Memory(), max_refused=20) as died:
         eventually(lambda: died)
-    assert isinstance(died[0], TooManyRefused)
+    assert isinstance(died[0], FuseBlown)
     assert committed(kafka, ANSWERS.name) == 0
 
 

@@ -16,7 +16,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from streams.local import HOST, NotStarted, Server, free_port, local_broker, local_clickhouse
+from streams.errors import NotStarted
+from streams.local import HOST, Server, free_port, local_broker, local_clickhouse
 
 BOUND_S = 20.0
 

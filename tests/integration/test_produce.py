@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from schemas.codec import Codec
+from schemas.event_json import BadEvent, events_in
 from schemas.events import Purchase, SurveyResponse
 from schemas.topics import HISTORY_HEADER, INBOUND_RECORDS
 from streams.engine.log import Record
 from streams.engine.reader import KafkaReader
 from streams.local import local_broker
-from streams.produce import BadLine, parse
 from tests.commands import done, run
 
 PARTITIONS = 3
@@ -132,8 +132,8 @@ def test_rebased_the_last_event_happens_now(environ: dict[str, str]) -> None:
 )  # fmt: skip
 def test_a_bad_line_is_named(line: object, complaint: str) -> None:
     """The error names file, line and field."""
-    with pytest.raises(BadLine, match=re.escape(f"events.jsonl:2: {complaint}")) as found:
-        list(parse([text(RESPONSE), text(line), text(RESPONSE)], "events.jsonl", "responses"))
+    with pytest.raises(BadEvent, match=re.escape(f"events.jsonl:2: {complaint}")) as found:
+        list(events_in([text(RESPONSE), text(line), text(RESPONSE)], "events.jsonl", "responses"))
     assert len(str(found.value).splitlines()) == 1
 
 

@@ -8,8 +8,9 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from schemas.errors import Undelivered
 from streams.engine.log import Output
-from streams.engine.producer import Producer, Undelivered
+from streams.engine.producer import Producer
 from streams.local import Server, local_broker
 
 PARTITIONS = 12

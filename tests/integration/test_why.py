@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from schemas.reasons import Reason
 from schemas.topics import DEAD_LETTERS
 from sinks.clickhouse import ClickHouse, connect
 from sinks.erasing import Erasing
 from sinks.forgetting import ClickHouseErasures
 from sinks.migrate import migrate
-from streams.domain.reasons import Reason
 from streams.local import Server, local_clickhouse
 from tests.commands import done, until
 from tests.contract.ledger_rows import (

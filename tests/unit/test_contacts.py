@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import ContactUpdate, Decision, SurveyDispatch
+from schemas.reasons import Reason
 from streams.domain.contacts import MOST_CONSENTS, locale_for
 from streams.domain.effects import Reject
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import CHANNELS, Cap, Program, Rule
-from streams.domain.reasons import Reason
 from tests.unit.histories import CUSTOMER, START_MS, Moment, Run, opted, program, purchase, run, told, wakeup
 
 CONSENTS = st.dictionaries(

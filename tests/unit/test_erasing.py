@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 
 from schemas.events import Answer, ContactUpdate, Decision, Erasure, SurveyDispatch, SurveyResponse, Wakeup
+from schemas.reasons import Reason
 from streams.domain.effects import Count, Effect, Ignore, Reject, Requeue
 from streams.domain.identity import erasure_id, survey_id
 from streams.domain.journey import is_blank, step, wake_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
-from streams.domain.reasons import Reason
 from streams.domain.state import NEW, Contact
 from streams.engine.tables import Entry, encode
 from tests.unit.asking_histories import PROGRAM, end, histories

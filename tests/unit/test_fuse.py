@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.engine.fuse import Fuse, FuseBlown, FuseLimits
+from schemas.errors import FuseBlown
+from streams.engine.fuse import Fuse, FuseLimits
 
 
 def blown_at(records: list[bool], limits: FuseLimits) -> int | None:

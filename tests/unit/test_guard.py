@@ -5,10 +5,9 @@ import logging
 
 import pytest
 
-from streams.engine.fuse import FuseBlown
-from streams.engine.guard import BadTopics, BrokerAway, ExitCode, guard
-from streams.engine.lease import LeaseLost
-from streams.engine.producer import Undelivered
+from schemas.errors import FuseBlown, Undelivered
+from streams.engine.guard import guard
+from streams.errors import BadTopics, BrokerAway, ExitCode, LeaseLost
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from streams.engine.lease import Lease, LeaseLost
+from streams.engine.lease import Lease
+from streams.errors import LeaseLost
 
 
 class Clock:

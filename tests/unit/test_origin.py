@@ -2,8 +2,8 @@
 
 import pytest
 
-from streams.engine.guard import BadTopics
 from streams.engine.origin import KEY, Origin, decode, encode
+from streams.errors import BadTopics
 
 FIRST = Origin(0, {"nps.purchases": "a", "nps.responses": "b"})
 ANEW = {"nps.purchases": "a", "nps.responses": "c"}

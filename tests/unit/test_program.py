@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.domain.panes import DAY_MS, HOUR_MS
-from streams.program import UNITS_MS, BadProgram, duration_ms, load, parse
+from streams.errors import BadProgram
+from streams.program import UNITS_MS, duration_ms, load, parse
 
 TEXT = (resources.files("streams") / "nps.toml").read_text(encoding="utf-8")
 

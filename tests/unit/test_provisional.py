@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.codec import Codec
 from schemas.events import Alert, Answer, Purchase, SurveyResponse, Wakeup
+from schemas.reasons import Reason
 from schemas.topics import PURCHASES, RESPONSES, WAKEUPS
 from streams.domain.answering import NOTHING
 from streams.domain.clicks import MOST_CLICKS, confirmation
@@ -18,7 +19,6 @@ from streams.domain.identity import fingerprint, survey_id
 from streams.domain.journey import wake_ms
 from streams.domain.nps import Band, band
 from streams.domain.panes import DAY_MS, MINUTE_MS, panes
-from streams.domain.reasons import Reason
 from streams.domain.segments import capture
 from streams.domain.state import Click
 from streams.engine.log import Record

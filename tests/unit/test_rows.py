@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from schemas.codec import Codec
 from schemas.deadletters import NAMES, Death, Header, NotADeadLetter, opened, sealed
+from schemas.errors import FuseBlown
 from schemas.events import PaneTally, Wakeup
 from schemas.topics import DEAD_LETTERS, PANES
 from sinks.rows import LINEAGE, TABLES, decode
 from sinks.sqltext import insert_with_data, statements
 from sinks.warehouse import Refused, Row
-from sinks.writing import Fuse, TooManyRefused, write
+from sinks.writing import Fuse, write
 
 CODEC = Codec()
 PANE = PaneTally("all", "day", 0, 3, 1, 2, 3, "prog", 7)
@@ -173,5 +174,5 @@ def test_the_fuse_blows_when_row_after_row_is_refused() -> None:
     for _ in range(3):
         write(picky, "t", ("n",), [(-1,), (-1,), (1,)], fuse)
     write(picky, "t", ("n",), [(-1,), (-1,)], fuse)
-    with pytest.raises(TooManyRefused, match="table t refused 3 rows in a row, the last because negative"):
+    with pytest.raises(FuseBlown, match="table t refused 3 rows in a row, the last because negative"):
         write(picky, "t", ("n",), [(-1,)], fuse)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streams.settings import RESERVED, BadSettings, Settings, rows, shown
+from streams.errors import BadSettings
+from streams.settings import RESERVED, Settings, rows, shown
 
 NAMES = {"NPS_" + each.name.upper(): each for each in dataclasses.fields(Settings)}
 SECRETS = ["NPS_KAFKA_SASL_PASSWORD", "NPS_WEBHOOK_SECRET", "NPS_COLLECTOR_KEY"]

@@ -27,8 +27,9 @@ from streams.domain.state import (
     Waiting,
 )
 from streams.engine.log import Record
-from streams.engine.tables import BLANK, BadState, Entry, JourneyTable, PaneTable, PaneValue, encode
+from streams.engine.tables import BLANK, Entry, JourneyTable, PaneTable, PaneValue, encode
 from streams.engine.wheel import Wheel
+from streams.errors import BadState
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streams.domain.reasons import Reason
+from schemas.reasons import Reason
 from streams.domain.tokens import LONGEST_TOKEN, Claim, Keys, Refusal, mint, verify
 
 KEYS = Keys.parse("k1:0123456789abcdef")

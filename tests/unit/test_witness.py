@@ -2,7 +2,8 @@
 
 import pytest
 
-from streams.engine.witness import Extent, StateLost, Witness
+from streams.engine.witness import Extent, Witness
+from streams.errors import StateLost
 
 JOURNEYS, PANES = ("nps.journeys", 3), ("nps.panes", 3)
 

@@ -12,6 +12,7 @@ from schemas.codec import Codec
 from schemas.deadletters import opened
 from schemas.events import Answer, ContactUpdate, Decision, Erasure, PaneTally, SurveyDispatch, Wakeup
 from schemas.events import Record as Event
+from schemas.reasons import Reason
 from schemas.topics import (
     ANSWERS,
     CONTACTS,
@@ -30,7 +31,6 @@ from schemas.topics import (
 from streams.domain.identity import survey_id
 from streams.domain.nps import Tally
 from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane, Resolution
-from streams.domain.reasons import Reason
 from streams.domain.tokens import Claim, Keys, verify
 from streams.engine.log import MemoryLog, Output, Record
 from streams.engine.tables import PaneValue

@@ -64,6 +64,13 @@ class Reason(StrEnum):
     VOIDED = "voided", "Withdrawn."
     NO_SCORE = "no_score", "Only a comment so far."
 
+    # given up on by a sink: the record becomes a dead letter
+    REFUSED_BY_WAREHOUSE = "refused_by_warehouse", "ClickHouse refused the row; the others of its batch were written."
+    UNDELIVERED = "undelivered", "The webhook did not take the alert in any of its tries."
+
+    # read from nps.dead-letters, but written there by somebody else
+    UNLABELLED = "unlabelled", "A record on nps.dead-letters that does not say why it died."
+
 
 FAULTS = frozenset({
     Reason.NO_VALUE, Reason.UNDECODABLE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_TYPE, Reason.TOO_LARGE, Reason.WRONG_KEY,

@@ -1,0 +1,120 @@
+"""Every error that may end a process of the stream side, and the only table of exit codes.
+
+NpsError                       the kinds, shared with the sinks: `schemas.errors`
+├── BadInput
+│   ├── BadSettings            a setting or an argument is wrong
+│   ├── BadProgram             the program file is wrong
+│   ├── BadTopics              a topic is missing or has the wrong number of partitions
+│   └── PortTaken              somebody else listens there, or we may not
+├── ServerAway
+│   ├── BrokerAway             Kafka does not answer
+│   ├── NotStarted             a local server could not be started
+│   └── ChildDied              a process of the local pipeline ended on its own
+├── FuseBlown                  too many bad records
+├── Undelivered                output that Kafka did not take
+├── LeaseLost                  another worker may own our partitions
+└── StateError
+    ├── StateLost              a state topic lost records
+    └── BadState               a state record cannot be read
+
+An error outside this tree is a bug and ends with 1.
+"""
+
+from enum import IntEnum
+
+from confluent_kafka import KafkaException
+
+from schemas.errors import BadInput, FuseBlown, NpsError, ServerAway, Undelivered
+
+
+class BadSettings(BadInput, ValueError):
+    """The environment or an argument is wrong; the message says which and what to do."""
+
+
+class BadProgram(BadInput, ValueError):
+    """The program file is wrong; the message is file, line, what and what to do."""
+
+
+class BadTopics(BadInput):
+    """A topic that the worker needs is missing, partitions do not match, or a topic was made anew."""
+
+
+class PortTaken(BadInput, OSError):
+    """Somebody else listens there, or we may not."""
+
+
+class BrokerAway(ServerAway):
+    """Kafka does not answer."""
+
+
+class NotStarted(ServerAway):
+    """A local server could not be started; the message says why and what to do."""
+
+
+class ChildDied(ServerAway):
+    """A process of the local pipeline ended on its own."""
+
+
+class LeaseLost(NpsError):
+    """The group may have given our partitions to another worker: nothing more may be written."""
+
+
+class StateError(NpsError):
+    """The state that a worker continues from cannot be relied on."""
+
+
+class StateLost(StateError):
+    """A state topic holds less than it did when offsets were committed."""
+
+
+class BadState(StateError):
+    """A record of a state topic is not what this version writes."""
+
+
+class ExitCode(IntEnum):
+    """Why a process ended; `meaning` is what the README and the runbook say."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> "ExitCode":
+        """A code is its number; the sentence beside it is for people."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    OK = 0, "Asked to stop: the block in hand was finished, everything committed, the group left."
+    UNEXPECTED = 1, "An error nobody foresaw: a bug. The log line says where; nothing after it was committed."
+    BAD_SETTINGS = (
+        2, "A setting is wrong, or a topic is missing or has the wrong number of partitions. A restart will not help."
+    )  # fmt: skip
+    BROKER_AWAY = 3, "Kafka or ClickHouse did not answer for `NPS_SERVER_WAIT_S`. Restart once it is back."
+    LEASE_LOST = (
+        4,
+        "This worker was silent, or slow to let go, for so long that another may own its partitions. Restart.",
+    )
+    FUSE_BLOWN = 5, "Too many bad records: see the dead letters, fix the cause, then restart."
+    UNDELIVERED = 6, "Kafka did not accept some output. Restart once it does; the input will be read again."
+    STATE_LOST = (
+        7,
+        "A state topic lost records: going on would publish wrong numbers. The log line says what to do.",
+    )
+    INTERRUPTED = 130, "Stopped by Ctrl-C before the command was done."
+
+
+CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (BadInput, ExitCode.BAD_SETTINGS),
+    (LeaseLost, ExitCode.LEASE_LOST),
+    (FuseBlown, ExitCode.FUSE_BLOWN),
+    (Undelivered, ExitCode.UNDELIVERED),
+    (StateLost, ExitCode.STATE_LOST),
+    (ServerAway, ExitCode.BROKER_AWAY),
+    (KafkaException, ExitCode.BROKER_AWAY),
+    (KeyboardInterrupt, ExitCode.INTERRUPTED),
+)
+"""What each error ends a process with; the first line that fits holds."""
+
+
+def exit_code(error: BaseException) -> ExitCode:
+    """The exit code of an error; UNEXPECTED for one that nobody foresaw, which wants its traceback."""
+    return next((code for kind, code in CODES if isinstance(error, kind)), ExitCode.UNEXPECTED)
