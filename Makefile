@@ -38,7 +38,7 @@ fmt: $(READY)  ## format the code
 	$(BIN)/ruff check --fix .
 
 readme: $(READY)  ## write the README's reference tables anew
-	$(BIN)/python -m streams.reference README.md
+	$(BIN)/python -m streams.commands.reference README.md
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed: make PYTHON=python3.11")'

@@ -23,10 +23,10 @@ from typing import Any, Protocol, TypeVar
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from schemas.decoder import Decoder, record_decoder
-from schemas.encoder import RecordEncoder, record_encoder
 from schemas.errors import ServerAway
 from schemas.events import RECORDS, Record
+from schemas.fast.decoder import Decoder, record_decoder
+from schemas.fast.encoder import RecordEncoder, record_encoder
 from schemas.reasons import Reason
 
 SINGLE_OBJECT = b"\xc3\x01"

@@ -8,7 +8,7 @@ which changes nothing, because rows replace each other by key and version.
     a value does not decode    dead letter; a null value on a compacted topic is passed over
     it refuses every row       the fuse blows: FuseBlown, and the process ends
     nothing can be written     Misconfigured (no such table, no rights), and the process ends
-    a customer is erased       rows lose the customer before they are written, and where they are (`sinks.erasing`)
+    a customer is erased       rows lose the customer before they are written, and where they are (`sinks.erasure`)
 """
 
 import logging
@@ -25,9 +25,9 @@ from schemas.reasons import Reason
 from schemas.topics import ANSWERS, DEAD_LETTERS, ERASURES
 from sinks import metrics
 from sinks.batch import EMPTY, Backoff, Policy
-from sinks.deadletter import DeadLetters
-from sinks.erasing import Erasing
-from sinks.link import QUIET, Link
+from sinks.dead_letters import DeadLetters
+from sinks.erasure.process import Erasing
+from sinks.kafka_health import QUIET, Link
 from sinks.rows import TABLES, Part, Reject, Table, decode
 from sinks.warehouse import Unavailable, Warehouse
 from sinks.writing import Fuse, write

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from schemas.topics import ERASURES
-from sinks.migrate import released
-from sinks.personal import PERSONAL, forgotten
+from sinks.chdb.sqltext import statements
+from sinks.clickhouse.migrate import released
+from sinks.erasure.redaction import PERSONAL, forgotten
 from sinks.rows import TABLES
-from sinks.sqltext import statements
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable
 
 Rule: TypeAlias = Callable[[object], bool]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from streams.domain.tokens import Keys
+from streams.domain.links import Keys
 from streams.engine.config import EngineConfig
 from streams.errors import BadSettings
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import aiohttp
 
-from streams import process
+from streams.local import process
 
 BOUND_S = 60.0
 FLAGS = (

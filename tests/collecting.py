@@ -10,9 +10,9 @@ from schemas.codec import Codec
 from schemas.deadletters import Death, opened
 from schemas.events import SurveyResponse
 from schemas.topics import DEAD_LETTERS, RESPONSES
-from streams.domain.tokens import Keys, mint
-from streams.engine.log import Record
-from streams.engine.reader import KafkaReader
+from streams.domain.links import Keys, mint
+from streams.kafka.ports import Record
+from streams.kafka.reader import KafkaReader
 from tests.commands import Service
 
 PARTITIONS = 2

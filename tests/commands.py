@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streams import process
+from streams.local import process
 
 BOUND_S = 60.0
 """How long anything may take, in seconds; tests name a shorter bound where that is the point."""

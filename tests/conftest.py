@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from streams.local import Server, local_broker
+from streams.local.servers import Server, local_broker
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests import each other as `tests.faults.kafka`, from anywhere
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import confluent_kafka
 
-from streams.engine.log import Output
+from streams.kafka.ports import Output
 
 _POLL_S = 0.1
 _quiet = logging.getLogger("streams.collector.librdkafka")

@@ -12,7 +12,7 @@ from typing import Any
 from schemas.event_json import BadEvent, event_of
 from schemas.events import SurveyResponse
 from schemas.reasons import Reason
-from streams.domain.tokens import Keys, Refusal, verify
+from streams.domain.links import Keys, Refusal, verify
 
 MOST_AT_ONCE = 1_000
 """Answers in one request."""

@@ -7,9 +7,9 @@ from schemas.codec import Codec
 from schemas.events import SurveyResponse
 from schemas.topics import DEAD_LETTERS, RESPONSES
 from streams.domain.clicks import CHANNEL, SOURCE, confirmation
+from streams.domain.links import Claim, Refusal
 from streams.domain.state import Click
-from streams.domain.tokens import Claim, Refusal
-from streams.engine.log import Output
+from streams.kafka.ports import Output
 
 LONGEST_EVIDENCE = 4_096
 """Bytes of a refused request that its dead letter keeps."""

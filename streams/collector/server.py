@@ -27,7 +27,7 @@ from streams.collector import page, push, responses
 from streams.collector.limits import Buckets, neighbourhood
 from streams.collector.outbox import Away, Outbox
 from streams.collector.visits import form_of, score_of, texts_of, visit_of
-from streams.domain.tokens import Claim, Keys, Refusal, verify
+from streams.domain.links import Claim, Keys, Refusal, verify
 
 LARGEST_BODY_BYTES = 1 << 20
 """Of a push."""

@@ -7,8 +7,8 @@ from contextlib import closing
 from typing import NamedTuple
 
 from schemas.reasons import Reason
-from sinks.clickhouse import connect
-from sinks.ledger import Entry, Fields, story
+from sinks.clickhouse.client import connect
+from sinks.clickhouse.story import Entry, Fields, story
 from streams.commands.session import in_force, out, table_of
 from streams.errors import ExitCode
 

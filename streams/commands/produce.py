@@ -18,9 +18,9 @@ from schemas.events import Inbound, Wakeup
 from schemas.topics import HISTORY_HEADER
 from streams.clock import wall_ms
 from streams.commands.session import codec_of, in_force, need, out
-from streams.engine.log import Log, Output
-from streams.engine.producer import Producer
 from streams.errors import ExitCode
+from streams.kafka.ports import Log, Output
+from streams.kafka.producer import Producer
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -10,9 +10,9 @@ from rich.progress import Progress
 from streams import program
 from streams.clock import wall_ms
 from streams.commands.session import codec_of, in_force, need, out, table_of
-from streams.engine.reader import KafkaReader
 from streams.errors import BadSettings, ExitCode
-from streams.rehearse import TOPICS, Comparison, rehearse
+from streams.kafka.reader import KafkaReader
+from streams.proof.rehearse import TOPICS, Comparison, rehearse
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from sinks.clickhouse import connect
-from sinks.migrate import make_roles
-from sinks.migrate import migrate as apply_migrations
+from sinks.clickhouse.client import connect
+from sinks.clickhouse.migrate import make_roles
+from sinks.clickhouse.migrate import migrate as apply_migrations
 from streams import program
 from streams.commands.session import in_force, out
-from streams.demo import Demo
-from streams.engine.topics import ensure_topics, verify_topics
 from streams.errors import BadSettings, ExitCode
+from streams.kafka.topics import ensure_topics, verify_topics
+from streams.local.demo import Demo
+from streams.local.stack import local_stack
+from streams.local.supervisor import Supervisor
 from streams.settings import Settings
-from streams.stack import local_stack
-from streams.supervisor import Supervisor
 
 DEMO_PROGRAM = Path(program.__file__).parents[1] / "demo.toml"
 

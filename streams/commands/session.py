@@ -12,8 +12,8 @@ from rich.table import Column, Table
 from schemas.codec import Codec
 from streams.engine.failpoints import VARIABLE as FAILPOINTS
 from streams.engine.failpoints import Failpoints
-from streams.engine.topics import verify_topics
 from streams.errors import BadSettings, BadTopics
+from streams.kafka.topics import verify_topics
 from streams.settings import Settings
 
 WIDEST = 10_000

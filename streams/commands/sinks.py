@@ -8,14 +8,14 @@ from contextlib import closing
 
 from schemas.topics import BY_NAME
 from sinks.batch import Policy
-from sinks.clickhouse import connect
-from sinks.erasing import Erasing
+from sinks.clickhouse.client import connect
+from sinks.clickhouse.erasures import ClickHouseErasures
+from sinks.erasure.process import Erasing
 from sinks.failing import FailingWarehouse
-from sinks.forgetting import ClickHouseErasures
 from sinks.loader import Loader
-from sinks.notify.console import Console as AlertLines
-from sinks.notify.notifier import Notifier
-from sinks.notify.webhook import Webhook
+from sinks.notify.console.notifier import Console as AlertLines
+from sinks.notify.delivery import Notifier
+from sinks.notify.webhook.notifier import Webhook
 from streams.clock import wall_ms
 from streams.commands.session import armed, codec_of, in_force, need, serve_metrics
 from streams.engine import failpoints

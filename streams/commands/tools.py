@@ -7,12 +7,12 @@ from contextlib import closing
 from schemas.deadletters import Death, NotADeadLetter, opened
 from schemas.reasons import Reason
 from schemas.topics import DEAD_LETTERS
-from sinks.clickhouse import connect
+from sinks.clickhouse.client import connect
 from streams import program, settings
 from streams.commands.session import in_force, need, out, table_of
-from streams.engine.log import Record
-from streams.engine.reader import KafkaReader
 from streams.errors import ExitCode
+from streams.kafka.ports import Record
+from streams.kafka.reader import KafkaReader
 
 
 def query(parsed: argparse.Namespace) -> int:

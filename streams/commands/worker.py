@@ -6,7 +6,7 @@ from streams import program
 from streams.commands.session import armed, codec_of, in_force, serve_metrics
 from streams.engine import failpoints
 from streams.engine.fuse import FuseLimits
-from streams.worker import Worker
+from streams.processing.worker import Worker
 
 
 def run(_: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from schemas.events import SurveyResponse
 from streams.domain.effects import Confirm, Effect
-from streams.domain.identity import confirmation_id, fingerprint
+from streams.domain.ids import confirmation_id, fingerprint
 from streams.domain.policy import Program
 from streams.domain.state import Click, Clicks, Given, Journey, Survey
 

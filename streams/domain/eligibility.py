@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from schemas.reasons import Reason
 from streams.domain import contacts
-from streams.domain.identity import share
+from streams.domain.ids import share
 from streams.domain.panes import DAY_MS
 from streams.domain.policy import Program, Rule
 from streams.domain.state import Journey

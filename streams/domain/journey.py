@@ -5,14 +5,14 @@ its due time; then it takes the event.  So the result does not depend on when a 
 with its own timestamps makes the same journeys.  The one thing only a wakeup does is to give up on responses whose
 survey never came: wakeups are written when a partition has caught up, other events are not.
 
-Two rules look at how late it is: `send_within` and `hours`, for what is not history (`streams.domain.sending`).  With
-them the result is the same as long as wakeups come in time, which is what they are for.
+Two rules look at how late it is: `send_within` and `hours`, for what is not history (`streams.domain.dispatching`).
+With them the result is the same as long as wakeups come in time, which is what they are for.
 """
 
 from schemas.events import ContactUpdate, Inbound, SurveyResponse, Trigger, Wakeup
 from schemas.reasons import Reason
 from schemas.records import new
-from streams.domain import answering, asking, clicks, contacts, erasing, sending
+from streams.domain import clicks, contacts, dispatching, erasure, responses, triggers
 from streams.domain.effects import Effect, Ignore, Reject
 from streams.domain.panes import DAY_MS, floor_ms
 from streams.domain.policy import Program
@@ -30,23 +30,23 @@ def step(
     """
     journey, effects = advance(journey, event.customer_id, program, now_ms)
     if isinstance(event, Wakeup):
-        return answering.give_up(journey, now_ms, effects), effects
+        return responses.give_up(journey, now_ms, effects), effects
     late_ms, limits = now_ms - event.time, program.limits
     if not -limits.early_ms <= late_ms <= limits.late_ms and (objection := _out_of_time(event, late_ms)):
         return journey, [*effects, objection]
     if isinstance(event, SurveyResponse):
-        if objection := answering.fault(event):
+        if objection := responses.fault(event):
             return journey, [*effects, objection]
-        if journey.contact is not None and erasing.is_forgotten(journey, event):
+        if journey.contact is not None and erasure.is_forgotten(journey, event):
             return journey, [*effects, Ignore(Reason.ERASED)]
-        return answering.respond(journey, event, program, now_ms, evidence, effects), effects
+        return responses.respond(journey, event, program, now_ms, evidence, effects), effects
     if isinstance(event, ContactUpdate):
         return _contact(journey, event, program, now_ms, effects), effects
-    if erasing.is_forgotten(journey, event):
+    if erasure.is_forgotten(journey, event):
         return journey, [*effects, Ignore(Reason.ERASED)]
-    asked = asking.trigger(journey, event, program, now_ms, history, effects)
+    asked = triggers.trigger(journey, event, program, now_ms, history, effects)
     if asked.pending is not journey.pending:
-        asked = sending.send_due(asked, event.customer_id, program, asked.clock_ms, effects)
+        asked = dispatching.send_due(asked, event.customer_id, program, asked.clock_ms, effects)
     return asked, effects
 
 
@@ -84,17 +84,17 @@ def _contact(journey: Journey, event: ContactUpdate, program: Program, now_ms: i
     if objection := contacts.fault(event, journey.contact):
         effects.append(objection)
         return journey
-    if erasing.is_forgotten(journey, event):
+    if erasure.is_forgotten(journey, event):
         effects.append(Ignore(Reason.DUPLICATE if event.erased else Reason.ERASED))
         return journey
     if event.erased:
-        return erasing.erase(journey, event, program, now_ms, effects)
+        return erasure.erase(journey, event, program, now_ms, effects)
     return contacts.told(journey, event)
 
 
 def _advance(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
     if journey.pending or journey.reminders:
-        journey = sending.send_due(journey, customer_id, program, to_ms, effects)
+        journey = dispatching.send_due(journey, customer_id, program, to_ms, effects)
     if journey.waiting:
         journey = clicks.confirm_due(journey, customer_id, program, to_ms, effects)
     return _forget(journey, program, to_ms)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from streams.domain.conditions import OF_PURCHASES, Condition, holds
+from streams.domain.hours import Hours
 from streams.domain.panes import DAY_MS, LENGTH_MS
-from streams.domain.rolling import Window
-from streams.domain.when import Hours
+from streams.domain.windows import Window
 
 CHANNELS = ("email", "sms", "in_app", "web", "chatbot", "phone")
 """Every channel there is."""

@@ -1,6 +1,6 @@
 """A journey: all we know of one customer, as values small enough to keep millions of.
 
-Stored as arrays in field order (`streams.engine.tables`): append fields with a default, never reorder or remove.
+Stored as arrays in field order (`streams.state.tables`): append fields with a default, never reorder or remove.
 """
 
 from typing import NamedTuple

@@ -14,11 +14,11 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.engine.blocks import Record
 from streams.engine.config import EngineConfig
+from streams.engine.extents import Extent, Witness, extents, partitions_of
 from streams.engine.lease import Lease, monotonic_ms
-from streams.engine.security import for_aiokafka
-from streams.engine.witness import Extent, Witness, extents, partitions_of
+from streams.kafka.batch import Record
+from streams.kafka.security import for_aiokafka
 
 _T = TypeVar("_T")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from streams.engine.security import for_aiokafka
+from streams.kafka.security import for_aiokafka
 
 MEBIBYTE = 1 << 20
 

@@ -17,14 +17,14 @@ from faust.types import TP, AppT, ConsumerMessage
 from yarl import URL
 
 from streams import metrics
-from streams.engine.blocks import Block, Record
 from streams.engine.client import BlockThread
 from streams.engine.config import EngineConfig
 from streams.engine.guard import Stop, guard
 from streams.engine.lease import Lease
+from streams.engine.offsets import Tracker
 from streams.engine.positions import Positions
-from streams.engine.tracker import Tracker
 from streams.errors import BadTopics
+from streams.kafka.batch import Block, Record
 
 logger = logging.getLogger("streams.engine")
 

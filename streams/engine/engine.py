@@ -19,13 +19,13 @@ from typing import Any
 from faust.types import TP
 
 from streams.engine.app import App
-from streams.engine.blocks import Block
-from streams.engine.broker import check_topics, wait_for_broker
 from streams.engine.config import EngineConfig
 from streams.engine.consumer import BlockConsumer
 from streams.engine.guard import Stop, guard, stop_at_once
 from streams.engine.lease import Lease, monotonic_ms
 from streams.errors import BrokerAway, ExitCode, LeaseLost, exit_code
+from streams.kafka.admin import check_topics, wait_for_broker
+from streams.kafka.batch import Block
 
 logger = logging.getLogger("streams.engine")
 

@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 from schemas.topics import JOURNEYS, PANES, ROLLING, WAKEUPS
-from streams.engine.blocks import Block
-from streams.engine.log import Log, Output
+from streams.kafka.batch import Block
+from streams.kafka.ports import Log, Output
 
 VARIABLE = "NPS_FAILPOINTS"
 

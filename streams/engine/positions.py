@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from faust.types import TP
 
 from streams import metrics
-from streams.engine.log import TopicPartition
-from streams.engine.witness import Extent
+from streams.engine.extents import Extent
+from streams.kafka.ports import TopicPartition
 
 logger = logging.getLogger("streams.engine")
 

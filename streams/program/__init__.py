@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from streams.domain.policy import AlertPolicy, Cap, Limits, Program
-from streams.domain.rolling import Window
+from streams.domain.windows import Window
 from streams.errors import BadProgram
 from streams.program import file
 from streams.program.complaint import located

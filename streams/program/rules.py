@@ -3,8 +3,8 @@
 import msgspec
 
 from streams.domain.conditions import AtLeast, Condition, Exists
+from streams.domain.hours import Hours, zone
 from streams.domain.policy import Rule
-from streams.domain.when import Hours, zone
 from streams.program import file
 from streams.program.complaint import wrong
 from streams.program.duration import ms_at, window_ms

@@ -28,9 +28,9 @@ from schemas.codec import versions
 from schemas.events import SurveyResponse
 from schemas.topics import PURCHASES, RESPONSES
 from streams.engine.lease import Lease, monotonic_ms
-from streams.engine.topics import ensure_topics
-from streams.local import free_port, local_broker
-from streams.stack import PARTITIONS, SESSION_MS, nps
+from streams.kafka.topics import ensure_topics
+from streams.local.servers import free_port, local_broker
+from streams.local.stack import PARTITIONS, SESSION_MS, nps
 from tests.bench.latency import latency
 from tests.bench.load import Load, out, produce, producer, programs, reader_of
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from schemas.events import Alert, SegmentNps
 from schemas.topics import ALERTS, DISPATCHES, PURCHASES, RESPONSES, ROLLING
-from sinks.clickhouse import connect
-from streams.domain.identity import survey_id
-from streams.stack import local_stack
+from sinks.clickhouse.client import connect
+from streams.domain.ids import survey_id
+from streams.local.stack import local_stack
 from tests.bench.load import Load, out, produce, producer, reader_of
 
 RATE_PER_S = 100

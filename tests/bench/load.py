@@ -14,8 +14,8 @@ from rich.progress import track
 
 from schemas.codec import Codec
 from schemas.events import Purchase, SurveyResponse
-from streams.domain.identity import survey_id
-from streams.stack import PARTITIONS
+from streams.domain.ids import survey_id
+from streams.local.stack import PARTITIONS
 
 SEGMENTS = (("BR", "DE", "FR", "IN", "US"), ("books", "food", "garden", "toys"))
 SCORES = (0, 3, 6, 7, 8, 8, 9, 9, 9, 10, 10, 10)

@@ -24,12 +24,12 @@ from rich.table import Table
 
 from schemas.topics import JOURNEYS, PURCHASES, RESPONSES
 from streams import program
-from streams.engine.log import MemoryLog, Output, Record
-from streams.engine.producer import Producer
-from streams.engine.topics import ensure_topics
-from streams.local import local_broker
-from streams.stack import PARTITIONS
-from streams.work import Work
+from streams.kafka.ports import MemoryLog, Output, Record
+from streams.kafka.producer import Producer
+from streams.kafka.topics import ensure_topics
+from streams.local.servers import local_broker
+from streams.local.stack import PARTITIONS
+from streams.processing.partition import Work
 from tests.bench.bench import Run
 from tests.bench.load import Load, out, programs
 from tests.faults.kafka import KafkaCluster

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sinks.clickhouse import ClickHouse, connect
-from sinks.migrate import migrate
-from streams.local import Server, local_clickhouse
+from sinks.clickhouse.client import ClickHouse, connect
+from sinks.clickhouse.migrate import migrate
+from streams.local.servers import Server, local_clickhouse
 
 
 @pytest.fixture(scope="session")

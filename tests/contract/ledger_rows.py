@@ -6,7 +6,7 @@ from schemas.codec import Codec
 from schemas.deadletters import Death, sealed
 from schemas.events import Alert, Answer, Decision, Erasure, Record, SurveyDispatch
 from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, DECISIONS, DISPATCHES, ERASURES, RESPONSES
-from sinks.clickhouse import ClickHouse
+from sinks.clickhouse.client import ClickHouse
 from sinks.memory import Memory
 from sinks.rows import TABLES, decode
 from sinks.warehouse import Row

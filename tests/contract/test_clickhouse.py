@@ -13,13 +13,13 @@ import pytest
 
 from schemas.codec import versions
 from schemas.events import SurveyDispatch
-from sinks.clickhouse import Address, ClickHouse, connect
+from sinks.chdb.sqltext import statements
+from sinks.clickhouse.client import Address, ClickHouse, connect
+from sinks.clickhouse.migrate import Edited, Migration, migrate, released
 from sinks.memory import Memory
-from sinks.migrate import Edited, Migration, migrate, released
 from sinks.rows import LINEAGE, TABLES
-from sinks.sqltext import statements
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable, Warehouse
-from streams.local import Server, local_clickhouse
+from streams.local.servers import Server, local_clickhouse
 
 UTC = datetime.UTC
 PANES = TABLES["nps.panes"].columns
@@ -211,7 +211,7 @@ def test_partitions_follow_from_the_key() -> None:
 
 def test_roles_show_readers_no_person(database: ClickHouse) -> None:
     """The statements parse; `nps_reader` may read views alone, and every view; `nps_personal` may read every table."""
-    texts = statements((Path(__file__).parents[2] / "sinks/sql/roles.sql").read_text())
+    texts = statements((Path(__file__).parents[2] / "sinks/clickhouse/sql/roles.sql").read_text())
     for text in texts:
         database.query(f"EXPLAIN AST {text}")
     granted = [text.split() for text in texts if text.split()[0] == "GRANT" and text.split()[1] == "SELECT"]

@@ -24,9 +24,9 @@ from prometheus_client import REGISTRY
 
 import sinks.metrics
 import streams.metrics
-from streams import process
-from streams.engine.topics import ensure_topics
-from streams.local import HOST, free_port
+from streams.kafka.topics import ensure_topics
+from streams.local import process
+from streams.local.servers import HOST, free_port
 from streams.settings import Settings
 from tests.faults.kafka import JAVA_OPTIONS
 from tests.faults.kafka_jars import jars

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import Codec, Undecodable, versions
-from schemas.decoder import record_decoder
 from schemas.events import RECORDS, Purchase, Record, SurveyResponse
+from schemas.fast.decoder import record_decoder
 from tests.contract.records import ANY
 
 CODEC = Codec()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 
 from schemas.codec import Codec, versions
-from schemas.encoder import record_encoder
 from schemas.events import Record, Wakeup
+from schemas.fast.encoder import record_encoder
 from tests.contract.records import ANY
 
 CODEC = Codec()

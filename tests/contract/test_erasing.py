@@ -6,11 +6,11 @@ import pytest
 
 from schemas.events import SurveyResponse
 from schemas.topics import ANSWERS, DEAD_LETTERS, ERASURES
-from sinks.clickhouse import ClickHouse
-from sinks.erasing import LOOK_MS, SETTLE_MS, STEP_MS, Erasing
-from sinks.forgetting import ClickHouseErasures
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.erasures import ClickHouseErasures
+from sinks.erasure.process import LOOK_MS, SETTLE_MS, STEP_MS, Erasing
+from sinks.erasure.redaction import PERSONAL
 from sinks.memory import Memory
-from sinks.personal import PERSONAL
 from sinks.rows import TABLES, digest
 from sinks.warehouse import Row
 from tests.contract.ledger_rows import (

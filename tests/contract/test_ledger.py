@@ -5,12 +5,12 @@ import datetime
 import pytest
 
 from schemas.events import Decision, Record
-from sinks.clickhouse import ClickHouse, connect
-from sinks.forgetting import ClickHouseErasures
-from sinks.migrate import migrate, released
+from sinks.clickhouse.client import ClickHouse, connect
+from sinks.clickhouse.erasures import ClickHouseErasures
+from sinks.clickhouse.migrate import migrate, released
 from sinks.rows import digest
 from sinks.warehouse import Row
-from streams.local import Server
+from streams.local.servers import Server
 from tests.commands import until
 from tests.contract.ledger_rows import ANSWERED, ASKED, DECIDED, put
 

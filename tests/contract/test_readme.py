@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.reference import written
+from streams.commands.reference import written
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from streams.domain.identity import survey_id
+from streams.domain.ids import survey_id
 
 RULE = "after-delivery"
 SHOP, REVIEWS = "olist", "olist-reviews"

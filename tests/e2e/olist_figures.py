@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from schemas.codec import Codec
 from schemas.events import SurveyResponse
-from streams.verdict import Query
+from streams.proof.reconciliation import Query
 from tests.e2e.olist_recount import Expected, Tally
 
 NAMES = "segment, n, promoters, passives, detractors, nps"

@@ -14,10 +14,10 @@ from typing import NamedTuple, TypeAlias
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas import topics
-from sinks.clickhouse import ClickHouse, connect
-from streams import process
-from streams.engine.reader import KafkaReader
-from streams.stack import PARTITIONS, Stack, local_stack, nps
+from sinks.clickhouse.client import ClickHouse, connect
+from streams.kafka.reader import KafkaReader
+from streams.local import process
+from streams.local.stack import PARTITIONS, Stack, local_stack, nps
 from tests.e2e.olist_events import Event
 from tests.e2e.olist_figures import Figure, figures, tallies
 from tests.e2e.olist_recount import Expected, Tally

@@ -18,9 +18,9 @@ from schemas.events import Alert, Answer, PaneTally, Purchase, SurveyDispatch, S
 from schemas.topics import ALERTS, ANSWERS, DISPATCHES, PANES, PURCHASES, RESPONSES
 from streams.domain.clicks import confirmation
 from streams.domain.state import Click
-from streams.engine.log import Output
-from streams.engine.producer import Producer
-from streams.local import local_broker
+from streams.kafka.ports import Output
+from streams.kafka.producer import Producer
+from streams.local.servers import local_broker
 from tests.chromium import DESKTOP, PHONE, Tab, tab
 from tests.collecting import Collecting, environ, head, read
 from tests.commands import Service, done, until

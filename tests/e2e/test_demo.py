@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from streams import process
-from streams.stack import nps
+from streams.local import process
+from streams.local.stack import nps
 
 BOUND_S = 90.0
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")

@@ -5,9 +5,9 @@ import json
 import sys
 from typing import Any
 
-from streams.engine.blocks import Block
 from streams.engine.config import EngineConfig
 from streams.engine.engine import Engine
+from streams.kafka.batch import Block
 
 
 class Worker:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from schemas.events import Purchase, SurveyResponse
 from schemas.topics import PURCHASES, RESPONSES
-from streams.domain.identity import survey_id
+from streams.domain.ids import survey_id
 from tests.programs import program
 
 PROGRAM = program(

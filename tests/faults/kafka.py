@@ -21,8 +21,8 @@ from typing import Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from streams import process
-from streams.local import HOST, free_port
+from streams.local import process
+from streams.local.servers import HOST, free_port
 from tests.faults.kafka_jars import KafkaFailed, jars
 
 CLUSTER_ID = "bnBzLXBpcGVsaW5lLXRlcw"

@@ -13,14 +13,14 @@ from pathlib import Path
 from schemas.codec import Codec
 from schemas.events import PaneTally
 from schemas.topics import BY_NAME, INBOUND, JOURNEYS, PANES
-from streams.doubt import Doubt, Doubts, written_to
-from streams.engine.blocks import Block
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.engine.log import Output, Record, TopicPartition
-from streams.journeys import Journeys
+from streams.kafka.batch import Block
+from streams.kafka.ports import Output, Record, TopicPartition
+from streams.processing.journeys import Journeys
+from streams.processing.partition import Work
+from streams.processing.rolling import Rolling
 from streams.program import load
-from streams.rolling import Rolling
-from streams.work import Work
+from streams.state.recovery import Doubt, Doubts, written_to
 from tests.faults.generator import Sent
 from tests.faults.reading import Row, World
 from tests.faults.sampling import Sample

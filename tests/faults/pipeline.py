@@ -18,9 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from sinks.clickhouse import connect
+from sinks.clickhouse.client import connect
 from sinks.warehouse import Row
-from streams.local import HOST, local_clickhouse
+from streams.local.servers import HOST, local_clickhouse
 from tests.commands import Service, done
 from tests.faults.kafka import KafkaCluster
 from tests.faults.lag import Lag

@@ -21,7 +21,7 @@ import lz4.frame  # type: ignore[import-untyped]  # ships no stubs
 from aiohttp import web
 from yarl import URL
 
-from streams.local import HOST, free_port
+from streams.local.servers import HOST, free_port
 
 MAX_BODY_BYTES = 1 << 30
 BOUND_S = 30.0

@@ -16,8 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-from sinks.notify.signature import is_genuine
-from streams.local import HOST, free_port
+from sinks.notify.webhook.signature import is_genuine
+from streams.local.servers import HOST, free_port
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from schemas.codec import Codec
 from schemas.events import Answer
 from schemas.topics import ANSWERS, INBOUND, PURCHASES, RESPONSES
-from streams.engine.log import Record
-from streams.engine.reader import KafkaReader
+from streams.kafka.ports import Record
+from streams.kafka.reader import KafkaReader
 from tests.commands import BOUND_S
 from tests.faults.crash_input import Written
 from tests.faults.patience import Group, Offsets

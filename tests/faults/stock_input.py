@@ -16,7 +16,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.topics import JOURNEYS, PURCHASES
-from streams.engine.reader import KafkaReader
+from streams.kafka.reader import KafkaReader
 from tests.commands import BOUND_S, Child, Service, done, until
 from tests.faults.patience import Group
 

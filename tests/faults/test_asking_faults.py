@@ -11,7 +11,7 @@ import pytest
 from schemas.codec import Codec
 from schemas.events import Purchase, SurveyDispatch
 from schemas.topics import DISPATCHES, PURCHASES, WAKEUPS
-from streams.journeys import WAKEUPS_PER_S
+from streams.processing.journeys import WAKEUPS_PER_S
 from tests.faults.generator import CLEAN, Mix, Sent, generate, produce
 from tests.faults.lengths import SEED, times
 from tests.faults.oracle_terms import PROGRAM

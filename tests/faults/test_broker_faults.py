@@ -13,7 +13,7 @@ import pytest
 
 from schemas.topics import INBOUND
 from streams.errors import ExitCode
-from streams.local import free_port
+from streams.local.servers import free_port
 from tests.commands import Service
 from tests.faults.generator import generate, produce
 from tests.faults.oracle_terms import PROGRAM

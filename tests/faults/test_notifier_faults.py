@@ -10,8 +10,8 @@ import pytest
 from schemas.deadletters import opened
 from schemas.events import Alert
 from schemas.topics import ALERTS, DEAD_LETTERS
-from streams.engine.log import Record
-from streams.local import free_port
+from streams.kafka.ports import Record
+from streams.local.servers import free_port
 from tests.faults.generator import produce
 from tests.faults.oracle_terms import PROGRAM
 from tests.faults.pipeline import Deployment

@@ -8,8 +8,8 @@ import pytest
 
 from schemas.codec import Codec
 from schemas.events import Alert, Decision, SurveyDispatch
-from streams.doubt import Doubt
-from streams.work import Work
+from streams.processing.partition import Work
+from streams.state.recovery import Doubt
 from tests.faults.generator import CLEAN, Mix, generate, live
 from tests.faults.invariants import SETTLE_MS, differing, judge
 from tests.faults.memory_pipeline import MemoryPipeline

@@ -11,8 +11,8 @@ from schemas.codec import Codec
 from schemas.deadletters import opened
 from schemas.events import SurveyResponse
 from schemas.topics import DEAD_LETTERS, RESPONSES
-from streams.engine.log import Record
 from streams.errors import ExitCode
+from streams.kafka.ports import Record
 from tests.faults.generator import Sent, generate, produce
 from tests.faults.oracle_terms import PROGRAM
 from tests.faults.pipeline import Deployment

@@ -9,7 +9,7 @@ from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.errors import ExitCode
-from streams.local import local_clickhouse
+from streams.local.servers import local_clickhouse
 from tests.commands import BOUND_S, Service, done, until
 from tests.faults.kafka import KafkaCluster
 

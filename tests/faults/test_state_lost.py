@@ -20,7 +20,7 @@ from confluent_kafka.admin._resource import ResourceType
 from schemas.events import PaneTally
 from schemas.topics import JOURNEYS, PANES, RESPONSES
 from streams.errors import ExitCode
-from streams.local import free_port
+from streams.local.servers import free_port
 from tests.commands import BOUND_S, done, until
 from tests.faults.generator import generate, produce
 from tests.faults.oracle_terms import PROGRAM

@@ -16,9 +16,9 @@ import pytest
 from schemas.deadletters import opened
 from schemas.events import Answer
 from schemas.topics import ANSWERS, DEAD_LETTERS
-from sinks.clickhouse import connect
-from streams.engine.log import Record
-from streams.local import free_port
+from sinks.clickhouse.client import connect
+from streams.kafka.ports import Record
+from streams.local.servers import free_port
 from tests.faults import proxy
 from tests.faults.generator import generate, produce
 from tests.faults.oracle_terms import PROGRAM

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from streams.local import HOST
+from streams.local.servers import HOST
 
 
 class Gate(socketserver.ThreadingTCPServer):

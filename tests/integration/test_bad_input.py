@@ -24,10 +24,10 @@ from schemas.codec import Codec
 from schemas.deadletters import Death, Header, opened
 from schemas.events import ContactUpdate, Inbound, PaneTally, Purchase, SupportCase, SurveyResponse
 from schemas.topics import ANSWERS, CONTACTS, DEAD_LETTERS, PANES, PURCHASES, RESPONSES, SUPPORT
-from streams.domain.identity import survey_id
-from streams.engine.log import Record
-from streams.engine.reader import KafkaReader
-from streams.local import local_broker, local_clickhouse
+from streams.domain.ids import survey_id
+from streams.kafka.ports import Record
+from streams.kafka.reader import KafkaReader
+from streams.local.servers import local_broker, local_clickhouse
 from tests.commands import Service, done, until
 from tests.faults.crash_input import PROGRAM
 

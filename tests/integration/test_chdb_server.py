@@ -22,7 +22,7 @@ HTTP = urllib3.PoolManager(retries=False, timeout=30)
 
 @contextmanager
 def serving(path: Path, *arguments: str, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    command = [sys.executable, "-m", "sinks.chdb_server", "--path", str(path), "--port", "0", *arguments]
+    command = [sys.executable, "-m", "sinks.chdb.server", "--path", str(path), "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment) as server:
         try:
             assert server.stdout is not None
@@ -146,7 +146,7 @@ def test_data_outlives_the_server_and_signals_end_it_cleanly(tmp_path: Path) -> 
     with serving(tmp_path) as (url, server):
         ask(url, "CREATE TABLE kept (n UInt8) ENGINE=MergeTree ORDER BY n")
         ask(url, "INSERT INTO kept FORMAT TSV", b"7\n")
-        command = [sys.executable, "-m", "sinks.chdb_server", "--path", str(tmp_path), "--port", "0"]
+        command = [sys.executable, "-m", "sinks.chdb.server", "--path", str(tmp_path), "--port", "0"]
         second = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert (second.returncode, f"cannot open {tmp_path}: another" in second.stderr) == (2, True)
         server.send_signal(signal.SIGTERM)
@@ -159,7 +159,7 @@ def test_data_outlives_the_server_and_signals_end_it_cleanly(tmp_path: Path) -> 
 
 def test_beyond_loopback_a_password_is_needed(tmp_path: Path) -> None:
     """Without a password only loopback may be bound; with one, every request must bring it."""
-    command = [sys.executable, "-m", "sinks.chdb_server", "--path", str(tmp_path), "--port", "0", "--host", "0.0.0.0"]
+    command = [sys.executable, "-m", "sinks.chdb.server", "--path", str(tmp_path), "--port", "0", "--host", "0.0.0.0"]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (refused.returncode, "CHDB_SERVER_PASSWORD" in refused.stderr) == (2, True)
     with serving(tmp_path, CHDB_SERVER_PASSWORD="s3cret") as (url, _):

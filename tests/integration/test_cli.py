@@ -20,7 +20,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from schemas.deadletters import Death, sealed
 from schemas.topics import DEAD_LETTERS, TOPICS
-from streams.local import HOST, free_port, local_broker, local_clickhouse
+from streams.local.servers import HOST, free_port, local_broker, local_clickhouse
 from tests.commands import Service, done, run, until
 
 COMMANDS = (

@@ -19,8 +19,8 @@ from sinks import rows
 from streams.collector.outbox import Away, Outbox
 from streams.domain.clicks import confirmation
 from streams.domain.state import Click
-from streams.engine.log import Output
-from streams.local import free_port, local_broker
+from streams.kafka.ports import Output
+from streams.local.servers import free_port, local_broker
 from tests.collecting import BEARER, CODEC, FAR_MS, LINK_KEYS, Collecting, environ, head
 from tests.commands import done, run, until
 

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from streams.local import Server, local_broker
+from streams.local.servers import Server, local_broker
 from tests.integration.gate import gate
 
 if TYPE_CHECKING:

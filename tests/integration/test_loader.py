@@ -18,16 +18,16 @@ from schemas.errors import FuseBlown
 from schemas.events import Answer, Erasure, PaneTally, SurveyResponse
 from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, ERASURES, PANES, RESPONSES
 from sinks.batch import Backoff, Policy
-from sinks.clickhouse import ClickHouse, connect
-from sinks.erasing import Erasing
-from sinks.forgetting import ClickHouseErasures
+from sinks.clickhouse.client import ClickHouse, connect
+from sinks.clickhouse.erasures import ClickHouseErasures
+from sinks.clickhouse.migrate import migrate
+from sinks.erasure.process import Erasing
 from sinks.loader import GROUP, Loader
 from sinks.memory import Memory
-from sinks.migrate import migrate
 from sinks.rows import TABLES
 from sinks.warehouse import Row
 from streams.clock import wall_ms
-from streams.local import Server, local_clickhouse
+from streams.local.servers import Server, local_clickhouse
 from tests.commands import BOUND_S
 from tests.integration.waiting import dead_letters, eventually
 

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from streams.errors import NotStarted
-from streams.local import HOST, Server, free_port, local_broker, local_clickhouse
+from streams.local.servers import HOST, Server, free_port, local_broker, local_clickhouse
 
 BOUND_S = 20.0
 
@@ -80,7 +80,8 @@ def test_a_given_port_is_used() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
 def test_the_broker_dies_with_a_killed_parent() -> None:
     """A parent that is killed with SIGKILL, and so tidies up nothing, leaves no broker behind."""
-    code = "import time; from streams.local import local_broker; print(local_broker().pid, flush=True); time.sleep(600)"
+    code = "import time; from streams.local.servers import local_broker as start; print(start().pid, flush=True); "
+    code += "time.sleep(600)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
@@ -91,7 +92,7 @@ def test_the_broker_dies_with_a_killed_parent() -> None:
 
 def test_the_broker_ends_with_its_parent() -> None:
     """A parent that just returns stops its broker on the way out."""
-    code = "from streams.local import local_broker; print(local_broker().pid, flush=True)"
+    code = "from streams.local.servers import local_broker; print(local_broker().pid, flush=True)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=BOUND_S)
     assert _gone(int(done.stdout))
     assert done.stderr == ""
@@ -183,7 +184,7 @@ class _Supervised:
         listed = [f"Child({name!r}, [sys.executable, '-c', {code!r}], {{}})" for name, code in children.items()]
         program = folder / "supervised.py"
         program.write_text(
-            "import sys\nfrom streams.supervisor import Child, Supervisor\n"
+            "import sys\nfrom streams.local.supervisor import Child, Supervisor\n"
             f"sys.exit(Supervisor([{', '.join([*listed, more])}], stop_s={stop_s}).run())\n"
         )
         self._path = folder / "output"

@@ -22,12 +22,12 @@ from schemas.deadletters import opened
 from schemas.events import Alert
 from schemas.topics import ALERTS, DEAD_LETTERS
 from sinks.batch import Backoff
-from sinks.notify.channel import Channel, GiveUp, TryLater
-from sinks.notify.console import Console
-from sinks.notify.notifier import Notifier
-from sinks.notify.signature import is_genuine, sign
-from sinks.notify.webhook import Webhook, retry_after_s
-from streams.local import Server
+from sinks.notify.console.notifier import Console
+from sinks.notify.delivery import Notifier
+from sinks.notify.notifier import Channel, GiveUp, TryLater
+from sinks.notify.webhook.notifier import Webhook, retry_after_s
+from sinks.notify.webhook.signature import is_genuine, sign
+from streams.local.servers import Server
 from tests.integration import waiting
 
 CODEC = Codec()

@@ -14,9 +14,9 @@ from schemas.codec import Codec
 from schemas.event_json import BadEvent, events_in
 from schemas.events import Purchase, SurveyResponse
 from schemas.topics import HISTORY_HEADER, INBOUND_RECORDS
-from streams.engine.log import Record
-from streams.engine.reader import KafkaReader
-from streams.local import local_broker
+from streams.kafka.ports import Record
+from streams.kafka.reader import KafkaReader
+from streams.local.servers import local_broker
 from tests.commands import done, run
 
 PARTITIONS = 3

@@ -9,9 +9,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.errors import Undelivered
-from streams.engine.log import Output
-from streams.engine.producer import Producer
-from streams.local import Server, local_broker
+from streams.kafka.ports import Output
+from streams.kafka.producer import Producer
+from streams.local.servers import Server, local_broker
 
 PARTITIONS = 12
 BOUND_S = 30.0

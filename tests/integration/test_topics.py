@@ -10,9 +10,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.topics import DAY_MS, TOPICS
-from streams.engine.topics import Report, ensure_topics, verify_topics
 from streams.errors import BadTopics, BrokerAway
-from streams.local import HOST, Server, free_port
+from streams.kafka.topics import Report, ensure_topics, verify_topics
+from streams.local.servers import HOST, Server, free_port
 from tests.faults.kafka import KafkaCluster
 
 NAMES = tuple(topic.name for topic in TOPICS)

@@ -6,11 +6,11 @@ import pytest
 
 from schemas.reasons import Reason
 from schemas.topics import DEAD_LETTERS
-from sinks.clickhouse import ClickHouse, connect
-from sinks.erasing import Erasing
-from sinks.forgetting import ClickHouseErasures
-from sinks.migrate import migrate
-from streams.local import Server, local_clickhouse
+from sinks.clickhouse.client import ClickHouse, connect
+from sinks.clickhouse.erasures import ClickHouseErasures
+from sinks.clickhouse.migrate import migrate
+from sinks.erasure.process import Erasing
+from streams.local.servers import Server, local_clickhouse
 from tests.commands import done, until
 from tests.contract.ledger_rows import (
     ALERTED,

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 
 from schemas.events import ContactUpdate, Purchase, SupportCase, SurveyDispatch
+from streams.domain.hours import MINUTE_MS, Hours
 from streams.domain.journey import wake_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import Cap, Program, Rule
-from streams.domain.when import MINUTE_MS, Hours
 from tests.unit.histories import Moment, Run, case, program, purchase, told, wakeup
 
 ZONES = ["Asia/Kolkata", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"]

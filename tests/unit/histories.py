@@ -1,6 +1,6 @@
 """What the laws of journeys share: a program for tests, random histories of one customer, and a run through `step`.
 
-A run feeds a history to `step` and puts requeued responses back with their own timestamp, as `streams.work` does.
+A run feeds a history to `step` and puts requeued responses back with their own timestamp, as a worker does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,12 +18,12 @@ from schemas.events import (
     Wakeup,
 )
 from streams.domain.effects import Effect, Requeue
-from streams.domain.identity import survey_id
+from streams.domain.ids import survey_id
 from streams.domain.journey import step
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import AlertPolicy, Limits, Program, Rule
-from streams.domain.rolling import Window
 from streams.domain.state import NEW, Journey
+from streams.domain.windows import Window
 
 START_MS = 1_700_000_000_000
 CUSTOMER = "c1"

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from schemas.events import Alert, Answer, SurveyResponse
 from schemas.reasons import Reason
-from streams.domain.answering import MOST_HELD
 from streams.domain.effects import Count, Effect, Ignore, Reject, Requeue
-from streams.domain.identity import alert_id, fingerprint, survey_id
+from streams.domain.ids import alert_id, fingerprint, survey_id
 from streams.domain.nps import Band, Tally, band
 from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS
+from streams.domain.responses import MOST_HELD
 from tests.unit.histories import CUSTOMER, OPEN, START_MS, Moment, Run, program, purchase, response, rule, run, wakeup
 
 SURVEY = survey_id("shop", "p", "r")

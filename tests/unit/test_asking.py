@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from schemas.events import ContactUpdate, Decision, Purchase, SupportCase, SurveyDispatch
 from schemas.reasons import Reason
 from streams.domain.effects import Ignore, Reject
-from streams.domain.identity import decision_id, survey_id
+from streams.domain.ids import decision_id, survey_id
 from streams.domain.panes import DAY_MS, HOUR_MS
 from tests.unit.histories import (
     DELIVERY_QUARANTINE_MS,

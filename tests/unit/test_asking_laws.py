@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from schemas.codec import Codec
 from schemas.events import ContactUpdate, Decision, Purchase, SupportCase, SurveyDispatch, Wakeup
 from schemas.topics import CONTACTS, PURCHASES, SUPPORT, WAKEUPS
-from streams.domain.identity import share
+from streams.domain.ids import share
 from streams.domain.journey import step
 from streams.domain.panes import DAY_MS
 from streams.domain.state import NEW
-from streams.engine.log import MemoryLog, Output, Record
-from streams.engine.tables import Entry
-from streams.work import Work
+from streams.kafka.ports import MemoryLog, Output, Record
+from streams.processing.partition import Work
+from streams.state.tables import Entry
 from tests.unit.asking_histories import (
     DELIVERY_QUARANTINE_MS,
     HOME,

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.events import Answer, Decision, SurveyDispatch
-from streams.ledger import Ledger
-from streams.verdict import NOT_RECOUNTED, Figure
+from streams.proof.decision_counts import Ledger
+from streams.proof.reconciliation import NOT_RECOUNTED, Figure
 
 ENDS = ("sent", "opted_out", "asked_recently", "pending")
 

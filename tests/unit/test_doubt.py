@@ -5,12 +5,12 @@ import asyncio
 from schemas.codec import Codec
 from schemas.events import Decision, Purchase, SupportCase
 from schemas.topics import DECISIONS, JOURNEYS, PURCHASES, RESPONSES, SUPPORT
-from streams.doubt import Doubt, Doubts, written_to
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.engine.log import MemoryLog, Record
-from streams.journeys import Journeys
+from streams.kafka.ports import MemoryLog, Record
+from streams.processing.journeys import Journeys
+from streams.processing.partition import Work
 from streams.program import parse
-from streams.work import Work
+from streams.state.recovery import Doubt, Doubts, written_to
 from tests.programs import program
 
 CODEC = Codec()

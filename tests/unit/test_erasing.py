@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from schemas.events import Answer, ContactUpdate, Decision, Erasure, SurveyDispatch, SurveyResponse, Wakeup
 from schemas.reasons import Reason
 from streams.domain.effects import Count, Effect, Ignore, Reject, Requeue
-from streams.domain.identity import erasure_id, survey_id
+from streams.domain.ids import erasure_id, survey_id
 from streams.domain.journey import is_blank, step, wake_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.state import NEW, Contact
-from streams.engine.tables import Entry, encode
+from streams.state.tables import Entry, encode
 from tests.unit.asking_histories import PROGRAM, end, histories
 from tests.unit.histories import (
     CUSTOMER,

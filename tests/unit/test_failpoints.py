@@ -9,7 +9,7 @@ from schemas.topics import ANSWERS, JOURNEYS, PANES, ROLLING
 from sinks.failing import FailingWarehouse
 from sinks.memory import Memory
 from streams.engine.failpoints import SINK, WORKER, Failed, FailingLog, Failpoints
-from streams.engine.log import MemoryLog, Output
+from streams.kafka.ports import MemoryLog, Output
 from tests.commands import run
 
 

@@ -5,7 +5,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.domain.identity import uuid5
+from streams.domain.ids import uuid5
 
 
 @given(st.uuids(), st.text(st.characters(codec="utf-8")))

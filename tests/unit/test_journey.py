@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 
 from schemas.events import Answer, Decision, SurveyDispatch
 from streams.domain.effects import Count, Effect, Reject, Requeue
-from streams.domain.identity import survey_id
+from streams.domain.ids import survey_id
 from streams.domain.journey import is_blank, step, wake_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import Program
 from streams.domain.state import NEW, Journey
-from streams.engine.tables import Entry, JourneyTable, encode
+from streams.state.tables import Entry, JourneyTable, encode
 from tests.unit.histories import (
     DELIVERY_QUARANTINE_MS,
     START_MS,

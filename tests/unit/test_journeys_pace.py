@@ -4,10 +4,10 @@ from schemas.codec import Codec
 from schemas.topics import WAKEUPS
 from streams.domain.state import Journey
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.engine.log import MemoryLog, Record
-from streams.engine.tables import Entry, encode
-from streams.journeys import QUIET_MS, Journeys
-from streams.work import Work
+from streams.kafka.ports import MemoryLog, Record
+from streams.processing.journeys import QUIET_MS, Journeys
+from streams.processing.partition import Work
+from streams.state.tables import Entry, encode
 from tests.unit.histories import PROGRAM, START_MS
 
 CODEC = Codec()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from streams.engine.origin import KEY, Origin, decode, encode
 from streams.errors import BadTopics
+from streams.state.lineage import KEY, Origin, decode, encode
 
 FIRST = Origin(0, {"nps.purchases": "a", "nps.responses": "b"})
 ANEW = {"nps.purchases": "a", "nps.responses": "c"}

@@ -6,8 +6,8 @@ import pytest
 from faust.types import TP
 from prometheus_client import REGISTRY
 
+from streams.engine.extents import Extent
 from streams.engine.positions import Positions
-from streams.engine.witness import Extent
 
 A, B = TP("positions-a", 0), TP("positions-b", 1)
 

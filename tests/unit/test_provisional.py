@@ -12,16 +12,16 @@ from schemas.codec import Codec
 from schemas.events import Alert, Answer, Purchase, SurveyResponse, Wakeup
 from schemas.reasons import Reason
 from schemas.topics import PURCHASES, RESPONSES, WAKEUPS
-from streams.domain.answering import NOTHING
 from streams.domain.clicks import MOST_CLICKS, confirmation
 from streams.domain.effects import Confirm, Count, Effect, Ignore, Reject
-from streams.domain.identity import fingerprint, survey_id
+from streams.domain.ids import fingerprint, survey_id
 from streams.domain.journey import wake_ms
 from streams.domain.nps import Band, band
 from streams.domain.panes import DAY_MS, MINUTE_MS, panes
+from streams.domain.responses import NOTHING
 from streams.domain.segments import capture
 from streams.domain.state import Click
-from streams.engine.log import Record
+from streams.kafka.ports import Record
 from tests.unit.histories import CUSTOMER, OPEN, START_MS, Moment, Run, purchase, response, run, wakeup
 from tests.unit.test_answering import ASKED, EXPIRES_MS, FIRST_MS, SEGMENTS, SURVEY, net
 from tests.unit.test_replay import PROGRAM, Process, check_answers, totals

@@ -6,8 +6,8 @@ from schemas.codec import Codec
 from schemas.events import ContactUpdate, Purchase
 from schemas.topics import CONTACTS, INBOUND_RECORDS, PURCHASES
 from streams.domain.panes import DAY_MS
-from streams.engine.log import MemoryLog, Output
-from streams.rehearse import Comparison, rehearse
+from streams.kafka.ports import MemoryLog, Output
+from streams.proof.rehearse import Comparison, rehearse
 from tests.unit.histories import START_MS, program, rule
 
 CODEC = Codec()

@@ -10,14 +10,14 @@ import pytest
 from schemas.codec import Codec
 from schemas.events import Alert, Answer, PaneTally, Purchase, SurveyResponse
 from schemas.topics import ALERTS, ANSWERS, JOURNEYS, PANES, PURCHASES, RESPONSES
-from streams.domain.identity import survey_id
+from streams.domain.ids import survey_id
 from streams.domain.nps import Band, band
 from streams.domain.panes import MINUTE_MS, panes
 from streams.domain.segments import capture
-from streams.engine.log import Log, MemoryLog, Record
-from streams.outcome import Outcome
+from streams.kafka.ports import Log, MemoryLog, Record
+from streams.processing.outputs import Outcome
+from streams.processing.partition import Work
 from streams.program import parse
-from streams.work import Work
 from tests.programs import program
 
 SEEDS = 600

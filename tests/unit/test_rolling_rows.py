@@ -10,9 +10,9 @@ from schemas.events import PaneTally, SegmentNps
 from schemas.topics import ROLLING
 from streams.domain.nps import EMPTY, Tally, interval, score
 from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, MINUTE_MS, Resolution, panes
-from streams.engine.log import Output
+from streams.kafka.ports import Output
+from streams.processing.rolling import Rolling
 from streams.program import load
-from streams.rolling import Rolling
 
 CODEC = Codec()
 PROGRAM = load()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from streams.domain.nps import EMPTY, Tally
 from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, MINUTE_MS, Resolution
-from streams.domain.rolling import SegmentWindows, Window
+from streams.domain.windows import SegmentWindows, Window
 
 WINDOWS = tuple(
     Window(name, length)

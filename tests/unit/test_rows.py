@@ -12,8 +12,8 @@ from schemas.deadletters import NAMES, Death, Header, NotADeadLetter, opened, se
 from schemas.errors import FuseBlown
 from schemas.events import PaneTally, Wakeup
 from schemas.topics import DEAD_LETTERS, PANES
+from sinks.chdb.sqltext import insert_with_data, statements
 from sinks.rows import LINEAGE, TABLES, decode
-from sinks.sqltext import insert_with_data, statements
 from sinks.warehouse import Refused, Row
 from sinks.writing import Fuse, write
 

@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from streams.engine.config import EngineConfig
-from streams.engine.security import for_aiokafka
+from streams.kafka.security import for_aiokafka
 
 
 def test_plaintext_by_default() -> None:

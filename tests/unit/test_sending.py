@@ -8,11 +8,11 @@ from schemas.events import Answer, ContactUpdate, Decision, Purchase, SurveyDisp
 from schemas.reasons import Reason
 from streams.domain.conditions import AtLeast, Exists
 from streams.domain.effects import Count
-from streams.domain.identity import survey_id
+from streams.domain.hours import Hours
+from streams.domain.ids import survey_id
 from streams.domain.journey import step, wake_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import Rule
-from streams.domain.when import Hours
 from tests.unit.histories import (
     CUSTOMER,
     QUARANTINE_MS,

@@ -26,10 +26,10 @@ from streams.domain.state import (
     Survey,
     Waiting,
 )
-from streams.engine.log import Record
-from streams.engine.tables import BLANK, Entry, JourneyTable, PaneTable, PaneValue, encode
-from streams.engine.wheel import Wheel
 from streams.errors import BadState
+from streams.kafka.ports import Record
+from streams.state.tables import BLANK, Entry, JourneyTable, PaneTable, PaneValue, encode
+from streams.state.timers import Wheel
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.reasons import Reason
-from streams.domain.tokens import LONGEST_TOKEN, Claim, Keys, Refusal, mint, verify
+from streams.domain.links import LONGEST_TOKEN, Claim, Keys, Refusal, mint, verify
 
 KEYS = Keys.parse("k1:0123456789abcdef")
 ROTATED = Keys.parse("k2:fedcba9876543210, k1:0123456789abcdef")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.engine.tracker import Tracker
+from streams.engine.offsets import Tracker
 
 Step = tuple[str, int]
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.domain.hours import MINUTE_MS, Hours, is_open, opening, zone
 from streams.domain.panes import DAY_MS, HOUR_MS
-from streams.domain.when import MINUTE_MS, Hours, is_open, opening, zone
 
 ZONES = ["Asia/Kolkata", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.engine.witness import Extent, Witness
+from streams.engine.extents import Extent, Witness
 from streams.errors import StateLost
 
 JOURNEYS, PANES = ("nps.journeys", 3), ("nps.panes", 3)

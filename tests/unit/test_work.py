@@ -28,14 +28,14 @@ from schemas.topics import (
     RESPONSES,
     WAKEUPS,
 )
-from streams.domain.identity import survey_id
+from streams.domain.ids import survey_id
+from streams.domain.links import Claim, Keys, verify
 from streams.domain.nps import Tally
 from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane, Resolution
-from streams.domain.tokens import Claim, Keys, verify
-from streams.engine.log import MemoryLog, Output, Record
-from streams.engine.tables import PaneValue
-from streams.outcome import Outcome
-from streams.work import Work
+from streams.kafka.ports import MemoryLog, Output, Record
+from streams.processing.outputs import Outcome
+from streams.processing.partition import Work
+from streams.state.tables import PaneValue
 from tests.unit.histories import OPEN, START_MS, case, program, purchase, response, rule
 
 CODEC = Codec()
@@ -175,7 +175,7 @@ def in_pieces(size: int, blocks: dict[str, list[Record]]) -> tuple[list[Outcome]
     one = work()
     outcomes = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("streams.work.PIECE_RECORDS", size)
+        patch.setattr("streams.processing.partition.PIECE_RECORDS", size)
         for topic, records in blocks.items():
             outcomes.append(one.through(topic, records))
             durable(one, outcomes[-1])

@@ -1,0 +1,1 @@
+"""ClickHouse: its client, the migrations in `sql/`, customers' stories, and erasures."""

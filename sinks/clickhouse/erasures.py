@@ -1,0 +1,82 @@
+"""Finding and emptying rows of erased customers in ClickHouse.
+
+By mutations (ALTER TABLE ... UPDATE), which rewrite only those columns of those parts that hold such a row, and which
+no later merge undoes.  Statements hold digests alone: ClickHouse keeps the text of a mutation.  The user needs SELECT
+and ALTER UPDATE on the tables, and SELECT on system.mutations.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from schemas.topics import ERASURES
+from sinks.clickhouse.client import ClickHouse
+from sinks.erasure.redaction import PERSONAL, Personal
+from sinks.rows import TABLES
+from sinks.warehouse import Row
+
+NEVER_MS = -(1 << 63)
+
+
+class ClickHouseErasures:
+    """The erasures' side of one connection."""
+
+    def __init__(self, database: ClickHouse) -> None:
+        self._database = database
+
+    def recorded(self, since_ms: int) -> list[Row]:
+        """The rows of `erasures` written since, instants in milliseconds.  Raises WarehouseError."""
+        table = TABLES[ERASURES.name]
+        columns = (f"toUnixTimestamp64Milli({c})" if _is_instant(c) else c for c in table.columns)
+        newer = "toUnixTimestamp64Milli(loaded_at) >= {since:Int64}"
+        sql = f"SELECT {', '.join(columns)} FROM {table.name} FINAL WHERE {newer}"
+        return self._database.query(sql, {"since": since_ms})
+
+    def naming(self, until_ms: Mapping[str, int]) -> Counter[str]:
+        """How many rows name each of them.  Raises WarehouseError."""
+        found: Counter[str] = Counter()
+        for table, personal in PERSONAL.items():
+            names = ", ".join(map(_digest, personal.names))
+            each = f"SELECT arrayJoin(arrayDistinct([{names}])) AS who, {_since(personal)} AS since_ms FROM {table}"
+            sql = f"SELECT who, count() FROM ({each}) WHERE since_ms <= {_until('who')} GROUP BY who"
+            found.update({str(row[0]): int(str(row[1])) for row in self._database.query(sql, _bound(until_ms))})
+        return found
+
+    def empty(self, until_ms: Mapping[str, int]) -> None:
+        """Begin to empty those rows; doing it again does no harm.  Raises WarehouseError."""
+        for table, personal in PERSONAL.items():
+            emptied = ", ".join(f"{column} = {_literal(value)}" for column, value in personal.emptied.items())
+            rows = " OR ".join(f"{_since(personal)} <= {_until(_digest(name))}" for name in personal.names)
+            sql = f"ALTER TABLE {table} UPDATE {emptied} WHERE {rows} SETTINGS mutations_sync = 0"
+            self._database.command(sql, _bound(until_ms))
+
+    def is_emptying(self) -> bool:
+        """True while what was begun is not finished.  Raises WarehouseError."""
+        unfinished = "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND NOT is_done"
+        return self._database.query(f"{unfinished} AND table IN {{tables:Array(String)}}", {"tables": [*PERSONAL]}) != [
+            (0,)
+        ]
+
+
+def _since(personal: Personal) -> str:
+    return f"toUnixTimestamp64Milli({personal.since})" if personal.since else "{never:Int64} + 1"
+
+
+def _until(digest: str) -> str:
+    """How far this customer is erased, NEVER_MS for all others."""
+    return f"transform({digest}, {{who:Array(String)}}, {{until:Array(Int64)}}, {{never:Int64}})"
+
+
+def _digest(name: str) -> str:
+    return f"lower(hex(SHA256(ifNull({name}, ''))))"
+
+
+def _bound(until_ms: Mapping[str, int]) -> dict[str, object]:
+    return {"who": [*until_ms], "until": [*until_ms.values()], "never": NEVER_MS}
+
+
+def _literal(value: object) -> str:
+    return {"": "''", "None": "NULL", "[]": "[]"}[str(value)]
+
+
+def _is_instant(column: str) -> bool:
+    return column.endswith("_ms") or column == "loaded_at"

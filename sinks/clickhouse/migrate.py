@@ -1,0 +1,82 @@
+"""Bring a database to the newest tables and views: numbered files, forward only, each applied once, in order.
+
+What was applied is recorded with its checksum; a released file that was edited since is refused.  Safe to run twice,
+and twice at the same time: every statement says IF NOT EXISTS or OR REPLACE, and the records replace each other.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from schemas.errors import BadInput
+from sinks.chdb.sqltext import statements
+from sinks.clickhouse.client import ClickHouse
+
+BOOKS = """
+CREATE TABLE IF NOT EXISTS schema_migrations
+(
+    number UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(applied_at) ORDER BY number
+"""
+_NAME = re.compile(r"(\d{4})_\w+\.sql\Z")
+
+
+class Edited(BadInput, ValueError):
+    """A released file is not what it was when it was applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered file."""
+
+    number: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text, the same whatever the line ends."""
+        return hashlib.sha256(self.text.replace("\r\n", "\n").encode()).hexdigest()
+
+
+def released() -> list[Migration]:
+    """The numbered files that come with this package, in order."""
+    files = ((_NAME.match(file.name), file) for file in (resources.files("sinks.clickhouse") / "sql").iterdir())
+    found = [Migration(int(m[1]), file.name, file.read_text(encoding="utf-8")) for m, file in files if m]
+    return sorted(found, key=lambda migration: migration.number)
+
+
+def migrate(database: ClickHouse, migrations: Sequence[Migration] | None = None) -> list[str]:
+    """Apply what is missing and return the names applied.  Raises Edited, or WarehouseError as the server answers."""
+    wanted = released() if migrations is None else list(migrations)
+    database.command("CREATE DATABASE IF NOT EXISTS {name:Identifier}", {"name": database.database}, anywhere=True)
+    database.command(BOOKS)
+    recorded = database.query("SELECT number, checksum FROM schema_migrations FINAL")
+    applied = {row[0]: row[1] for row in recorded}
+    for migration in wanted:
+        if applied.get(migration.number, migration.checksum) != migration.checksum:
+            raise Edited(f"{migration.name} was edited after it was applied: restore it and add a new file instead")
+    missing = [migration for migration in wanted if migration.number not in applied]
+    for migration in missing:
+        _apply(database, migration)
+    return [migration.name for migration in missing]
+
+
+def make_roles(database: ClickHouse) -> None:
+    """Make the roles `nps_reader` (numbers) and `nps_personal` (people too).  Needs an administrator and a server."""
+    for statement in statements(
+        (resources.files("sinks.clickhouse") / "sql" / "roles.sql").read_text(encoding="utf-8")
+    ):
+        database.command(statement)
+
+
+def _apply(database: ClickHouse, migration: Migration) -> None:
+    for statement in statements(migration.text):
+        database.command(statement)
+    now_ms = time.time_ns() // 1_000_000
+    row = (migration.number, migration.name, migration.checksum, now_ms)
+    database.insert("schema_migrations", ("number", "name", "checksum", "applied_at"), [row])

@@ -1,0 +1,80 @@
+"""One customer's story, from the ledger's tables: what happened, what was decided, said and alerted, in order of time.
+
+Each table is asked by customer, which the bloom filter on its `customer_id` makes cheap; the customer's id is bound by
+the server.  A row counts with its highest version, so the story is right before any merge has run.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+from sinks.clickhouse.client import ClickHouse
+from sinks.rows import digest
+
+Fields: TypeAlias = Mapping[str, object]
+
+
+class Entry(NamedTuple):
+    """Something in a customer's story: when, in milliseconds, which table it is of, and the row's fields by name."""
+
+    at_ms: int
+    kind: str
+    fields: Fields
+
+
+_TOLD = {
+    "decisions": (
+        "decided_ms", "decision_id",
+        ("trigger_ms", "trigger_source", "trigger_id", "trigger_type", "correlation_id", "rule", "survey", "outcome",
+         "reason", "cause_id", "channel", "probability", "lag_ms", "decided_ms"),
+    ),
+    "dispatches": (
+        "due_ms", "survey_id, reminder",
+        ("survey_id", "survey", "rule", "question", "question_version", "channel", "locale", "reminder", "lag_ms",
+         "expires_ms"),
+    ),
+    "answers": (
+        "received_ms", "survey_id, revision",
+        ("survey_id", "survey", "revision", "score", "band", "comment", "counted", "flag", "answered_ms"),
+    ),
+    "alerts": (
+        "received_ms", "alert_id", ("survey", "status", "severity", "score", "revision"),
+    ),
+    "dead_letters": (
+        "origin_ms", "origin_topic, origin_partition, origin_offset, reason",
+        ("origin_topic", "origin_partition", "origin_offset", "reason", "detail"),
+    ),
+}  # fmt: skip
+"""Of each table the instant that puts a row in its place, what makes it one row, and what is told of it."""
+
+
+def story(database: ClickHouse, customer_id: str) -> list[Entry]:
+    """All that the warehouse knows of a customer, oldest first.  Raises WarehouseError.
+
+    Of answers every revision that was not merged away yet, the last one always.
+    """
+    entries = [entry for table in _TOLD for entry in _of(database, table, customer_id)]
+    return sorted([*entries, *_erasures(database, customer_id)], key=lambda entry: entry.at_ms)
+
+
+def _of(database: ClickHouse, table: str, customer_id: str) -> list[Entry]:
+    at, key, columns = _TOLD[table]
+    told = ", ".join(f"toUnixTimestamp64Milli({name})" if _is_instant(name) else name for name in columns)
+    rows = database.query(
+        f"SELECT toUnixTimestamp64Milli({at}), {told} FROM {table} WHERE customer_id = {{customer:String}} "
+        f"ORDER BY version DESC LIMIT 1 BY {key}",
+        {"customer": customer_id},
+    )
+    return [Entry(int(str(row[0])), table, dict(zip(columns, row[1:], strict=True))) for row in rows]
+
+
+def _erasures(database: ClickHouse, customer_id: str) -> list[Entry]:
+    rows = database.query(
+        "SELECT toUnixTimestamp64Milli(received_ms), toUnixTimestamp64Milli(done_ms), emptied_rows FROM erasures FINAL "
+        "WHERE customer_sha256 = {digest:String}",
+        {"digest": digest(customer_id)},
+    )
+    return [Entry(int(str(at)), "erasures", {"done_ms": done, "emptied_rows": emptied}) for at, done, emptied in rows]
+
+
+def _is_instant(column: str) -> bool:
+    return column.endswith("_ms") and column != "lag_ms"

@@ -1,0 +1,1 @@
+"""Alerts to a terminal: one line for each."""

@@ -1,0 +1,162 @@
+"""Alerts to people: read, deliver, commit, in this order, so that no alert is lost.
+
+A consumer group of its own, so a warehouse that is away delays no page.  A crash between delivery and commit delivers
+once more with the same `alert_id`, by which the receiver knows it.  What cannot be delivered is logged, counted and
+dead-lettered; so is what does not decode.  Alerts of answers older than `stale_after_ms` are passed over and counted: a
+notifier that is new, or was away for days, must not page for history, nor when history is counted anew.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Mapping
+
+from confluent_kafka import Consumer, KafkaException, Message
+
+from schemas.codec import Codec, RegistryAway, Undecodable
+from schemas.events import Alert
+from schemas.reasons import Reason
+from schemas.topics import ALERTS
+from sinks import metrics
+from sinks.batch import Backoff
+from sinks.dead_letters import DeadLetters
+from sinks.kafka_health import QUIET, Link
+from sinks.notify.notifier import Channel, DeliveryError, TryLater
+
+CONSUMER = {
+    "group.id": "nps-notifier",
+    "auto.offset.reset": "earliest",
+    "fetch.queue.backoff.ms": "10",
+    "topic.metadata.refresh.interval.ms": "10000",
+    "max.poll.interval.ms": "900000",  # the tries of one alert take this long at most, with slow answers and long waits
+}
+OURS = {"enable.auto.commit": "false", "enable.auto.offset.store": "false"}
+POLL_S = 0.2
+DAY_MS = 86_400_000
+LONGEST_WAIT_S = 60.0
+"""A receiver may ask for a longer wait, but an alert is not held for ever."""
+
+log = logging.getLogger("nps.notifier")
+
+
+class Notifier:
+    """One member of a notifier's group.  `run` works until told to stop; a channel each wants a `group.id` each."""
+
+    def __init__(
+        self,
+        consumer_config: Mapping[str, str],
+        producer_config: Mapping[str, str],
+        codec: Codec,
+        channel: Channel,
+        *,
+        max_tries: int = 8,
+        backoff: Backoff | None = None,
+        stale_after_ms: int = DAY_MS,
+        patience_s: float = 60.0,
+    ) -> None:
+        if max_tries < 1:
+            raise ValueError(f"max_tries must be 1 or more, not {max_tries}")
+        self._link = Link(patience_s)
+        self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS, **QUIET, "error_cb": self._link.lost})
+        self._dead = DeadLetters(producer_config)
+        self._codec = codec
+        self._channel = channel
+        self._max_tries = max_tries
+        self._backoff = backoff or Backoff()
+        self._stale_after_ms = stale_after_ms
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until `stop` is set.  Raises ServerAway, KafkaException or Undelivered when Kafka cannot go on."""
+        self._consumer.subscribe([ALERTS.name])
+        try:
+            while not stop.is_set():
+                self._link.check(self._consumer)
+                message = self._consumer.poll(POLL_S)
+                if message is None or _is_error(message):
+                    continue
+                if self._handle(message, stop):
+                    self._commit(message)
+        finally:
+            self._consumer.close()
+
+    def _handle(self, message: Message, stop: threading.Event) -> bool:
+        """Bring one alert to its end; False when told to stop before that, so that it comes again."""
+        try:
+            alert = self._decode(message, stop)
+        except Undecodable as error:
+            return self._bury(message, "undecodable", error.reason, str(error))
+        if alert is None:
+            return False
+        written_ms = message.timestamp()[1]
+        if time.time() * 1_000 - alert.received_ms > self._stale_after_ms:
+            metrics.ALERTS.labels("stale").inc()
+            return True
+        failure = self._deliver(alert, stop)
+        if failure is None:
+            metrics.ALERTS.labels("delivered").inc()
+            metrics.DELIVERY_SECONDS.observe(max(0.0, time.time() - written_ms / 1_000))
+        elif stop.is_set() and isinstance(failure, TryLater):
+            return False
+        else:
+            log.error("alert_undelivered alert_id=%s: %s", alert.alert_id, failure)
+            self._bury(message, "undelivered", Reason.UNDELIVERED, str(failure))
+        return True
+
+    def _decode(self, message: Message, stop: threading.Event) -> Alert | None:
+        failures = 0
+        while not stop.is_set():
+            try:
+                return self._codec.decode(Alert, message.value())
+            except RegistryAway as error:
+                failures += 1
+                log.warning("registry_away tries=%d: %s", failures, error)
+                self._wait(failures, stop)
+        return None
+
+    def _deliver(self, alert: Alert, stop: threading.Event) -> DeliveryError | None:
+        """Try until it works or there is no point: None, or the last failure."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                self._channel.deliver(alert)
+            except DeliveryError as error:
+                last = tries == self._max_tries or not isinstance(error, TryLater)
+                metrics.ATTEMPTS.labels("gave_up" if last else "retry").inc()
+                if last:
+                    return error
+                log.warning("alert_delayed alert_id=%s tries=%d: %s", alert.alert_id, tries, error)
+                self._wait(tries, stop, error.after_s if isinstance(error, TryLater) else 0.0)
+                if stop.is_set():
+                    return error
+            else:
+                metrics.ATTEMPTS.labels("ok").inc()
+                return None
+
+    def _wait(self, failures: int, stop: threading.Event, at_least_s: float = 0.0) -> None:
+        wait_s = self._backoff.wait_ms(failures, random.random()) / 1_000
+        stop.wait(max(wait_s, min(at_least_s, LONGEST_WAIT_S)))
+
+    def _bury(self, message: Message, outcome: str, reason: str, detail: str) -> bool:
+        metrics.ALERTS.labels(outcome).inc()
+        self._dead.put(message, reason, detail)
+        self._dead.flush()
+        return True
+
+    def _commit(self, message: Message) -> None:
+        try:
+            self._consumer.commit(message=message, asynchronous=False)
+        except KafkaException as error:
+            # it comes again under the same alert_id
+            metrics.FAILURES.labels("commit").inc()
+            log.warning("commit_failed: %s", error)
+
+
+def _is_error(message: Message) -> bool:
+    error = message.error()
+    if error is not None and error.fatal():
+        raise KafkaException(error)
+    if error is not None:
+        log.warning("kafka_error %s", error.str())
+    return error is not None

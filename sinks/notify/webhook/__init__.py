@@ -1,0 +1,1 @@
+"""Alerts to a webhook: one signed JSON POST for each."""

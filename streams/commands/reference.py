@@ -1,0 +1,88 @@
+"""Writes the README's reference tables from the code they describe: commands, settings, topics, metrics, reasons.
+
+python -m streams.commands.reference README.md     rewrites what lies between the markers; a test holds the file to it
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from schemas.reasons import Reason
+from schemas.topics import DAY_MS, TOPICS
+from sinks import metrics as sink_metrics
+from streams import metrics, settings
+from streams.errors import ExitCode
+
+_BLOCK = "<!-- {name} -->\n{text}\n<!-- end of {name} -->"
+
+
+def written(text: str) -> str:
+    """The text with every marked block written anew.  Raises ValueError for a missing marker."""
+    for name, table in _TABLES.items():
+        found = re.compile(re.escape(f"<!-- {name} -->") + ".*?" + re.escape(f"<!-- end of {name} -->"), re.DOTALL)
+        if not found.search(text):
+            raise ValueError(f"README has no block {name}: add <!-- {name} --> and <!-- end of {name} -->")
+        block = _BLOCK.format(name=name, text=table())
+        text = found.sub(block.replace("\\", r"\\"), text)
+    return text
+
+
+def _settings() -> str:
+    return _table(
+        ("setting", "default", "meaning"), ((f"`{n}`", f"`{d}`" if d else "", m) for n, d, m in settings.rows())
+    )
+
+
+def _topics() -> str:
+    rows: list[tuple[str, ...]] = []
+    for topic in TOPICS:
+        kept = "last of each key" if topic.retention_ms is None else f"{topic.retention_ms // DAY_MS} days"
+        value = f"[{topic.record.__name__}](schemas/avro)" if topic.record else "bytes"
+        key = (topic.key or "").replace("|", "\\|")
+        rows.append((f"`{topic.name}`", value, key, str(topic.partitions or "as set"), kept))
+    return _table(("topic", "value", "key", "partitions", "kept"), rows)
+
+
+def _metrics() -> str:
+    found = {
+        m._name: m
+        for module in (metrics, sink_metrics)
+        for m in vars(module).values()
+        if isinstance(m, MetricWrapperBase)
+    }
+    rows = []
+    for name, metric in sorted(found.items()):
+        suffix = "_total" if metric._type == "counter" else ""
+        rows.append((f"`{name}{suffix}`", str(metric._type), ", ".join(metric._labelnames), metric._documentation))
+    return _table(("metric", "kind", "labels", "meaning"), rows)
+
+
+def _reasons() -> str:
+    return _table(("reason", "meaning"), ((f"`{reason.value}`", reason.meaning) for reason in Reason))
+
+
+def _exit_codes() -> str:
+    rows = ((str(code.value), code.name.lower(), code.meaning) for code in ExitCode)
+    return _table(("code", "name", "meaning"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+_TABLES: dict[str, Callable[[], str]] = {
+    "settings": _settings,
+    "topics": _topics,
+    "metrics": _metrics,
+    "reasons": _reasons,
+    "exit codes": _exit_codes,
+}
+
+
+if __name__ == "__main__":
+    readme = Path(sys.argv[1])
+    readme.write_text(written(readme.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,187 @@
+"""Sending what fell due: surveys, and reminders of those not answered; each in due order, each at its due time.
+
+Nothing is sent outside the rule's local hours, nor later than the rule allows.  Both are judged by the customer's own
+time after the record in hand, which is as near to now as a replay can know: what a live worker finds too late is
+`missed`, what it finds at night waits for the morning.  A trigger that was loaded as history is never late: it is sent
+at its due time whenever it is read.
+"""
+
+from schemas.reasons import Reason
+from streams.domain import contacts, decisions, eligibility
+from streams.domain.effects import Effect, Requeue
+from streams.domain.eligibility import Ask, Suppress
+from streams.domain.hours import is_open, opening
+from streams.domain.ids import share_of
+from streams.domain.policy import Program, Rule
+from streams.domain.state import Journey, Message, Pending, Survey
+
+
+def put_off(journey: Journey, rule: Rule, from_ms: int, survey_id: str) -> int:
+    """When a survey that could leave at `from_ms` does: never earlier, spread, and inside the customer's hours."""
+    if rule.spread_ms:
+        from_ms += int(share_of(survey_id) * rule.spread_ms)
+    if rule.hours is None:
+        return from_ms
+    return opening(rule.hours, _time_zone(journey), from_ms, share_of(survey_id))
+
+
+def send_due(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
+    """Send, or suppress, what fell due up to `to_ms`."""
+    while _falls_due(journey, to_ms):
+        surveys = [pending for pending in journey.pending if pending.due_ms <= to_ms]
+        reminders = [reminder for reminder in journey.reminders if reminder.due_ms <= to_ms]
+        survey = min(surveys, key=lambda one: _turn(one, program), default=None)
+        reminder = min(reminders, default=None)
+        if survey is not None and (reminder is None or survey.due_ms <= reminder.due_ms):
+            journey = journey._replace(pending=tuple(one for one in journey.pending if one is not survey))
+            journey = _send(journey, survey, customer_id, program, to_ms, effects)
+        elif reminder is not None:
+            journey = journey._replace(reminders=tuple(one for one in journey.reminders if one is not reminder))
+            journey = _remind(journey, reminder, customer_id, program, to_ms, effects)
+    return journey
+
+
+def _falls_due(journey: Journey, to_ms: int) -> bool:
+    """True when there is something to send up to `to_ms`."""
+    for waiting in (journey.pending, journey.reminders):
+        for one in waiting:
+            if one.due_ms <= to_ms:
+                return True
+    return False
+
+
+def rule_of(pending: Pending, program: Program) -> Rule:
+    """The rule of a scheduled survey; a plain one where the program has it no more."""
+    known = program.rule_by_name.get(pending.rule)
+    return known or Rule(pending.rule, pending.survey, frozenset(), {}, 0, pending.lifetime_ms, frozenset())
+
+
+def _send(
+    journey: Journey, pending: Pending, customer_id: str, program: Program, to_ms: int, effects: list[Effect]
+) -> Journey:
+    rule, due_ms = rule_of(pending, program), pending.due_ms
+    now_ms, decided_ms = due_ms if pending.history else to_ms, due_ms
+    verdict = eligibility.decide(journey, rule, due_ms, program)
+    if isinstance(verdict, Ask):
+        if rule.send_within_ms is not None and now_ms - due_ms > rule.send_within_ms:
+            verdict, decided_ms = Suppress(Reason.MISSED), now_ms
+        elif not _may_leave(journey, rule, now_ms):
+            later = pending._replace(due_ms=put_off(journey, rule, now_ms, pending.survey_id))
+            return journey._replace(pending=(*journey.pending, later))
+        elif rival := _rival(journey, pending, rule, program):
+            verdict = Suppress(Reason.ALREADY_PENDING, rival.id)
+    effects.append(decisions.decided(pending, rule, customer_id, verdict, decided_ms, program))
+    if isinstance(verdict, Suppress):
+        return journey
+    return _sent(journey, pending, rule, customer_id, verdict, program, effects)
+
+
+def _sent(
+    journey: Journey, pending: Pending, rule: Rule, customer_id: str, ask: Ask, program: Program, effects: list[Effect]
+) -> Journey:
+    ends = [c.time_ms for c in journey.cancels if rule.cancel_closes and cancels(c.type, c.correlation, pending, rule)]
+    survey = Survey(
+        pending.survey_id,
+        pending.rule,
+        pending.survey,
+        pending.correlation,
+        pending.segments,
+        pending.dimensions,
+        ask.due_ms,
+        ask.due_ms + pending.lifetime_ms,
+        None,
+        None,
+        ask.channel,
+        min((at_ms for at_ms in ends if at_ms >= pending.time_ms), default=-1),
+        (),
+        pending.time_ms,
+    )
+    first = Message(
+        ask.due_ms,
+        0,
+        pending.survey_id,
+        pending.source,
+        pending.id,
+        pending.values,
+        pending.probability,
+        pending.history,
+    )
+    effects.append(decisions.dispatch(journey, survey, first, rule, customer_id, ask.channel, program))
+    waiting = [held for held in journey.held if held.survey_id == survey.survey_id]
+    effects.extend(Requeue(held.evidence) for held in waiting)
+    journey = journey._replace(
+        surveys=(*journey.surveys, survey),
+        held=tuple(held for held in journey.held if held.survey_id != survey.survey_id) if waiting else journey.held,
+        asked=tuple(sorted((*journey.asked, (survey.survey, ask.due_ms)), key=_asked_ms)),
+    )
+    if waiting:  # there is an answer already
+        return journey
+    return _with_reminder(journey, survey, first._replace(number=1), rule, ask.due_ms + rule.remind_after_ms)
+
+
+def _asked_ms(asked: tuple[str, int]) -> int:
+    return asked[1]
+
+
+def _remind(
+    journey: Journey, reminder: Message, customer_id: str, program: Program, to_ms: int, effects: list[Effect]
+) -> Journey:
+    due_ms, now_ms = reminder.due_ms, reminder.due_ms if reminder.history else to_ms
+    survey = next((one for one in journey.surveys if one.survey_id == reminder.survey_id), None)
+    rule = program.rule_by_name.get(survey.rule) if survey else None
+    if survey is None or rule is None or survey.is_answered or survey.cancelled_ms >= 0:
+        return journey
+    if eligibility.refusal(journey, rule):
+        return journey
+    if rule.send_within_ms is not None and now_ms - due_ms > rule.send_within_ms:
+        return journey
+    if not _may_leave(journey, rule, now_ms):
+        return _with_reminder(journey, survey, reminder, rule, now_ms)
+    channel = contacts.reach(journey, rule, due_ms, program)
+    if isinstance(channel, Reason):
+        return journey
+    effects.append(decisions.dispatch(journey, survey, reminder, rule, customer_id, channel, program))
+    reminded = survey._replace(reminded=(*survey.reminded, (channel, due_ms)))
+    journey = journey._replace(surveys=tuple(reminded if one is survey else one for one in journey.surveys))
+    following = reminder._replace(number=reminder.number + 1)
+    return _with_reminder(journey, reminded, following, rule, due_ms + rule.remind_after_ms)
+
+
+def _with_reminder(journey: Journey, survey: Survey, reminder: Message, rule: Rule, from_ms: int) -> Journey:
+    """With this reminder, if the rule has so many and the survey is open for so long."""
+    if reminder.number > rule.reminders or survey.cancelled_ms >= 0:
+        return journey
+    due_ms = put_off(journey, rule, from_ms, survey.survey_id)
+    if due_ms >= survey.expires_ms:
+        return journey
+    return journey._replace(reminders=(*journey.reminders, reminder._replace(due_ms=due_ms)))
+
+
+def cancels(type_: str, correlation: str, pending: Pending, rule: Rule) -> bool:
+    """True when an event of this type about this order or case stops the scheduled survey."""
+    return type_ in rule.cancel_on and correlation == pending.correlation
+
+
+def _turn(pending: Pending, program: Program) -> tuple[int, int, str]:
+    """Who is sent first: the earlier, of two at once the one of higher priority."""
+    return pending.due_ms, -rule_of(pending, program).priority, pending.survey_id
+
+
+def _may_leave(journey: Journey, rule: Rule, now_ms: int) -> bool:
+    return rule.hours is None or is_open(rule.hours, _time_zone(journey), now_ms)
+
+
+def _rival(journey: Journey, pending: Pending, rule: Rule, program: Program) -> Pending | None:
+    """A scheduled survey of higher priority that could not be sent any more once this one is."""
+    for other in journey.pending:
+        theirs = rule_of(other, program)
+        if theirs.priority > rule.priority and (
+            abs(other.due_ms - pending.due_ms) < program.apart_ms(theirs.survey, rule.survey)
+            and isinstance(eligibility.decide(journey, theirs, other.due_ms, program), Ask)
+        ):
+            return other
+    return None
+
+
+def _time_zone(journey: Journey) -> str:
+    return journey.contact.time_zone[1] if journey.contact else ""

@@ -1,0 +1,61 @@
+"""Forgetting a customer: all that happened until the erasure goes, counts stay, nothing older comes back to life."""
+
+from schemas.events import ContactUpdate, Erasure, Inbound, Wakeup
+from schemas.reasons import Reason
+from streams.domain import contacts, decisions
+from streams.domain.dispatching import rule_of
+from streams.domain.effects import Effect, Ignore
+from streams.domain.eligibility import Suppress
+from streams.domain.ids import erasure_id
+from streams.domain.policy import Program
+from streams.domain.state import SILENT, Journey
+
+
+def is_forgotten(journey: Journey, event: Inbound) -> bool:
+    """True for an event from before the customer's erasure: it must change nothing and leave no trace."""
+    return journey.contact is not None and not isinstance(event, Wakeup) and event.time <= journey.contact.erased_ms
+
+
+def erase(journey: Journey, event: ContactUpdate, program: Program, now_ms: int, effects: list[Effect]) -> Journey:
+    """Forget the customer up to the event's time: decide what is scheduled, tell the sinks, keep the time alone.
+
+    What happened later stays: it may be read before.  From then on nobody is asked without a new consent.
+    """
+    until_ms, keep_from_ms = event.time, event.time + program.limits.hold_ms
+    for pending in journey.pending:
+        if pending.time_ms <= until_ms:
+            why = Suppress(Reason.ERASED, event.id)
+            rule = rule_of(pending, program)
+            effects.append(decisions.decided(pending, rule, event.customer_id, why, now_ms, program))
+    effects.extend(Ignore(Reason.ERASED) for held in journey.held if held.until_ms <= keep_from_ms)
+    effects.append(_record(event, now_ms, program))
+    surveys = tuple(survey for survey in journey.surveys if survey.trigger_ms > until_ms)
+    known = {survey.survey_id for survey in surveys}
+    opted_later = journey.opted_ms > until_ms
+    return Journey(
+        clock_ms=journey.clock_ms,
+        opted_out=journey.opted_out and opted_later,
+        opted_ms=journey.opted_ms if opted_later else -1,
+        pending=tuple(pending for pending in journey.pending if pending.time_ms > until_ms),
+        surveys=surveys,
+        held=tuple(held for held in journey.held if held.until_ms > keep_from_ms),
+        seen=tuple(one for one in journey.seen if one[1] > until_ms),
+        asked=tuple(one for one in journey.asked if one[1] > until_ms),
+        cancels=tuple(cancel for cancel in journey.cancels if cancel.time_ms > until_ms),
+        waiting=tuple(waiting for waiting in journey.waiting if waiting.survey_id in known),
+        contact=contacts.since(journey.contact or SILENT, until_ms),
+        reminders=tuple(reminder for reminder in journey.reminders if reminder.survey_id in known),
+    )
+
+
+def _record(event: ContactUpdate, now_ms: int, program: Program) -> Erasure:
+    return Erasure(
+        erasure_id=erasure_id(event.source, event.id),
+        customer_id=event.customer_id,
+        source=event.source,
+        id=event.id,
+        erased_ms=event.time,
+        received_ms=now_ms,
+        program=program.hash,
+        version=0,
+    )

@@ -1,0 +1,119 @@
+"""The asking half of a journey: a trigger becomes a scheduled survey, or a reason why not."""
+
+from schemas.events import Trigger
+from schemas.reasons import Reason
+from schemas.records import new
+from streams.domain import decisions, eligibility
+from streams.domain.conditions import attributes_of
+from streams.domain.decisions import correlation
+from streams.domain.dispatching import cancels, put_off, rule_of
+from streams.domain.effects import Effect, Ignore, Scheduled
+from streams.domain.eligibility import Suppress
+from streams.domain.ids import fingerprint, survey_id
+from streams.domain.policy import Program, Rule
+from streams.domain.segments import capture
+from streams.domain.state import Cancel, Journey, Pending, Survey
+
+
+def trigger(
+    journey: Journey, event: Trigger, program: Program, now_ms: int, history: bool, effects: list[Effect]
+) -> Journey:
+    """Take a purchase or support event: cancel what it cancels, schedule what it asks for.  Once per source and id."""
+    known = fingerprint(event.source, event.id)
+    for seen, _ in journey.seen:
+        if seen == known:
+            effects.append(Ignore(Reason.DUPLICATE))
+            return journey
+    journey = new(Journey, (*journey[:6], (*journey.seen, (known, event.time)), *journey[7:]))
+    is_cancel = event.type in program.cancel_types
+    if is_cancel:
+        journey = _cancel(journey, event, program, effects)
+    rule = program.rule_for(event.type, attributes_of(event) if program.prices else event.attributes)
+    if rule is not None:
+        return _schedule(journey, event, rule, program, now_ms, history, effects)
+    if not is_cancel:
+        unknown = program.events and event.type not in program.events
+        why = Suppress(Reason.UNKNOWN_TYPE if unknown else Reason.NO_RULE)
+        effects.append(decisions.turned_down(event, None, why, now_ms, program))
+    return journey
+
+
+def _schedule(
+    journey: Journey, event: Trigger, rule: Rule, program: Program, now_ms: int, history: bool, effects: list[Effect]
+) -> Journey:
+    """Cheap objections first: most triggers lead to nothing, and must cost next to nothing."""
+    refused = eligibility.refusal(journey, rule)
+    if refused is None and not eligibility.is_sampled(rule, event.customer_id):
+        refused = Reason.SAMPLED_OUT
+    due_ms = max(event.time + rule.delay_ms, now_ms)
+    if not refused and (rule.spread_ms or rule.hours):
+        due_ms = put_off(journey, rule, due_ms, survey_id(event.source, event.id, rule.name))
+    why: Suppress | None = _cancelled(journey, event, rule, due_ms) if journey.cancels else None
+    if why is None and refused:
+        why = Suppress(refused)
+    if why is None and isinstance(verdict := eligibility.decide(journey, rule, due_ms, program), Suppress):
+        why = verdict
+    if why is not None:
+        effects.append(decisions.turned_down(event, rule, why, now_ms, program))
+        return journey
+    pending = _pending(event, rule, program, due_ms, history)
+    if due_ms > journey.clock_ms:
+        effects.append(Scheduled(decisions.decided(pending, rule, event.customer_id, None, due_ms, program)))
+    return journey._replace(pending=(*journey.pending, pending))
+
+
+def _pending(event: Trigger, rule: Rule, program: Program, due_ms: int, history: bool) -> Pending:
+    dimensions, segments = capture(event.attributes, program)
+    said = attributes_of(event) if rule.personalise else event.attributes
+    return Pending(
+        due_ms,
+        survey_id(event.source, event.id, rule.name),
+        rule.name,
+        rule.survey,
+        event.source,
+        event.id,
+        event.type,
+        event.time,
+        correlation(event),
+        segments,
+        dimensions,
+        rule.expires_ms,
+        tuple((name, said[name]) for name in rule.personalise if name in said),
+        rule.sample,
+        history,
+    )
+
+
+def _cancelled(journey: Journey, event: Trigger, rule: Rule, due_ms: int) -> Suppress | None:
+    about = correlation(event)
+    for cancel in journey.cancels:
+        if cancel.type in rule.cancel_on and cancel.correlation == about and event.time <= cancel.time_ms < due_ms:
+            return Suppress(Reason.CANCELLED, cancel.id)
+    return None
+
+
+def _cancel(journey: Journey, event: Trigger, program: Program, effects: list[Effect]) -> Journey:
+    about, kept = correlation(event), []
+    for pending in journey.pending:
+        rule = rule_of(pending, program)
+        if cancels(event.type, about, pending, rule) and pending.time_ms <= event.time:
+            why = Suppress(Reason.CANCELLED, event.id)
+            effects.append(decisions.decided(pending, rule, event.customer_id, why, event.time, program))
+        else:
+            kept.append(pending)
+    cancel = Cancel(event.type, about, event.id, event.time)
+    journey = journey._replace(pending=tuple(kept), cancels=(*journey.cancels, cancel))
+    if any(rule.cancel_closes for rule in program.rules):
+        journey = journey._replace(surveys=tuple(_closed(survey, cancel, program) for survey in journey.surveys))
+    return journey
+
+
+def _closed(survey: Survey, cancel: Cancel, program: Program) -> Survey:
+    """The survey, ended by the cancelling event where its rule says so; the first such event ends it."""
+    rule = program.rule_by_name.get(survey.rule)
+    if rule is None or not rule.cancel_closes or cancel.type not in rule.cancel_on:
+        return survey
+    if cancel.correlation != survey.correlation or cancel.time_ms < survey.trigger_ms:
+        return survey
+    ended_ms = cancel.time_ms if survey.cancelled_ms < 0 else min(survey.cancelled_ms, cancel.time_ms)
+    return survey._replace(cancelled_ms=ended_ms)

@@ -1,0 +1,162 @@
+"""Everything the workers write goes out here, promised to the flush order: after `flush()` it is in Kafka, or we stop.
+
+librdkafka, idempotent, acks from all in-sync replicas, and the Java default partitioner, so that a key lands where any
+Java producer would put it.  Sending is a plain call without a future or a callback per record: 10 to 13 us against
+165 us through Faust's own producer, which stays idle.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Mapping
+
+import confluent_kafka
+
+from schemas.errors import Undelivered
+from schemas.topics import LARGEST_RECORD_BYTES
+from streams.kafka.ports import Headers, Output
+
+_POLL_EVERY = 256
+_FULL_WAIT_S = 0.05
+_quiet = logging.getLogger("streams.engine.librdkafka")
+_quiet.setLevel(logging.CRITICAL)
+
+
+class Producer:
+    """Sends records.  Call it from one thread.  After Undelivered it stays failed: the process should end.
+
+    `security` takes librdkafka's own names; `delivery_timeout_ms` bounds how long one record may wait to be accepted.
+    """
+
+    def __init__(
+        self,
+        brokers: str,
+        *,
+        client_id: str = "nps",
+        security: Mapping[str, str] | None = None,
+        linger_ms: float = 5,
+        compression: str = "lz4",
+        delivery_timeout_ms: int = 30_000,
+        buffer_records: int = 1_000_000,
+    ) -> None:
+        self._first_error: str | None = None
+        self._failed = 0
+        self._unpolled = 0
+        self._delivery_timeout_s = delivery_timeout_ms / 1000
+        self._producer = confluent_kafka.Producer(
+            {
+                **(security or {}),
+                "bootstrap.servers": brokers,
+                "client.id": client_id,
+                "enable.idempotence": True,
+                "acks": "all",
+                "partitioner": "murmur2_random",
+                "linger.ms": linger_ms,
+                "compression.type": compression,
+                "message.max.bytes": LARGEST_RECORD_BYTES,
+                "delivery.timeout.ms": max(delivery_timeout_ms, int(linger_ms) + 1),
+                "queue.buffering.max.messages": buffer_records,
+                "delivery.report.only.error": True,
+                "on_delivery": self._on_failure,
+                "error_cb": self._on_error,
+            },
+            logger=_quiet,
+        )
+
+    def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        *,
+        partition: int = -1,
+        timestamp_ms: int = 0,
+        headers: Headers | None = None,
+    ) -> None:
+        """Queue one record.  `partition` -1 goes by key; `timestamp_ms` 0 means now; a None value is a tombstone.
+
+        Blocks while the buffer is full.  Undelivered when an earlier record failed or the buffer does not drain.
+        """
+        self._queue(Output(topic, value, key, partition, timestamp_ms, headers or ()))
+
+    def send_all(self, outputs: Iterable[Output]) -> None:
+        """Queue many records, as `send` does each."""
+        produce, unpolled = self._producer.produce, 0
+        for out in outputs:
+            topic, value, key, partition, timestamp_ms, headers = out
+            unpolled += 1
+            if not unpolled % _POLL_EVERY:
+                self._queue(out)
+                continue
+            try:
+                produce(topic, value, key, partition, None, None, timestamp_ms, list(headers) if headers else None)
+            except BufferError:
+                self._queue(out)
+            except confluent_kafka.KafkaException as error:
+                self._fail(error.args[0])
+                raise self._undelivered() from error
+
+    async def flush(self, timeout_s: float = 30.0) -> None:
+        """Return once every record sent so far is in Kafka.  Undelivered when one failed or time ran out."""
+        left = 0
+        if len(self._producer):
+            left = await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, timeout_s)
+        self._poll(0)
+        if self._first_error is not None or left:
+            raise self._undelivered()
+
+    def _queue(self, out: Output) -> None:
+        self._unpolled += 1
+        if self._unpolled >= _POLL_EVERY:
+            self._poll(0)
+        if self._first_error is not None:
+            raise self._undelivered()
+        try:
+            self._produce(out)
+        except BufferError:
+            self._produce_when_room(out)
+        except confluent_kafka.KafkaException as error:
+            self._fail(error.args[0])
+            raise self._undelivered() from error
+
+    def _produce(self, out: Output) -> None:
+        self._producer.produce(
+            out.topic,
+            out.value,
+            out.key,
+            out.partition,
+            timestamp=out.timestamp_ms,
+            headers=list(out.headers) or None,
+        )
+
+    def _produce_when_room(self, out: Output) -> None:
+        deadline = time.monotonic() + self._delivery_timeout_s
+        while time.monotonic() < deadline and self._first_error is None:
+            self._poll(_FULL_WAIT_S)
+            try:
+                self._produce(out)
+            except BufferError:
+                continue
+            return
+        raise self._undelivered()
+
+    def _poll(self, timeout_s: float) -> None:
+        self._unpolled = 0
+        self._producer.poll(timeout_s)
+
+    def _on_failure(self, error: confluent_kafka.KafkaError | None, message: confluent_kafka.Message) -> None:
+        if error is not None:
+            self._failed += 1
+            self._fail(f"{message.topic()}: {error.str()}")
+
+    def _on_error(self, error: confluent_kafka.KafkaError) -> None:
+        if error.fatal():
+            self._fail(error.str())
+
+    def _fail(self, error: object) -> None:
+        if self._first_error is None:
+            self._first_error = str(error)
+
+    def _undelivered(self) -> Undelivered:
+        left = self._failed + len(self._producer)
+        return Undelivered(f"{left} records undelivered, first error: {self._first_error or 'no answer from Kafka'}")

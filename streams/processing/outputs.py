@@ -1,0 +1,104 @@
+"""What a block leads to, and the records that tell of it: every effect but a count becomes one, or a figure."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from schemas.codec import Codec
+from schemas.events import Alert, Answer, Decision, Erasure, SurveyDispatch
+from schemas.reasons import FAULTS
+from schemas.records import new
+from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, ERASURES, RESPONSES
+from streams.domain.effects import Confirm, Ignore, Publication, Reject, Requeue, Scheduled
+from streams.domain.links import Keys, mint
+from streams.domain.panes import Pane
+from streams.kafka.batch import Record
+from streams.kafka.ports import Headers, Output
+from streams.processing.raw_record import Evidence, buried, put_back, recall, whole
+from streams.state.tables import PaneValue
+
+Unpublished = Scheduled | Reject | Ignore | Requeue | Confirm
+_PUBLISHED_ON: dict[type[Publication], str] = {
+    Decision: DECISIONS.name,
+    SurveyDispatch: DISPATCHES.name,
+    Answer: ANSWERS.name,
+    Alert: ALERTS.name,
+    Erasure: ERASURES.name,
+}
+_PUBLISHED = frozenset(_PUBLISHED_ON.values())
+
+
+Changed = tuple[bytes | None, int | None, int | None]
+"""A journey's new value, None for one to forget; when its customer must be woken, and when it was before the block."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a block leads to, none of it durable yet."""
+
+    last: int
+    outputs: list[Output] = field(default_factory=list)
+    panes: dict[Pane, PaneValue] = field(default_factory=dict)
+    journeys: dict[bytes, Changed] = field(default_factory=dict)
+    tally: Counter[tuple[str, str]] = field(default_factory=Counter)
+    alert_timestamps: list[int] = field(default_factory=list)
+    bad: list[tuple[int, Reject]] = field(default_factory=list)
+    """Which of the block's records were rejected for what they are, by position: what the fuse counts."""
+    cause: Headers = ()
+    """What its outputs carry, so that their cause is known; see `streams.state.recovery`."""
+
+    def sum_up(self) -> None:
+        """Tally what goes out."""
+        for name, count in Counter([out.topic for out in self.outputs]).items():
+            if name in _PUBLISHED:
+                self.tally["out", name] = count
+
+
+class Telling:
+    """Effects become the records of one partition.  `keys` sign the links of surveys; without them there are none."""
+
+    def __init__(self, partition: int, codec: Codec, keys: Keys | None) -> None:
+        self._partition = partition
+        self._codec = codec
+        self._keys = keys
+
+    def tell(
+        self, effect: Publication | Unpublished, topic: str, position: int, version: int, record: Record,
+        outcome: Outcome,
+    ) -> None:  # fmt: skip
+        """Add what tells of this effect of a record to the outcome of its block."""
+        if isinstance(effect, (Answer, Decision, SurveyDispatch, Alert, Erasure)):
+            self._publish(effect, version, record, outcome)
+            return
+        self._act(effect, topic, record, outcome)
+        if isinstance(effect, Reject) and effect.reason in FAULTS:
+            outcome.bad.append((position, effect))
+
+    def _publish(self, value: Publication, version: int, record: Record, outcome: Outcome) -> None:
+        topic = _PUBLISHED_ON[type(value)]
+        if self._keys is not None and isinstance(value, SurveyDispatch):
+            value = value._replace(token=mint(self._keys, value.survey_id, value.customer_id, value.expires_ms))
+        encoded = self._codec.encode(value, version)
+        outcome.outputs.append(new(Output, (topic, encoded, record.key, self._partition, 0, outcome.cause)))
+        if isinstance(value, Alert):
+            outcome.alert_timestamps.append(record.timestamp)
+        elif isinstance(value, Decision) and value.reason is not None:
+            outcome.tally["suppressed", value.reason] += 1
+
+    def _act(self, effect: Unpublished, topic: str, record: Record, outcome: Outcome) -> None:
+        if isinstance(effect, Scheduled):
+            self._publish(effect.decision, 0, record, outcome)
+        elif isinstance(effect, Reject):
+            held = effect.evidence
+            evidence = recall(held) if held is not None else Evidence(*whole(topic, self._partition, record))
+            outcome.outputs.append(buried(evidence, effect))
+            outcome.tally["dead", effect.reason] += 1
+        elif isinstance(effect, Ignore):
+            outcome.tally["ignored", effect.reason] += 1
+        elif isinstance(effect, Confirm):
+            answer = self._codec.encode(effect.response)
+            outcome.outputs.append(Output(RESPONSES.name, answer, record.key, self._partition, effect.at_ms))
+            outcome.tally["confirmed", RESPONSES.name] += 1
+        else:
+            back = put_back(recall(effect.evidence))
+            outcome.outputs.append(back)
+            outcome.tally["requeued", back.topic] += 1

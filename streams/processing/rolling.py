@@ -1,0 +1,103 @@
+"""Rolling NPS per segment and window, from nps.panes to nps.rolling.
+
+State is a pure function of nps.panes and the clock: it is read back whole at each assignment and needs no table.  A
+row's version is the offset of the last pane record in it, so whoever computes it again writes the same row.
+"""
+
+from collections.abc import Callable
+
+from schemas.codec import Codec
+from schemas.events import PaneTally, SegmentNps
+from schemas.topics import ROLLING
+from streams.domain.nps import EMPTY, Tally, interval, score
+from streams.domain.panes import MINUTE_MS, Resolution
+from streams.domain.policy import Program
+from streams.domain.windows import RunningSum, SegmentWindows
+from streams.kafka.ports import Output
+
+
+class _Segment:
+    """One segment's windows, the version they include, and what was last published of each window."""
+
+    __slots__ = ("published", "version", "windows")
+
+    def __init__(self, windows: SegmentWindows) -> None:
+        self.windows = windows
+        self.version = 0
+        self.published: dict[str, tuple[int, Tally]] = {}
+
+
+class Rolling:
+    """The segments of the assigned partitions of nps.panes.  `now_ms` is the wall clock: windows age by it."""
+
+    def __init__(
+        self, program: Program, codec: Codec, now_ms: Callable[[], int], version: Callable[[int], int]
+    ) -> None:
+        self._program = program
+        self._codec = codec
+        self._now_ms = now_ms
+        self._version = version
+        self._partitions: dict[int, dict[str, _Segment]] = {}
+        self._dirty: set[tuple[int, str]] = set()
+        self._minute = -1
+
+    def take(self, partition: int, offset: int, pane: PaneTally) -> None:
+        """Take one record of nps.panes; an old or repeated one changes nothing."""
+        segments = self._partitions.setdefault(partition, {})
+        segment = segments.get(pane.segment)
+        if segment is None:
+            segment = segments[pane.segment] = _Segment(SegmentWindows(self._program.windows, self._now_ms()))
+        tally = Tally(pane.promoters, pane.passives, pane.detractors)
+        resolution = Resolution(pane.resolution)
+        segment.version = max(segment.version, self._version(offset))
+        if segment.windows.put(resolution, pane.start_ms, pane.source_partition, pane.version, tally):
+            self._dirty.add((partition, pane.segment))
+
+    def changes(self) -> list[Output]:
+        """The rows that changed since they were last asked for, by answers or by the clock."""
+        now_ms = self._now_ms()
+        if now_ms // MINUTE_MS != self._minute:
+            self._minute = now_ms // MINUTE_MS
+            self._dirty |= {(p, name) for p, segments in self._partitions.items() for name in segments}
+        dirty, self._dirty = self._dirty, set()
+        rows = []
+        for partition, name in dirty:
+            segment = self._partitions[partition][name]
+            segment.windows.advance(now_ms)
+            rows += [self._row(partition, name, segment, running) for running in segment.windows.sums
+                     if self._is_news(segment, running)]  # fmt: skip
+        return rows
+
+    def _is_news(self, segment: _Segment, running: RunningSum) -> bool:
+        """True for a new tally, a moved window that is not and was not empty, and the first look at a window.
+
+        The first look tells even an empty one: it may have emptied while nobody ran, and its last row says otherwise.
+        """
+        name = running.window.name
+        known = segment.published.get(name)
+        if known == (running.end_ms, running.tally) or (known is not None and known[1] == EMPTY == running.tally):
+            return False
+        segment.published[name] = (running.end_ms, running.tally)
+        return True
+
+    def _row(self, partition: int, name: str, segment: _Segment, running: RunningSum) -> Output:
+        tally, between = running.tally, interval(running.tally)
+        row = SegmentNps(
+            segment=name,
+            window=running.window.name,
+            start_ms=running.start_ms,
+            as_of_ms=running.end_ms,
+            promoters=tally.promoters,
+            passives=tally.passives,
+            detractors=tally.detractors,
+            n=tally.n,
+            nps=score(tally),
+            low=between.low if between else None,
+            high=between.high if between else None,
+            margin=between.margin if between else None,
+            enough=tally.n >= self._program.minimum_n,
+            published_ms=self._now_ms(),
+            program=self._program.hash,
+            version=segment.version,
+        )
+        return Output(ROLLING.name, self._codec.encode(row), f"{name}|{row.window}".encode(), partition)

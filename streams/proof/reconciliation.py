@@ -1,0 +1,195 @@
+"""Do stream, ClickHouse and a recount of the input agree?  Figure by figure, and which do not.
+
+Used at the end of `nps demo` and by end-to-end tests.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from schemas.codec import Codec, Undecodable
+from schemas.events import Alert, Answer, Decision, PaneTally, Purchase, SegmentNps, SupportCase, SurveyDispatch
+from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, PANES, PURCHASES, ROLLING, SUPPORT
+from streams.kafka.ports import Reader
+from streams.program import load
+from streams.proof import recount
+from streams.proof.decision_counts import PENDING, Ledger
+from streams.settings import Settings
+
+Query = Callable[[str], Sequence[tuple[Any, ...]]]
+"""Asks ClickHouse; rows of the answer."""
+
+
+NOT_RECOUNTED = "-"
+"""Whether one is asked may rightly depend on the order in which topics were read, and so on more than the input."""
+
+
+class Figure(NamedTuple):
+    """One figure as the recount, the stream and ClickHouse have it; NOT_RECOUNTED where the input alone cannot tell."""
+
+    what: str
+    recount: object
+    stream: object
+    clickhouse: object
+
+    @property
+    def agrees(self) -> bool:
+        """True when all that were counted are the same."""
+        return self.stream == self.clickhouse and self.recount in (self.stream, NOT_RECOUNTED)
+
+
+class Verdict(NamedTuple):
+    """All figures.  `ledger` is what became of the triggers, in a line; `dead` are the dead letters by reason."""
+
+    figures: list[Figure]
+    ledger: str
+    dead: Mapping[str, int]
+
+    @property
+    def agrees(self) -> bool:
+        """True when every figure agrees and there are any."""
+        return bool(self.figures) and all(figure.agrees for figure in self.figures)
+
+    def table(self, at_most: int = 20) -> Table:
+        """The figures that differ first, then the rest."""
+        table = Table(title="The same figure three times", title_justify="left")
+        table.add_column("figure (promoters, passives, detractors: NPS)")
+        for column in ("recount of the input", "stream", "ClickHouse", ""):
+            table.add_column(column, justify="right")
+        for figure in sorted(self.figures, key=lambda figure: figure.agrees)[:at_most]:
+            table.add_row(*map(_text, figure), "same" if figure.agrees else "DIFFERENT")
+        return table
+
+
+def judge(reader: Reader, settings: Settings, codec: Codec, query: Query) -> Verdict:
+    """Compare everything that was counted."""
+    limits = load(settings.program_path).limits
+    rules = recount.Rules(limits.late_ms, limits.early_ms, limits.edit_ms)
+    counted = recount.answers(reader, settings.partitions, codec, rules)
+    stream = _Stream(reader, settings.partitions, codec)
+    figures = [*_totals(counted, stream, query), *_ledger(counted, stream, query), *_alerts(counted, stream, query)]
+    figures += _lifetimes(counted, stream, query)
+    figures += _windows(counted, stream, query)
+    dead = query("SELECT reason, count() FROM dead_letters FINAL GROUP BY reason")
+    return Verdict(figures, stream.ledger.line(), {row[0]: row[1] for row in sorted(dead)})
+
+
+class _Stream:
+    """What the output topics hold now: the newest value of each key."""
+
+    def __init__(self, reader: Reader, partitions: int, codec: Codec) -> None:
+        self.panes: dict[bytes, PaneTally] = {}
+        self.rolling: dict[tuple[str, str], SegmentNps] = {}
+        self.ledger = Ledger()
+        self.alerts: dict[str, Alert] = {}
+        self.triggers: set[tuple[str, str]] = set()
+        topics = (PANES, ROLLING, DECISIONS, DISPATCHES, ANSWERS, ALERTS, PURCHASES, SUPPORT)
+        wanted = [(topic.name, number) for topic in topics for number in range(partitions)]
+        for (topic, _), record in reader.read(wanted):
+            if record.value is None or record.key is None:
+                continue
+            if topic == PANES.name:
+                self.panes[record.key] = codec.decode(PaneTally, record.value)
+            elif topic == ROLLING.name:
+                row = codec.decode(SegmentNps, record.value)
+                self.rolling[row.segment, row.window] = row
+            elif topic == DECISIONS.name:
+                self.ledger.take(codec.decode(Decision, record.value))
+            elif topic == DISPATCHES.name:
+                self.ledger.take(codec.decode(SurveyDispatch, record.value))
+            elif topic == ANSWERS.name:
+                self.ledger.take(codec.decode(Answer, record.value))
+            elif topic == ALERTS.name:
+                alert = codec.decode(Alert, record.value)
+                self.alerts[alert.dedup_key] = alert
+            else:
+                self._take_trigger(topic, record.value, codec)
+
+    def _take_trigger(self, topic: str, value: bytes, codec: Codec) -> None:
+        try:
+            is_purchase = topic == PURCHASES.name
+            event = codec.decode(Purchase, value) if is_purchase else codec.decode(SupportCase, value)
+        except Undecodable:
+            return
+        if not event.type.endswith((".returned", ".reopened")):
+            self.triggers.add((event.source, event.id))
+
+
+def _totals(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
+    in_panes = sum(_n(p) for p in stream.panes.values() if p.segment == "all" and p.resolution == "day")
+    (in_rows,) = query("SELECT count() FROM answers FINAL WHERE counted")[0]
+    yield Figure("answers that count", len(counted), in_panes, in_rows)
+    (differing,) = query("SELECT count() FROM audit")[0]
+    yield Figure("panes that differ from the answers (audit)", 0, 0, differing)
+
+
+def _ledger(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
+    ledger, outcomes = stream.ledger, stream.ledger.outcomes()
+    final = {trigger for trigger, (outcome, _) in ledger.decided.items() if outcome != PENDING}
+    sums = "sum(triggers), sum(sent), sum(suppressed), sum(pending), sum(answered)"
+    (triggers, sent, suppressed, pending, answered) = query(f"SELECT {sums} FROM ledger")[0]
+    yield Figure("triggers", len(stream.triggers), len(ledger.decided), triggers)
+    yield Figure("= sent", len(ledger.dispatched), outcomes["sent"], sent)
+    yield Figure("+ suppressed", len(final) - len(ledger.dispatched), outcomes["suppressed"], suppressed)
+    yield Figure("+ pending", len(stream.triggers - final), outcomes[PENDING], pending)
+    (dispatched,) = query("SELECT count() FROM dispatches FINAL WHERE reminder = 0")[0]
+    yield Figure("surveys sent", outcomes["sent"], len(ledger.dispatched), dispatched)
+    yield Figure("surveys answered", len(counted), len(ledger.answered), answered)
+    by_reason: dict[str, int] = dict(query("SELECT reason, sum(triggers) FROM suppressed_by_reason GROUP BY reason"))
+    for reason in sorted(ledger.reasons() | by_reason):
+        yield Figure(f"suppressed: {reason}", NOT_RECOUNTED, ledger.reasons()[reason], by_reason.get(reason, 0))
+    (findings,) = query("SELECT count() FROM ledger_audit")[0]
+    yield Figure("records that contradict each other (ledger audit)", 0, 0, findings)
+
+
+def _alerts(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
+    still = sum(1 for alert in stream.alerts.values() if alert.status == "open")
+    newest = "SELECT argMax(status, version) AS status FROM alerts FINAL GROUP BY dedup_key"
+    (rows,) = query(f"SELECT countIf(status = 'open') FROM ({newest})")[0]
+    yield Figure("detractors with an open alert", sum(answer.score <= 6 for answer in counted), still, rows)
+
+
+def _lifetimes(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
+    panes: dict[str, list[int]] = {}
+    for pane in stream.panes.values():
+        if pane.resolution == "day":
+            tally = panes.setdefault(pane.segment, [0, 0, 0])
+            for place, count in enumerate((pane.promoters, pane.passives, pane.detractors)):
+                tally[place] += count
+    stored = {
+        row[0]: row[1:] for row in query("SELECT segment, promoters, passives, detractors, nps FROM nps_by_segment")
+    }
+    wanted = recount.by_segment(counted)
+    for segment in sorted(wanted.keys() | panes.keys() | stored.keys(), key=lambda s: -sum(wanted.get(s, [0]))):
+        ours, theirs = wanted.get(segment, [0, 0, 0]), panes.get(segment, [0, 0, 0])
+        yield Figure(
+            segment,
+            (*ours, recount.nps(*ours)),
+            (*theirs, recount.nps(*theirs)),
+            stored.get(segment),
+        )
+
+
+def _windows(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
+    columns = "segment, window, toUnixTimestamp64Milli(as_of), promoters, passives, detractors, nps"
+    stored = {(row[0], row[1]): row[2:] for row in query(f"SELECT {columns} FROM nps_current")}
+    for key, row in sorted(stream.rolling.items()):
+        ours = recount.by_segment(counted, row.start_ms, row.as_of_ms).get(row.segment, [0, 0, 0])
+        yield Figure(
+            f"{row.segment} over {row.window}",
+            (row.as_of_ms, *ours, recount.nps(*ours)),
+            (row.as_of_ms, row.promoters, row.passives, row.detractors, row.nps),
+            stored.get(key),
+        )
+
+
+def _n(pane: PaneTally) -> int:
+    return pane.promoters + pane.passives + pane.detractors
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, tuple):
+        return str(value)
+    *counts, nps = value[-4:]
+    return f"{', '.join(map(str, counts))}: {nps}"

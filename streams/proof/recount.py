@@ -1,0 +1,92 @@
+"""Counts everything again from the input topics, in plain Python and without the pipeline's own code.
+
+What the demo and the end-to-end tests hold stream, page and warehouse against.  Shares the codec and nothing else: its
+rules are written down a second time on purpose.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from schemas.codec import Codec, Undecodable
+from schemas.events import SurveyDispatch, SurveyResponse
+from schemas.topics import DISPATCHES, RESPONSES
+from streams.kafka.ports import Reader
+
+DAY_MS = 86_400_000
+
+
+class Rules(NamedTuple):
+    """The limits that decide what counts, in milliseconds."""
+
+    late_ms: int
+    early_ms: int
+    edit_ms: int
+
+
+class Counted(NamedTuple):
+    """One answer that counts."""
+
+    survey_id: str
+    segments: tuple[str, ...]
+    at_ms: int
+    score: int
+
+
+def answers(reader: Reader, partitions: int, codec: Codec, rules: Rules) -> list[Counted]:
+    """Every answer that counts, from nps.dispatches and nps.responses as they are now."""
+    surveys: dict[str, SurveyDispatch] = {}
+    given: dict[str, dict[tuple[str, str], SurveyResponse]] = {}
+    wanted = [(topic, number) for topic in (DISPATCHES.name, RESPONSES.name) for number in range(partitions)]
+    for (topic, _), record in reader.read(wanted):
+        if topic == DISPATCHES.name:
+            dispatch = codec.decode(SurveyDispatch, record.value)
+            surveys[dispatch.survey_id] = dispatch
+        elif (response := _valid(codec, record.value, record.key, record.timestamp, rules)) is not None:
+            given.setdefault(response.survey_id, {})[response.source, response.id] = response
+    counted = []
+    for survey_id, responses in given.items():
+        if survey_id in surveys:
+            counted += _outcome(surveys[survey_id], list(responses.values()), rules)
+    return counted
+
+
+def by_segment(
+    counted: Iterable[Counted], start_ms: int | None = None, end_ms: int | None = None
+) -> dict[str, list[int]]:
+    """Promoters, passives and detractors of each segment, of answers in `[start_ms, end_ms)`."""
+    tallies: dict[str, list[int]] = {}
+    for answer in counted:
+        if (start_ms is None or start_ms <= answer.at_ms) and (end_ms is None or answer.at_ms < end_ms):
+            place = 0 if answer.score >= 9 else 1 if answer.score >= 7 else 2
+            for segment in answer.segments:
+                tallies.setdefault(segment, [0, 0, 0])[place] += 1
+    return tallies
+
+
+def nps(promoters: int, passives: int, detractors: int) -> float | None:
+    """100·(promoters - detractors)/all, to two decimals."""
+    n = promoters + passives + detractors
+    return round(100 * (promoters - detractors) / n, 2) if n else None
+
+
+def _valid(
+    codec: Codec, value: bytes | None, key: bytes | None, timestamp_ms: int, rules: Rules
+) -> SurveyResponse | None:
+    try:
+        response = codec.decode(SurveyResponse, value)
+    except Undecodable:
+        return None
+    in_time = -rules.early_ms <= timestamp_ms - response.time <= rules.late_ms
+    says_something = response.score is not None or response.comment is not None or response.voided
+    in_range = response.score is None or response.score in range(11)
+    return response if key == response.customer_id.encode() and in_time and says_something and in_range else None
+
+
+def _outcome(survey: SurveyDispatch, responses: list[SurveyResponse], rules: Rules) -> list[Counted]:
+    """The newest score that was not withdrawn, at the time of the first."""
+    withdrawn_ms = max((r.time for r in responses if r.voided), default=-1)
+    scored = sorted((r.time, r.score) for r in responses if r.score is not None and r.time > withdrawn_ms)
+    scored = [(at_ms, score) for at_ms, score in scored if scored and at_ms <= scored[0][0] + rules.edit_ms]
+    if not scored or scored[0][0] >= survey.expires_ms:
+        return []
+    return [Counted(survey.survey_id, tuple(survey.segments), scored[0][0], scored[-1][1] or 0)]

@@ -1,0 +1,156 @@
+"""What would another program have done?  Both go over the same history, through the pure step; nothing is sent.
+
+A partition's topics are merged by Kafka timestamp, each in its own order.  Wakeups are left out: the step advances
+each customer's time by itself, and at the end all are brought to the present.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from schemas.codec import Codec
+from schemas.events import Decision, Inbound, SurveyDispatch, Wakeup
+from schemas.topics import INBOUND, INBOUND_RECORDS, WAKEUPS
+from streams.domain.effects import Effect, Reject
+from streams.domain.journey import step
+from streams.domain.policy import Program
+from streams.domain.state import NEW, Journey
+from streams.kafka.ports import Reader, Record
+from streams.processing.intake import accept
+
+TOPICS = tuple(topic.name for topic in INBOUND if topic is not WAKEUPS)
+
+
+class Verdict(NamedTuple):
+    """What became of a trigger: the rule that asked, or the reason why nobody did."""
+
+    customer_id: str
+    outcome: str
+    why: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one program did since the moment that the rehearsal looks from."""
+
+    dispatches: Counter[str] = field(default_factory=Counter)
+    """Surveys sent, by rule."""
+    reminders: int = 0
+    suppressed: Counter[str] = field(default_factory=Counter)
+    """Triggers that led to none, by reason."""
+    pending: int = 0
+    """Triggers still to be decided."""
+    asked: int = 0
+    """Customers who were sent at least one survey."""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Two programs over the same history.  `changed`: decisions that differ; `affected`: the customers they are of."""
+
+    before: Tally = field(default_factory=Tally)
+    after: Tally = field(default_factory=Tally)
+    changed: int = 0
+    affected: int = 0
+    events: int = 0
+
+    def rows(self) -> Iterator[tuple[str, int, int]]:
+        """Name, before, after: dispatches by rule, suppressions by reason, and the totals."""
+        yield from _rows("sent by", self.before.dispatches, self.after.dispatches)
+        yield "sent in all", self.before.dispatches.total(), self.after.dispatches.total()
+        yield "reminders", self.before.reminders, self.after.reminders
+        yield from _rows("suppressed:", self.before.suppressed, self.after.suppressed)
+        yield "suppressed in all", self.before.suppressed.total(), self.after.suppressed.total()
+        yield "still pending", self.before.pending, self.after.pending
+        yield "customers asked", self.before.asked, self.after.asked
+
+
+def rehearse(
+    reader: Reader,
+    partitions: int,
+    codec: Codec,
+    programs: tuple[Program, Program],
+    from_ms: int,
+    now_ms: int,
+    advance: Callable[[], None] = lambda: None,
+) -> Comparison:
+    """Compare the program in force with another over all of the history, looking at decisions since `from_ms`.
+
+    `advance` is called after each partition.  Memory: one partition's history and its journeys.
+    """
+    comparison = Comparison()
+    for partition in range(partitions):
+        events = list(_history(reader, partition, codec, now_ms))
+        before, after = (_Run(program, from_ms) for program in programs)
+        for run in (before, after):
+            run.through(events, now_ms)
+        comparison.events += len(events)
+        differing = before.decisions.items() ^ after.decisions.items()
+        comparison.changed += len({decision_id for decision_id, _ in differing})
+        comparison.affected += len({verdict.customer_id for _, verdict in differing})
+        before.add_to(comparison.before)
+        after.add_to(comparison.after)
+        advance()
+    return comparison
+
+
+class _Run:
+    """One program over one partition."""
+
+    def __init__(self, program: Program, from_ms: int) -> None:
+        self.decisions: dict[str, Verdict] = {}
+        self._program = program
+        self._from_ms = from_ms
+        self._journeys: dict[str, Journey] = {}
+        self._dispatches: Counter[str] = Counter()
+        self._reminders = 0
+        self._asked: set[str] = set()
+
+    def through(self, events: Iterable[tuple[int, Inbound]], now_ms: int) -> None:
+        for at_ms, event in events:
+            self._step(event, at_ms)
+        for customer_id in list(self._journeys):
+            self._step(Wakeup(customer_id, now_ms), now_ms)
+
+    def add_to(self, tally: Tally) -> None:
+        tally.dispatches += self._dispatches
+        tally.reminders += self._reminders
+        tally.suppressed += Counter(v.why for v in self.decisions.values() if v.outcome != "sent")
+        tally.pending += sum(len(journey.pending) for journey in self._journeys.values())
+        tally.asked += len(self._asked)
+
+    def _step(self, event: Inbound, at_ms: int) -> None:
+        journey = self._journeys.get(event.customer_id, NEW)
+        self._journeys[event.customer_id], effects = step(journey, event, self._program, at_ms, history=True)
+        self._note(effects)
+
+    def _note(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Decision) and effect.decided_ms >= self._from_ms:
+                why = effect.reason or effect.rule or ""
+                self.decisions[effect.decision_id] = Verdict(effect.customer_id, effect.outcome, why)
+            elif isinstance(effect, SurveyDispatch) and effect.due_ms >= self._from_ms:
+                if effect.reminder:
+                    self._reminders += 1
+                else:
+                    self._dispatches[effect.rule] += 1
+                    self._asked.add(effect.customer_id)
+
+
+def _history(reader: Reader, partition: int, codec: Codec, now_ms: int) -> Iterator[tuple[int, Inbound]]:
+    """The valid events of a partition with their Kafka timestamps."""
+    records: dict[str, list[Record]] = {topic: [] for topic in TOPICS}
+    for (topic, _), record in reader.read([(topic, partition) for topic in TOPICS]):
+        records[topic].append(record)
+    streams = [[(record.timestamp, topic, record) for record in records[topic]] for topic in TOPICS]
+    for timestamp, topic, record in heapq.merge(*streams, key=lambda one: one[0]):
+        event = accept(codec, INBOUND_RECORDS[topic], record, now_ms)
+        if not isinstance(event, Reject):
+            yield timestamp, event
+
+
+def _rows(title: str, before: Counter[str], after: Counter[str]) -> Iterator[tuple[str, int, int]]:
+    for name in sorted(before.keys() | after.keys()):
+        yield f"{title} {name}", before[name], after[name]
