@@ -1,19 +1,18 @@
 """A warehouse in memory that keeps the promises of the real one: absolute rows, the highest version wins.
 
-For tests and for trying things out.  Its tables are those of the migrations; it passes the same contract suite as
+For tests and for trying things out.  It passes the same contract suite as
 ClickHouse, and refuses what ClickHouse refuses as far as that suite asks.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from schemas.topics import ERASURES
 from sinks.chdb.sqltext import statements
-from sinks.clickhouse.migrate import released
-from sinks.erasure.redaction import PERSONAL, forgotten
+from sinks.personal import PERSONAL, erased_customers
 from sinks.rows import TABLES
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable
 
@@ -39,10 +38,10 @@ class Table:
 
 
 class Memory:
-    """The tables of the migrations.  Set `away`, and every insert raises Unavailable."""
+    """The tables that these SQL scripts make.  Set `away`, and every insert raises Unavailable."""
 
-    def __init__(self) -> None:
-        self._tables = _tables()
+    def __init__(self, scripts: Iterable[str]) -> None:
+        self._tables = _tables(scripts)
         self._rows: dict[str, dict[Row, dict[str, object]]] = {name: {} for name in self._tables}
         self.away = False
 
@@ -88,13 +87,13 @@ class Memory:
         return [
             (row, who)
             for row in self.rows(table)
-            for who in forgotten((row[name] for name in names), row[since] if since else None, until_ms)
+            for who in erased_customers((row[name] for name in names), row[since] if since else None, until_ms)
         ]
 
 
-def _tables() -> dict[str, Table]:
-    found = {}
-    for statement in (text for migration in released() for text in statements(migration.text)):
+def _tables(scripts: Iterable[str]) -> dict[str, Table]:
+    found: dict[str, Table] = {}
+    for statement in (text for script in scripts for text in statements(script)):
         if create := _CREATE.search(statement):
             name, body, version, key = create.groups()
             columns = {column: _rule(kind) for column, kind in _COLUMN.findall(body)}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from schemas.topics import ERASURES
 from sinks.clickhouse.client import ClickHouse
-from sinks.erasure.redaction import PERSONAL, Personal
+from sinks.personal import PERSONAL, Personal
 from sinks.rows import TABLES
 from sinks.warehouse import Row
 

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from schemas.topics import ERASURES
 from sinks import metrics
-from sinks.erasure.redaction import without_persons
+from sinks.erasure.redaction import redacted
 from sinks.rows import TABLES
 from sinks.warehouse import Row, Warehouse
 
@@ -99,7 +99,7 @@ class Erasing:
 
     def emptied(self, table: str, rows: Sequence[Row]) -> Sequence[Row]:
         """The rows as they may be written."""
-        return without_persons(table, rows, self._until_ms)
+        return redacted(table, rows, self._until_ms)
 
     def go_on(self) -> None:
         """Bring erasures further, at most once in STEP_MS, longer after an error.  Raises WarehouseError."""

@@ -123,7 +123,7 @@ class Engine:
 
     async def _work(self) -> None:
         """Start, and watch; returns by an error or a cancellation only."""
-        partitions = await wait_for_broker(self.config)
+        partitions = await wait_for_broker(self.config.brokers, self.config.security, self.config.broker_wait_ms)
         check_topics((*self._handlers, *self._state_topics), partitions)
         self._partitions = partitions[next(iter(self._handlers))]
         self._app = App(self.config, self._state_topics, self.lease, self._settle, self._stop)

@@ -10,7 +10,6 @@ from typing import Any
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from streams.engine.config import EngineConfig
 from streams.errors import BadTopics, BrokerAway
 
 _TRY_S = 1.0
@@ -19,14 +18,14 @@ _quiet = logging.getLogger("streams.engine.librdkafka")
 _quiet.setLevel(logging.CRITICAL)
 
 
-async def wait_for_broker(config: EngineConfig) -> dict[str, int]:
-    """The partition count of every topic, as soon as Kafka answers.  BrokerAway after `broker_wait_ms`."""
+async def wait_for_broker(brokers: str, security: Mapping[str, str], wait_ms: int) -> dict[str, int]:
+    """The partition count of every topic, as soon as Kafka answers.  Raises BrokerAway after `wait_ms`."""
     reasons: list[str] = []
     settings: dict[str, Any] = {
-        **config.security, "bootstrap.servers": config.brokers, "error_cb": lambda error: reasons.append(error.str())
+        **security, "bootstrap.servers": brokers, "error_cb": lambda error: reasons.append(error.str())
     }  # fmt: skip
     client = AdminClient(settings, logger=_quiet)
-    deadline = time.monotonic() + config.broker_wait_ms / 1000
+    deadline = time.monotonic() + wait_ms / 1000
     while True:
         try:
             metadata = await asyncio.to_thread(client.list_topics, timeout=_TRY_S)
@@ -36,15 +35,15 @@ async def wait_for_broker(config: EngineConfig) -> dict[str, int]:
                 await asyncio.sleep(_PAUSE_S)
                 continue
             raise BrokerAway(
-                f"cannot reach Kafka at {config.brokers} after {config.broker_wait_ms // 1000} s: "
+                f"cannot reach Kafka at {brokers} after {wait_ms // 1000} s: "
                 f"start it or set NPS_BROKERS ({reasons[0] if reasons else error.args[0].str()})"
             ) from error
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
 
-async def topic_ids(config: EngineConfig, topics: Collection[str]) -> dict[str, str]:
+async def topic_ids(brokers: str, security: Mapping[str, str], topics: Collection[str]) -> dict[str, str]:
     """The ids that Kafka gave these topics when they were made; none where the broker does not tell."""
-    client = AdminClient({**config.security, "bootstrap.servers": config.brokers}, logger=_quiet)
+    client = AdminClient({**security, "bootstrap.servers": brokers}, logger=_quiet)
     asked = client.describe_topics(TopicCollection(list(topics)))
     with suppress(KafkaException):
         return {name: str((await asyncio.wrap_future(told)).topic_id) for name, told in asked.items()}

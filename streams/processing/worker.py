@@ -114,9 +114,13 @@ class Worker:
                 self._rolling.take(block.partition, record.offset, self._codec.decode(PaneTally, record.value))
 
     async def _assigned(self, partitions: frozenset[int]) -> None:
-        self._segment_partitions = (await wait_for_broker(self._config))[PANES.name]
+        config = self._config
+        known = await wait_for_broker(config.brokers, config.security, config.broker_wait_ms)
+        self._segment_partitions = known[PANES.name]
         rolling = self._no_segments()
-        origin = Origin(self._epoch, await topic_ids(self._config, [topic.name for topic in INBOUND]))
+        origin = Origin(
+            self._epoch, await topic_ids(config.brokers, config.security, [topic.name for topic in INBOUND])
+        )
         works, doubts = await asyncio.to_thread(self._restored, partitions, rolling, origin)
         for number, work in works.items():
             self._journeys.own(work, partial(self._engine.unread, partition=number), doubts.of(number))

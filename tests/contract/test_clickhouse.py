@@ -20,6 +20,7 @@ from sinks.memory import Memory
 from sinks.rows import LINEAGE, TABLES
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable, Warehouse
 from streams.local.servers import Server, local_clickhouse
+from tests.support.warehouses import memory_warehouse
 
 UTC = datetime.UTC
 PANES = TABLES["nps.panes"].columns
@@ -53,7 +54,7 @@ class Rows(Protocol):
 
 @pytest.fixture(params=["memory", "clickhouse"])
 def warehouse(request: pytest.FixtureRequest) -> Warehouse:
-    return Memory() if request.param == "memory" else request.getfixturevalue("database")
+    return memory_warehouse() if request.param == "memory" else request.getfixturevalue("database")
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_a_missing_table_or_column_stops_us(warehouse: Warehouse, table: str, co
 
 def test_a_fake_can_be_away() -> None:
     """The fake plays an outage: nothing is written until it is back."""
-    memory = Memory()
+    memory = memory_warehouse()
     memory.away = True
     with pytest.raises(Unavailable):
         memory.insert("panes", PANES, [pane()])

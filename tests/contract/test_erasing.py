@@ -9,8 +9,8 @@ from schemas.topics import ANSWERS, DEAD_LETTERS, ERASURES
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.erasures import ClickHouseErasures
 from sinks.erasure.process import LOOK_MS, SETTLE_MS, STEP_MS, Erasing
-from sinks.erasure.redaction import PERSONAL
 from sinks.memory import Memory
+from sinks.personal import PERSONAL
 from sinks.rows import TABLES, digest
 from sinks.warehouse import Row
 from tests.contract.ledger_rows import (
@@ -25,6 +25,7 @@ from tests.contract.ledger_rows import (
     put,
     rows_of,
 )  # fmt: skip
+from tests.support.warehouses import memory_warehouse
 
 BOUND_S = 60.0
 ADA = "Ada-1"
@@ -68,7 +69,7 @@ class Clock:
 @pytest.fixture(params=["memory", "clickhouse"])
 def warehouse(request: pytest.FixtureRequest) -> Memory | ClickHouse:
     if request.param == "memory":
-        return Memory()
+        return memory_warehouse()
     database: ClickHouse = request.getfixturevalue("database")
     return database
 

@@ -30,6 +30,7 @@ from streams.clock import wall_ms
 from streams.local.servers import Server, local_clickhouse
 from tests.commands import BOUND_S
 from tests.integration.waiting import dead_letters, eventually
+from tests.support.warehouses import memory_warehouse
 
 CODEC = Codec()
 PARTITIONS = 2
@@ -114,7 +115,7 @@ def metric(name: str, **labels: str) -> float:
 def test_records_become_rows_and_are_committed(kafka: str) -> None:
     """Every record is a row with its lineage, offsets are committed, and a second run reads nothing again."""
     send(kafka, *((ANSWERS.name, answer(number)) for number in range(1_200)), (PANES.name, pane(1)), (PANES.name, None))
-    memory = Memory()
+    memory = memory_warehouse()
     with loading(kafka, memory) as died:
         eventually(lambda: len(memory.rows("answers")) == 1_200 and len(memory.rows("panes")) == 1)
     assert died == []
@@ -122,7 +123,7 @@ def test_records_become_rows_and_are_committed(kafka: str) -> None:
     assert len(places) == 1_200
     assert committed(kafka, ANSWERS.name) == 1_200
     assert metric("nps_sink_rows_total", table="answers") >= 1_200
-    second = Memory()
+    second = memory_warehouse()
     send(kafka, (ANSWERS.name, answer(9_999)))
     with loading(kafka, second):
         eventually(lambda: second.rows("answers"))
@@ -131,7 +132,7 @@ def test_records_become_rows_and_are_committed(kafka: str) -> None:
 
 def test_an_outage_keeps_the_batch_and_commits_nothing(kafka: str) -> None:
     """While the warehouse is away nothing is committed and memory is bounded; when it is back everything arrives."""
-    memory = Memory()
+    memory = memory_warehouse()
     memory.away = True
     failed = metric("nps_sink_failures_total", kind="unavailable")
     send(kafka, *((ANSWERS.name, answer(number)) for number in range(800)))
@@ -156,7 +157,7 @@ def test_refused_and_undecodable_records_become_dead_letters(kafka: str) -> None
     good = [(ANSWERS.name, answer(number)) for number in range(60)]
     send(kafka, *good[:30], (ANSWERS.name, refused), *good[30:])
     send(kafka, (ALERTS.name, junk), headers=[("trace", b"\xff\x00")])
-    memory = Memory()
+    memory = memory_warehouse()
     with loading(kafka, memory) as died:
         eventually(lambda: len(memory.rows("answers")) == 60 and len(memory.rows("dead_letters")) == 2)
     assert died == []
@@ -180,7 +181,7 @@ def test_a_refused_dead_letter_does_not_go_round(kafka: str) -> None:
     before = metric("nps_sink_refused_dead_letters_total")
     wild = sealed(None, Death("reason", "detail", "topic", partition=1 << 40, offset=1, timestamp_ms=1))
     send(kafka, (DEAD_LETTERS, b"x"), headers=wild)
-    memory = Memory()
+    memory = memory_warehouse()
     with loading(kafka, memory) as died:
         eventually(lambda: metric("nps_sink_refused_dead_letters_total") == before + 1)
         send(kafka, (ANSWERS.name, answer(1)))
@@ -192,7 +193,7 @@ def test_a_refused_dead_letter_does_not_go_round(kafka: str) -> None:
 def test_the_fuse_stops_a_loader_whose_every_row_is_refused(kafka: str) -> None:
     """It ends with an error instead of draining the topic into dead letters, and commits nothing."""
     send(kafka, *((ANSWERS.name, answer(number, score=-1)) for number in range(50)))
-    with loading(kafka, Memory(), max_refused=20) as died:
+    with loading(kafka, memory_warehouse(), max_refused=20) as died:
         eventually(lambda: died)
     assert isinstance(died[0], FuseBlown)
     assert committed(kafka, ANSWERS.name) == 0
@@ -200,7 +201,7 @@ def test_the_fuse_stops_a_loader_whose_every_row_is_refused(kafka: str) -> None:
 
 def test_a_rebalance_loses_nothing(kafka: str) -> None:
     """A second member joins in the middle of an outage and the first one leaves: every record still becomes a row."""
-    memory = Memory()
+    memory = memory_warehouse()
     memory.away = True
     send(kafka, *((ANSWERS.name, answer(number)) for number in range(2_000)))
     with loading(kafka, memory) as second_died:

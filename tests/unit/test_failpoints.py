@@ -7,10 +7,10 @@ import pytest
 
 from schemas.topics import ANSWERS, JOURNEYS, PANES, ROLLING
 from sinks.failing import FailingWarehouse
-from sinks.memory import Memory
 from streams.engine.failpoints import SINK, WORKER, Failed, FailingLog, Failpoints
 from streams.kafka.ports import MemoryLog, Output
 from tests.commands import run
+from tests.support.warehouses import memory_warehouse
 
 
 def armed(text: str) -> Failpoints:
@@ -94,7 +94,7 @@ def test_a_wrong_order_is_refused(text: str, says: str) -> None:
 @pytest.mark.parametrize(("point", "rows"), [("mid-insert", 2), ("after-insert", 4)])
 def test_a_warehouse_fails_half_way(point: str, rows: int) -> None:
     """Half of the rows are there, or all."""
-    warehouse = Memory()
+    warehouse = memory_warehouse()
     failing = FailingWarehouse(warehouse, Failpoints.parse(f"{point}:raise", SINK).at_once)
     with pytest.raises(Failed):
         failing.insert("answers", ("survey_id", "version"), [(str(number), 1) for number in range(4)])
