@@ -30,13 +30,13 @@ class Death:
     timestamp_ms: int
 
 
-def sealed(original: Sequence[Header] | None, death: Death) -> list[Header]:
+def wrap(original: Sequence[Header] | None, death: Death) -> list[Header]:
     """The dead letter's headers: the original ones, then ours."""
     fields = (death.reason, death.detail, death.topic, death.partition, death.offset, death.timestamp_ms)
     return [*(original or ()), *((name, str(field).encode()) for name, field in zip(NAMES, fields, strict=True))]
 
 
-def opened(headers: Sequence[Header] | None) -> tuple[list[Header], Death]:
+def unwrap(headers: Sequence[Header] | None) -> tuple[list[Header], Death]:
     """The original headers and the death, from a dead letter's headers.  Raises NotADeadLetter."""
     found = list(headers or ())
     original, ours = found[: -len(NAMES)], found[-len(NAMES) :]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class BatchPolicy:
     """The bounds of a batch; the first one reached makes it due.  Raises ValueError for a bound below 1."""
 
     max_rows: int = 50_000
@@ -31,7 +31,7 @@ class Fill:
             return self
         return Fill(self.rows + rows, self.size_bytes + size_bytes, self.since_ms if self.rows else now_ms)
 
-    def is_due(self, policy: Policy, now_ms: int) -> bool:
+    def is_due(self, policy: BatchPolicy, now_ms: int) -> bool:
         """True when the batch should be written now; never for an empty one."""
         return self.rows > 0 and (
             self.rows >= policy.max_rows
@@ -39,7 +39,7 @@ class Fill:
             or now_ms - self.since_ms >= policy.max_age_ms
         )
 
-    def left_ms(self, policy: Policy, now_ms: int) -> int:
+    def left_ms(self, policy: BatchPolicy, now_ms: int) -> int:
         """How long until age alone makes it due, 0 at least; the whole age for an empty one."""
         return max(0, self.since_ms + policy.max_age_ms - now_ms) if self.rows else policy.max_age_ms
 

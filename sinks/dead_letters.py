@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from schemas.deadletters import Death, sealed
+from schemas.deadletters import Death, wrap
 from schemas.errors import Undelivered
 from schemas.topics import DEAD_LETTERS, LARGEST_RECORD_BYTES
 from sinks import metrics
@@ -31,7 +31,7 @@ class DeadLetters:
         where = (message.topic() or "", message.partition() or 0, message.offset() or 0)
         kind, timestamp_ms = message.timestamp()
         death = Death(reason, detail[:2_000], *where, timestamp_ms if kind else -1)
-        headers: list[tuple[str, str | bytes | None]] = [*sealed(headers_of(message), death)]
+        headers: list[tuple[str, str | bytes | None]] = [*wrap(headers_of(message), death)]
         self._producer = self._producer or Producer(self._config)
         try:
             self._producer.produce(

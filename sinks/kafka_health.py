@@ -22,7 +22,7 @@ _ANSWER_S = 1.0
 log = logging.getLogger("nps.kafka")
 
 
-class Link:
+class KafkaHealth:
     """One consumer's link to Kafka: `lost` is its `error_cb`, and `check` is called again and again beside its polls.
 
     `patience_s` is how long Kafka may be away.

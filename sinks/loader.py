@@ -24,13 +24,13 @@ from schemas.errors import Undelivered
 from schemas.reasons import Reason
 from schemas.topics import ANSWERS, DEAD_LETTERS, ERASURES
 from sinks import metrics
-from sinks.batch import EMPTY, Backoff, Policy
+from sinks.batch import EMPTY, Backoff, BatchPolicy
 from sinks.dead_letters import DeadLetters
-from sinks.erasure.process import Erasing
-from sinks.kafka_health import QUIET, Link
-from sinks.rows import TABLES, Part, Reject, Table, decode
+from sinks.erasure.process import ErasureProcess
+from sinks.kafka_health import QUIET, KafkaHealth
+from sinks.rows import TABLES, Part, RejectedMessage, Table, decode
 from sinks.warehouse import Unavailable, Warehouse
-from sinks.writing import Fuse, write
+from sinks.writing import RefusalFuse, write
 
 GROUP = "nps-loader"
 CONSUMER = {
@@ -57,22 +57,22 @@ class Loader:
         producer_config: Mapping[str, str],
         warehouse: Warehouse,
         codec: Codec,
-        policy: Policy | None = None,
+        policy: BatchPolicy | None = None,
         *,
-        erasing: Erasing,
+        erasure: ErasureProcess,
         backoff: Backoff | None = None,
         max_refused: int = 1_000,
         patience_s: float = 60.0,
     ) -> None:
-        self._policy = policy or Policy()
+        self._policy = policy or BatchPolicy()
         self._backoff = backoff or Backoff()
         self._warehouse = warehouse
         self._codec = codec
-        self._erasing = erasing
-        self._fuse = Fuse(max_refused)
+        self._erasure = erasure
+        self._fuse = RefusalFuse(max_refused)
         self._dead = DeadLetters(producer_config)
-        self._link = Link(patience_s)
-        self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS, **QUIET, "error_cb": self._link.lost})
+        self._kafka_health = KafkaHealth(patience_s)
+        self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS, **QUIET, "error_cb": self._kafka_health.lost})
         self._held: list[Message] = []
         self._fill = EMPTY
         self._failures = 0
@@ -87,7 +87,7 @@ class Loader:
         self._consumer.subscribe(list(TABLES), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         try:
             while not stop.is_set():
-                self._link.check(self._consumer)
+                self._kafka_health.check(self._consumer)
                 if self._failures:
                     self._wait_out()
                 else:
@@ -107,7 +107,7 @@ class Loader:
         if self._fill.is_due(self._policy, _now_ms()):
             self._flush()
         try:
-            self._erasing.go_on()
+            self._erasure.go_on()
         except Unavailable as error:
             metrics.FAILURES.labels("unavailable").inc()
             log.warning("erasing_away: %s", error)
@@ -150,31 +150,31 @@ class Loader:
 
     def _write(self) -> None:
         parts, rejects = decode(self._codec, self._held, time.time_ns() // 1_000_000)
-        self._erasing.look()
+        self._erasure.look()
         if erasures := parts.pop(ERASURES.name, None):
             # before the rows of their customers, so that no crash in between leaves rows that nobody would empty
             rejects += self._write_table(TABLES[ERASURES.name], erasures)
-            self._erasing.take(erasures.rows)
+            self._erasure.take(erasures.rows)
         for topic, part in parts.items():
             rejects += self._write_table(TABLES[topic], part)
         # after all writes, so that a failed write does not repeat dead letters
         for reject in rejects:
-            self._bury(reject)
+            self._dead_letter(reject)
         self._dead.flush()
         metrics.BATCH_ROWS.observe(len(self._held))
 
-    def _write_table(self, table: Table, part: Part) -> list[Reject]:
+    def _write_table(self, table: Table, part: Part) -> list[RejectedMessage]:
         if not part.rows:
             return []
         with metrics.WRITE_SECONDS.labels(table.name).time():
-            rows = self._erasing.emptied(table.name, part.rows)
+            rows = self._erasure.emptied(table.name, part.rows)
             refused = write(self._warehouse, table.name, table.columns, rows, self._fuse)
         metrics.ROWS.labels(table.name).inc(len(part.rows) - len(refused))
         metrics.FAILURES.labels("refused").inc(len(refused))
         _observe_age(table, part)
-        return [Reject(part.messages[row.index], Reason.REFUSED_BY_WAREHOUSE, row.detail) for row in refused]
+        return [RejectedMessage(part.messages[row.index], Reason.REFUSED_BY_WAREHOUSE, row.detail) for row in refused]
 
-    def _bury(self, reject: Reject) -> None:
+    def _dead_letter(self, reject: RejectedMessage) -> None:
         if reject.message.topic() == DEAD_LETTERS:
             metrics.DROPPED.inc()
             # what the warehouse said may quote the record, and logs hold no personal data
@@ -200,7 +200,7 @@ class Loader:
     def _assigned(self, _: Consumer, __: list[TopicPartition]) -> None:
         # a partition that was revoked while paused comes back paused
         self._paused = True
-        self._erasing.take_over()
+        self._erasure.take_over()
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._flush()

@@ -16,7 +16,7 @@ from sinks.personal import PERSONAL, erased_customers
 from sinks.rows import TABLES
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable
 
-Rule: TypeAlias = Callable[[object], bool]
+ColumnRule: TypeAlias = Callable[[object], bool]
 
 _CREATE = re.compile(
     r"CREATE TABLE IF NOT EXISTS (\w+)\s*\((.*?)\n\)\s*ENGINE = ReplacingMergeTree\((\w+)\).*ORDER BY (.+)", re.DOTALL
@@ -29,10 +29,10 @@ _INTEGER = re.compile(r"(U?)Int(\d+)\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class MemoryTable:
     """What a table takes: a rule for each column, the columns of its key, and the one that says which row is newest."""
 
-    columns: Mapping[str, Rule]
+    columns: Mapping[str, ColumnRule]
     key: tuple[str, ...]
     version: str
 
@@ -91,23 +91,23 @@ class Memory:
         ]
 
 
-def _tables(scripts: Iterable[str]) -> dict[str, Table]:
-    found: dict[str, Table] = {}
+def _tables(scripts: Iterable[str]) -> dict[str, MemoryTable]:
+    found: dict[str, MemoryTable] = {}
     for statement in (text for script in scripts for text in statements(script)):
         if create := _CREATE.search(statement):
             name, body, version, key = create.groups()
             columns = {column: _rule(kind) for column, kind in _COLUMN.findall(body)}
-            found[name] = Table(columns, tuple(re.findall(r"\w+", key)), version)
+            found[name] = MemoryTable(columns, tuple(re.findall(r"\w+", key)), version)
         elif alter := _ALTER.search(statement):
             table, body = found[alter[1]], alter[2]
             columns = {**table.columns, **{column: _rule(kind) for column, kind in _ADDED.findall(body)}}
             rekeyed = _REKEYED.search(body)
             key_ = tuple(re.findall(r"\w+", rekeyed[1])) if rekeyed else table.key
-            found[alter[1]] = Table(columns, key_, table.version)
+            found[alter[1]] = MemoryTable(columns, key_, table.version)
     return found
 
 
-def _rule(kind: str) -> Rule:
+def _rule(kind: str) -> ColumnRule:
     inner = kind.removeprefix("LowCardinality(") if kind.startswith("LowCardinality(") else kind
     if inner.startswith("Nullable("):
         rule = _plain_rule(inner.removeprefix("Nullable(").rstrip(")"))
@@ -115,7 +115,7 @@ def _rule(kind: str) -> Rule:
     return _plain_rule(inner.rstrip(")") if inner is not kind else inner)
 
 
-def _plain_rule(kind: str) -> Rule:
+def _plain_rule(kind: str) -> ColumnRule:
     if integer := _INTEGER.match(kind):
         low, high = (0, 1 << int(integer[2])) if integer[1] else (-1 << int(integer[2]) - 1, 1 << int(integer[2]) - 1)
         return lambda value: isinstance(value, int) and low <= value < high
@@ -126,7 +126,7 @@ def _plain_rule(kind: str) -> Rule:
     return lambda value: isinstance(value, types)
 
 
-def _checked(table: Table, row: dict[str, object]) -> dict[str, object]:
+def _checked(table: MemoryTable, row: dict[str, object]) -> dict[str, object]:
     for name, value in row.items():
         if not table.columns[name](value):
             raise Refused(f"column {name} does not take this {type(value).__name__}")

@@ -18,7 +18,7 @@ from confluent_kafka import Message
 
 from schemas import events, topics
 from schemas.codec import Codec, Undecodable
-from schemas.deadletters import Header, NotADeadLetter, opened
+from schemas.deadletters import Header, NotADeadLetter, unwrap
 from schemas.reasons import Reason
 from sinks.warehouse import Row
 
@@ -57,7 +57,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Reject:
+class RejectedMessage:
     """A message that can be no row, and why: `reason` is one word for counting."""
 
     message: Message
@@ -105,7 +105,7 @@ TABLES: dict[str, Table] = {
 """Every table, by the name of its topic."""
 
 
-def decode(codec: Codec, messages: Iterable[Message], loaded_ms: int) -> tuple[dict[str, Part], list[Reject]]:
+def decode(codec: Codec, messages: Iterable[Message], loaded_ms: int) -> tuple[dict[str, Part], list[RejectedMessage]]:
     """The rows of each topic, in order, and the messages that can be none.  Raises RegistryAway.
 
     A null value on a compacted topic is a deletion for Kafka alone: the warehouse keeps the history, so it is no row
@@ -127,9 +127,9 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _decode(codec: Codec, messages: Iterable[Message], loaded_ms: int) -> tuple[dict[str, Part], list[Reject]]:
+def _decode(codec: Codec, messages: Iterable[Message], loaded_ms: int) -> tuple[dict[str, Part], list[RejectedMessage]]:
     parts: dict[str, Part] = {}
-    rejects: list[Reject] = []
+    rejects: list[RejectedMessage] = []
     for message in messages:
         topic = message.topic() or ""
         table, part = TABLES[topic], parts.setdefault(topic, Part())
@@ -144,7 +144,7 @@ def _decode(codec: Codec, messages: Iterable[Message], loaded_ms: int) -> tuple[
                 record = codec.decode(table.record, value)
                 row = table.stored(record) if table.stored else record
             except Undecodable as error:
-                rejects.append(Reject(message, error.reason, str(error)))
+                rejects.append(RejectedMessage(message, error.reason, str(error)))
                 continue
         part.rows.append((*row, *lineage))
         part.messages.append(message)
@@ -162,7 +162,7 @@ def _dead_letter(codec: Codec, message: Message) -> Row:
     offset = message.offset() or 0
     headers = headers_of(message)
     try:
-        original, death = opened(headers)
+        original, death = unwrap(headers)
     except NotADeadLetter as error:
         # whoever wrote it, it must not get lost
         written_ms = max(0, message.timestamp()[1])

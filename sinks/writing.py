@@ -15,7 +15,7 @@ class RefusedRow:
     detail: str
 
 
-class Fuse:
+class RefusalFuse:
     """Blows when more than `limit` rows of one table were refused with none written in between, across batches."""
 
     def __init__(self, limit: int) -> None:
@@ -39,7 +39,7 @@ class Fuse:
 
 
 def write(
-    warehouse: Warehouse, table: str, columns: Sequence[str], rows: Sequence[Row], fuse: Fuse
+    warehouse: Warehouse, table: str, columns: Sequence[str], rows: Sequence[Row], fuse: RefusalFuse
 ) -> list[RefusedRow]:
     """Write every row that can be written and return the others, found by halving.
 

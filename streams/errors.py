@@ -83,7 +83,7 @@ class ExitCode(IntEnum):
         member.meaning = meaning
         return member
 
-    OK = 0, "Asked to stop: the block in hand was finished, everything committed, the group left."
+    OK = 0, "Asked to stop: the batch in hand was finished, everything committed, the group left."
     UNEXPECTED = 1, "An error nobody foresaw: a bug. The log line says where; nothing after it was committed."
     BAD_SETTINGS = (
         2, "A setting is wrong, or a topic is missing or has the wrong number of partitions. A restart will not help."

@@ -13,15 +13,15 @@ EVENTS_REQUEUED = Counter("nps_events_requeued_total", "Responses put back after
 EVENTS_CONFIRMED = Counter("nps_events_confirmed_total", "Clicks put back as answers after their wait.", ["topic"])
 RECORDS_OUT = Counter("nps_records_out_total", "Records published, by topic.", ["topic"])
 TRIGGERS_SUPPRESSED = Counter("nps_triggers_suppressed_total", "Triggers that led to no survey, by reason.", ["reason"])
-BLOCK_RECORDS = Histogram("nps_block_records", "Records in a block.", buckets=SIZE_BUCKETS)
-BLOCK_SECONDS = Histogram("nps_block_seconds", "Seconds to decide a block.", buckets=LATENCY_BUCKETS)
-FLUSH_SECONDS = Histogram("nps_flush_seconds", "Seconds to make a block durable.", buckets=LATENCY_BUCKETS)
+BATCH_RECORDS = Histogram("nps_block_records", "Records in a batch.", buckets=SIZE_BUCKETS)
+BATCH_SECONDS = Histogram("nps_block_seconds", "Seconds to decide a batch.", buckets=LATENCY_BUCKETS)
+FLUSH_SECONDS = Histogram("nps_flush_seconds", "Seconds to make a batch durable.", buckets=LATENCY_BUCKETS)
 COMMIT_SECONDS = Histogram("nps_commit_seconds", "Seconds to commit offsets.", buckets=LATENCY_BUCKETS)
 ALERT_SECONDS = Histogram(
     "nps_event_to_alert_seconds", "Seconds from a response's Kafka timestamp to its durable alert.",
     buckets=LATENCY_BUCKETS,
 )  # fmt: skip
-LAG_MS = Gauge("nps_lag_milliseconds", "Age of the last record of the last block, by topic and partition.",
+LAG_MS = Gauge("nps_lag_milliseconds", "Age of the last record of the last batch, by topic and partition.",
                ["topic", "partition"])  # fmt: skip
 JOURNEYS = Gauge("nps_journeys", "Customers in state, by partition.", ["partition"])
 RESTORED = Counter("nps_restored_records_total", "State records read back at assignment.")
@@ -29,7 +29,7 @@ RESTORE_SECONDS = Histogram("nps_restore_seconds", "Seconds to restore the state
 MISSED = Counter("nps_missed_records_total", "Records that were deleted before they were read, by topic.", ["topic"])
 HELD_BACK = Gauge("nps_held_back_partitions", "Partitions of topics that wait until their responses are replayed.")
 WAKEUPS = Counter("nps_wakeups_total", "Wakeups written.")
-LAST_PROGRESS = Gauge("nps_last_progress_seconds", "Unix time at which a block was last done, or none was in hand.")
+LAST_PROGRESS = Gauge("nps_last_progress_seconds", "Unix time at which a batch was last done, or none was in hand.")
 COLLECTOR_REQUESTS = Counter(
     "nps_collector_requests_total", "Requests to the collector, by kind and what became of them.", ["kind", "outcome"]
 )
@@ -47,4 +47,4 @@ TALLIES = {
     "out": RECORDS_OUT,
     "suppressed": TRIGGERS_SUPPRESSED,
 }
-"""What a block's outcome tallies, by kind."""
+"""What a batch's outcome tallies, by kind."""

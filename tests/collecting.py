@@ -7,11 +7,11 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from schemas.codec import Codec
-from schemas.deadletters import Death, opened
+from schemas.deadletters import Death, unwrap
 from schemas.events import SurveyResponse
 from schemas.topics import DEAD_LETTERS, RESPONSES
 from streams.domain.links import Keys, mint
-from streams.kafka.ports import Record
+from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
 from tests.commands import Service
 
@@ -59,12 +59,12 @@ class Collecting(Service):
             found.append(response)
         return sorted(found, key=lambda response: response.time)
 
-    def deaths(self) -> list[tuple[Death, Record]]:
+    def deaths(self) -> list[tuple[Death, KafkaRecord]]:
         """The dead letters."""
-        return [(opened(record.headers)[1], record) for record in read(self.brokers, DEAD_LETTERS, 1)]
+        return [(unwrap(record.headers)[1], record) for record in read(self.brokers, DEAD_LETTERS, 1)]
 
 
-def read(brokers: str, topic: str, partitions: int) -> list[Record]:
+def read(brokers: str, topic: str, partitions: int) -> list[KafkaRecord]:
     """All records of a topic."""
     with closing(KafkaReader(brokers, {})) as reader:
         return [record for _, record in reader.read([(topic, number) for number in range(partitions)])]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from streams.local.servers import Server, local_broker
+from streams.local.servers import LocalServer, local_broker
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests import each other as `tests.faults.kafka`, from anywhere
 
@@ -52,7 +52,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def broker() -> Iterator[Server]:
+def broker() -> Iterator[LocalServer]:
     """A fresh local broker, empty; its address is `broker.address`."""
     with local_broker() as server:
         yield server

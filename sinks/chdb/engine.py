@@ -28,7 +28,7 @@ class EngineError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class QueryRequest:
     """One request, as the engine needs it."""
 
     sql: bytes
@@ -39,7 +39,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class QueryResult:
     """One answer: the bytes in `format`, or no bytes and how many rows were read and written."""
 
     body: bytes
@@ -48,7 +48,7 @@ class Outcome:
     written_rows: int
 
 
-class Engine:
+class ChdbEngine:
     """One data folder, open until `close`.  Threads may call `run` at the same time."""
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +63,7 @@ class Engine:
         self.version = self._keeper.query("SELECT version()", "TabSeparated").bytes().decode().strip()
         self.timezone = self._keeper.query("SELECT timezone()", "TabSeparated").bytes().decode().strip()
 
-    def run(self, work: Work) -> Outcome:
+    def run(self, work: QueryRequest) -> QueryResult:
         """Do one request on a handle of its own.  Raises EngineError."""
         handle = _connect(self._path)
         try:
@@ -83,7 +83,7 @@ class Engine:
         self._keeper.close()
 
 
-def _insert(handle: Any, insert: Insert, work: Work) -> Outcome:
+def _insert(handle: Any, insert: Insert, work: QueryRequest) -> QueryResult:
     """From a file, for chDB's own stream of rows reports success when storing them fails: a constraint, a full disk."""
     for name, value in work.parameters.items():
         handle.query(f"SET param_{name} = {_quoted(value)}")
@@ -91,10 +91,10 @@ def _insert(handle: Any, insert: Insert, work: Work) -> Outcome:
         file.write(insert.data)
         file.flush()
         done = handle.query(f"{insert.head} FROM INFILE {_quoted(file.name)} COMPRESSION 'none' FORMAT {insert.format}")
-    return Outcome(b"", "", 0, done.rows_read())
+    return QueryResult(b"", "", 0, done.rows_read())
 
 
-def _query(handle: Any, work: Work) -> Outcome:
+def _query(handle: Any, work: QueryRequest) -> QueryResult:
     try:
         sql = work.sql.decode()
     except UnicodeDecodeError:
@@ -105,7 +105,7 @@ def _query(handle: Any, work: Work) -> Outcome:
     named = _FORMAT.search(sql)
     body = result.bytes()
     shown = (named[1] if named else work.default_format) if body or named else ""
-    return Outcome(body, shown, result.rows_read(), result.rows_written())
+    return QueryResult(body, shown, result.rows_read(), result.rows_written())
 
 
 def _engine_error(message: str) -> EngineError:

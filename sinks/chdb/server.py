@@ -28,7 +28,7 @@ import lz4.frame  # type: ignore[import-untyped]  # ships no stubs
 from aiohttp import web
 from backports import zstd
 
-from sinks.chdb.engine import Engine, EngineError, Outcome, Work
+from sinks.chdb.engine import ChdbEngine, EngineError, QueryRequest, QueryResult
 
 MAX_BODY_BYTES = 1 << 30
 ENGINE_THREADS = 8
@@ -52,10 +52,10 @@ _STATUS = {516: 403, 497: 403, 60: 404, 81: 404, 47: 404, 159: 408, 241: 500, 25
 _BAD_REQUESTS = {6, 26, 27, 33, 36, 38, 41, 43, 53, 62, 70, 72, 115, 117, 164, 456, 457}
 
 
-class Server:
+class ChdbServer:
     """ClickHouse's HTTP interface over one engine."""
 
-    def __init__(self, engine: Engine, password: str | None) -> None:
+    def __init__(self, engine: ChdbEngine, password: str | None) -> None:
         self._engine = engine
         self._password = password
         self._threads = ThreadPoolExecutor(ENGINE_THREADS, thread_name_prefix="chdb")
@@ -103,7 +103,7 @@ async def _ok(_: web.Request) -> web.Response:
     return web.Response(text="Ok.\n")
 
 
-async def _work(request: web.Request) -> Work:
+async def _work(request: web.Request) -> QueryRequest:
     fields = dict(request.query)
     if request.content_type == "multipart/form-data":
         form = await request.post()
@@ -116,7 +116,7 @@ async def _work(request: web.Request) -> Work:
     query = fields.get("query", "").encode()
     # ClickHouse answers GET read-only, so that a link cannot change data
     readonly = {"readonly": "2"} if request.method in ("GET", "HEAD") else {}
-    return Work(
+    return QueryRequest(
         sql=query + b"\n" + body if query and body else query or body,
         database=fields.get("database") or request.headers.get("X-ClickHouse-Database"),
         parameters=_parameters(fields),
@@ -143,7 +143,7 @@ def _settings(fields: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _reply(request: web.Request, outcome: Outcome, headers: dict[str, str]) -> web.Response:
+def _reply(request: web.Request, outcome: QueryResult, headers: dict[str, str]) -> web.Response:
     summary = {"read_rows": str(outcome.read_rows), "written_rows": str(outcome.written_rows)}
     headers["X-ClickHouse-Summary"] = json.dumps(summary)
     headers["Content-Type"] = _CONTENT_TYPES.get(outcome.format, "application/octet-stream")
@@ -217,11 +217,11 @@ _DECOMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-async def _serve(engine: Engine, host: str, port: int, password: str | None) -> None:
+async def _serve(engine: ChdbEngine, host: str, port: int, password: str | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(Server(engine, password).app(), auto_decompress=False, access_log=None)
+    runner = web.AppRunner(ChdbServer(engine, password).app(), auto_decompress=False, access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -244,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not (password or _is_loopback(chosen.host)):
             raise OSError(f"{chosen.host} is not loopback: set {PASSWORD}, or leave --host out")
-        engine = Engine(chosen.path)
+        engine = ChdbEngine(chosen.path)
         try:
             asyncio.run(_serve(engine, chosen.host, chosen.port, password))
         finally:

@@ -13,7 +13,7 @@ from sinks.rows import digest
 Fields: TypeAlias = Mapping[str, object]
 
 
-class Entry(NamedTuple):
+class StoryEntry(NamedTuple):
     """Something in a customer's story: when, in milliseconds, which table it is of, and the row's fields by name."""
 
     at_ms: int
@@ -47,7 +47,7 @@ _TOLD = {
 """Of each table the instant that puts a row in its place, what makes it one row, and what is told of it."""
 
 
-def story(database: ClickHouse, customer_id: str) -> list[Entry]:
+def story(database: ClickHouse, customer_id: str) -> list[StoryEntry]:
     """All that the warehouse knows of a customer, oldest first.  Raises WarehouseError.
 
     Of answers every revision that was not merged away yet, the last one always.
@@ -56,7 +56,7 @@ def story(database: ClickHouse, customer_id: str) -> list[Entry]:
     return sorted([*entries, *_erasures(database, customer_id)], key=lambda entry: entry.at_ms)
 
 
-def _of(database: ClickHouse, table: str, customer_id: str) -> list[Entry]:
+def _of(database: ClickHouse, table: str, customer_id: str) -> list[StoryEntry]:
     at, key, columns = _TOLD[table]
     told = ", ".join(f"toUnixTimestamp64Milli({name})" if _is_instant(name) else name for name in columns)
     rows = database.query(
@@ -64,16 +64,18 @@ def _of(database: ClickHouse, table: str, customer_id: str) -> list[Entry]:
         f"ORDER BY version DESC LIMIT 1 BY {key}",
         {"customer": customer_id},
     )
-    return [Entry(int(str(row[0])), table, dict(zip(columns, row[1:], strict=True))) for row in rows]
+    return [StoryEntry(int(str(row[0])), table, dict(zip(columns, row[1:], strict=True))) for row in rows]
 
 
-def _erasures(database: ClickHouse, customer_id: str) -> list[Entry]:
+def _erasures(database: ClickHouse, customer_id: str) -> list[StoryEntry]:
     rows = database.query(
         "SELECT toUnixTimestamp64Milli(received_ms), toUnixTimestamp64Milli(done_ms), emptied_rows FROM erasures FINAL "
         "WHERE customer_sha256 = {digest:String}",
         {"digest": digest(customer_id)},
     )
-    return [Entry(int(str(at)), "erasures", {"done_ms": done, "emptied_rows": emptied}) for at, done, emptied in rows]
+    return [
+        StoryEntry(int(str(at)), "erasures", {"done_ms": done, "emptied_rows": emptied}) for at, done, emptied in rows
+    ]
 
 
 def _is_instant(column: str) -> bool:

@@ -63,7 +63,7 @@ class Removal:
     named: Counter[str] = field(default_factory=Counter)
 
 
-class Erasing:
+class ErasureProcess:
     """What one loader knows of erasures, and those it brings to their end.  `now_ms` is the wall clock."""
 
     def __init__(

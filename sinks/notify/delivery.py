@@ -21,8 +21,8 @@ from schemas.topics import ALERTS
 from sinks import metrics
 from sinks.batch import Backoff
 from sinks.dead_letters import DeadLetters
-from sinks.kafka_health import QUIET, Link
-from sinks.notify.notifier import Channel, DeliveryError, TryLater
+from sinks.kafka_health import QUIET, KafkaHealth
+from sinks.notify.notifier import DeliveryError, Notifier, TryLater
 
 CONSUMER = {
     "group.id": "nps-notifier",
@@ -40,7 +40,7 @@ LONGEST_WAIT_S = 60.0
 log = logging.getLogger("nps.notifier")
 
 
-class Notifier:
+class Delivery:
     """One member of a notifier's group.  `run` works until told to stop; a channel each wants a `group.id` each."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Notifier:
         consumer_config: Mapping[str, str],
         producer_config: Mapping[str, str],
         codec: Codec,
-        channel: Channel,
+        notifier: Notifier,
         *,
         max_tries: int = 8,
         backoff: Backoff | None = None,
@@ -57,11 +57,11 @@ class Notifier:
     ) -> None:
         if max_tries < 1:
             raise ValueError(f"max_tries must be 1 or more, not {max_tries}")
-        self._link = Link(patience_s)
-        self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS, **QUIET, "error_cb": self._link.lost})
+        self._kafka_health = KafkaHealth(patience_s)
+        self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS, **QUIET, "error_cb": self._kafka_health.lost})
         self._dead = DeadLetters(producer_config)
         self._codec = codec
-        self._channel = channel
+        self._notifier = notifier
         self._max_tries = max_tries
         self._backoff = backoff or Backoff()
         self._stale_after_ms = stale_after_ms
@@ -71,7 +71,7 @@ class Notifier:
         self._consumer.subscribe([ALERTS.name])
         try:
             while not stop.is_set():
-                self._link.check(self._consumer)
+                self._kafka_health.check(self._consumer)
                 message = self._consumer.poll(POLL_S)
                 if message is None or _is_error(message):
                     continue
@@ -85,7 +85,7 @@ class Notifier:
         try:
             alert = self._decode(message, stop)
         except Undecodable as error:
-            return self._bury(message, "undecodable", error.reason, str(error))
+            return self._dead_letter(message, "undecodable", error.reason, str(error))
         if alert is None:
             return False
         written_ms = message.timestamp()[1]
@@ -100,7 +100,7 @@ class Notifier:
             return False
         else:
             log.error("alert_undelivered alert_id=%s: %s", alert.alert_id, failure)
-            self._bury(message, "undelivered", Reason.UNDELIVERED, str(failure))
+            self._dead_letter(message, "undelivered", Reason.UNDELIVERED, str(failure))
         return True
 
     def _decode(self, message: Message, stop: threading.Event) -> Alert | None:
@@ -120,7 +120,7 @@ class Notifier:
         while True:
             tries += 1
             try:
-                self._channel.deliver(alert)
+                self._notifier.deliver(alert)
             except DeliveryError as error:
                 last = tries == self._max_tries or not isinstance(error, TryLater)
                 metrics.ATTEMPTS.labels("gave_up" if last else "retry").inc()
@@ -138,7 +138,7 @@ class Notifier:
         wait_s = self._backoff.wait_ms(failures, random.random()) / 1_000
         stop.wait(max(wait_s, min(at_least_s, LONGEST_WAIT_S)))
 
-    def _bury(self, message: Message, outcome: str, reason: str, detail: str) -> bool:
+    def _dead_letter(self, message: Message, outcome: str, reason: str, detail: str) -> bool:
         metrics.ALERTS.labels(outcome).inc()
         self._dead.put(message, reason, detail)
         self._dead.flush()

@@ -26,7 +26,7 @@ class GiveUp(DeliveryError):
     """No other try can work."""
 
 
-class Channel(Protocol):
+class Notifier(Protocol):
     """A way to reach people.  Delivering an alert twice must page once: `alert_id` tells that it is the same."""
 
     def deliver(self, alert: Alert) -> None:

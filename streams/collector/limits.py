@@ -36,7 +36,7 @@ class Buckets:
         return granted
 
 
-def neighbourhood(remote: str, forwarded_for: str, proxies: int) -> str:
+def client_network(remote: str, forwarded_for: str, proxies: int) -> str:
     """Whom to limit: the client's address, of IPv6 the network that one household has.
 
     `forwarded_for` is believed only as far as `proxies` of our own have written it: what the client put there itself

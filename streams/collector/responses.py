@@ -51,7 +51,7 @@ def dead_letter(refusal: Refusal, request: bytes, now_ms: int) -> Output:
     place = secrets.randbits(_PLACE_BITS)
     death = deadletters.Death(refusal.reason, refusal.detail, SOURCE, _NOWHERE, place, now_ms)
     key = refusal.claim.customer_id.encode() if refusal.claim else None
-    return Output(DEAD_LETTERS, request[:LONGEST_EVIDENCE], key, headers=deadletters.sealed((), death))
+    return Output(DEAD_LETTERS, request[:LONGEST_EVIDENCE], key, headers=deadletters.wrap((), death))
 
 
 def _response(

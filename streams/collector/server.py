@@ -24,7 +24,7 @@ from schemas.codec import Codec
 from schemas.events import SurveyResponse
 from streams import metrics
 from streams.collector import page, push, responses
-from streams.collector.limits import Buckets, neighbourhood
+from streams.collector.limits import Buckets, client_network
 from streams.collector.outbox import Away, Outbox
 from streams.collector.visits import form_of, score_of, texts_of, visit_of
 from streams.domain.links import Claim, Keys, Refusal, verify
@@ -43,11 +43,11 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex, nofollow",
 }
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class CollectorPolicy:
     """Who may ask how often, and with what.  `key` is the bearer key of pushes, `proxies` those in front of us."""
 
     keys: Keys
@@ -60,7 +60,7 @@ class Policy:
 class Collector:
     """Turns requests into records.  `now_ms` is the wall clock."""
 
-    def __init__(self, policy: Policy, codec: Codec, outbox: Outbox, now_ms: Callable[[], int]) -> None:
+    def __init__(self, policy: CollectorPolicy, codec: Codec, outbox: Outbox, now_ms: Callable[[], int]) -> None:
         self._policy = policy
         self._codec = codec
         self._outbox = outbox
@@ -117,7 +117,7 @@ class Collector:
             _count("push", "bad")
             return _said(400, str(error))
         except push.Foreign as error:
-            await self._bury(error.refusal, body)
+            await self._dead_letter(error.refusal, body)
             return _said(403, str(error))
         _count("push", "taken")
         return web.json_response({"accepted": len(answers)}, status=202)
@@ -159,10 +159,10 @@ class Collector:
 
     async def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
         line = f"{request.method} {request.path_qs}".encode(errors="replace")
-        await self._bury(refusal, line)
+        await self._dead_letter(refusal, line)
         return _shown(request, page.closed(texts_of(request)), 404)
 
-    async def _bury(self, refusal: Refusal, request: bytes) -> None:
+    async def _dead_letter(self, refusal: Refusal, request: bytes) -> None:
         await self._outbox.put([responses.dead_letter(refusal, request, self._now_ms())])
         _count("link", refusal.reason)
 
@@ -182,10 +182,10 @@ class Collector:
         return _shown(request, shown, status)
 
     @web.middleware
-    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _guarded(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         """Limit the address; what fails is one line of log without anything of the person's, and one clear page."""
         forwarded = request.headers.get("X-Forwarded-For", "")
-        address = neighbourhood(request.remote or "", forwarded, self._policy.proxies)
+        address = client_network(request.remote or "", forwarded, self._policy.proxies)
         try:
             if request.path != "/healthz" and not self._addresses.take(address, monotonic()):
                 return self._answered(request, "address", "limited", page.wait(texts_of(request)), 429)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from schemas.reasons import Reason
 from sinks.clickhouse.client import connect
-from sinks.clickhouse.story import Entry, Fields, story
+from sinks.clickhouse.story import Fields, StoryEntry, story
 from streams.commands.session import in_force, out, table_of
 from streams.errors import ExitCode
 
@@ -25,8 +25,8 @@ class Line(NamedTuple):
 
 def why(parsed: argparse.Namespace) -> int:
     """Tell a customer's story, oldest first; 0 also when there is none."""
-    chosen = in_force()
-    with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
+    settings = in_force()
+    with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
         lines = told(story(warehouse, parsed.customer))
     if not lines:
         out.print(f"nothing is known of customer {parsed.customer}")
@@ -38,13 +38,13 @@ def why(parsed: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def told(entries: list[Entry]) -> list[Line]:
+def told(entries: list[StoryEntry]) -> list[Line]:
     """The story in words: a decision is two lines, its trigger's and its own; a cause comes before what it led to."""
     lines = [line for entry in entries for line in _TELLERS[entry.kind](entry)]
     return sorted(lines, key=lambda line: (line.at_ms, _ORDER.index(line.what.partition(" ")[0])))
 
 
-def _decision(entry: Entry) -> Iterator[Line]:
+def _decision(entry: StoryEntry) -> Iterator[Line]:
     f = entry.fields
     cause = f"{f['trigger_type']} {f['trigger_source']}/{f['trigger_id']} about {f['correlation_id']}"
     yield Line(_int(f["trigger_ms"]), "trigger", cause)
@@ -60,7 +60,7 @@ def _decision(entry: Entry) -> Iterator[Line]:
         yield Line(entry.at_ms, "sent", f"{asked}{on}{late}{_sampled(f)}")
 
 
-def _dispatch(entry: Entry) -> Iterator[Line]:
+def _dispatch(entry: StoryEntry) -> Iterator[Line]:
     f = entry.fields
     what = f"reminder {f['reminder']}" if f["reminder"] else "message"
     how = ", ".join(str(f[name]) for name in ("channel", "locale") if f[name])
@@ -70,7 +70,7 @@ def _dispatch(entry: Entry) -> Iterator[Line]:
     yield Line(entry.at_ms, what, ", ".join(part for part in parts if part))
 
 
-def _answer(entry: Entry) -> Iterator[Line]:
+def _answer(entry: StoryEntry) -> Iterator[Line]:
     f = entry.fields
     said = "no score" if f["score"] is None else f"{f['score']} ({f['band']})" if f["band"] else str(f["score"])
     comment = f", “{f['comment']}”" if f["comment"] else ""
@@ -78,26 +78,26 @@ def _answer(entry: Entry) -> Iterator[Line]:
     yield Line(entry.at_ms, "answer", f"{said}{comment}, revision {f['revision']}, {counts}, survey {f['survey_id']}")
 
 
-def _alert(entry: Entry) -> Iterator[Line]:
+def _alert(entry: StoryEntry) -> Iterator[Line]:
     f = entry.fields
     score = "no score" if f["score"] is None else f"score {f['score']}"
     said = f"{f['status']}, {f['severity']}, {score}, revision {f['revision']}, {f['survey']}"
     yield Line(entry.at_ms, "alert", said)
 
 
-def _dead_letter(entry: Entry) -> Iterator[Line]:
+def _dead_letter(entry: StoryEntry) -> Iterator[Line]:
     f = entry.fields
     where = f"{f['origin_topic']} partition {f['origin_partition']} offset {f['origin_offset']}"
     yield Line(entry.at_ms, "dead letter", f"{_reason(f['reason'])} ({f['detail']}), {where}")
 
 
-def _erasure(entry: Entry) -> Iterator[Line]:
+def _erasure(entry: StoryEntry) -> Iterator[Line]:
     f = entry.fields
     state = f"done {_moment(_int(f['done_ms']))}, {f['emptied_rows']} rows emptied" if f["done_ms"] else "under way"
     yield Line(entry.at_ms, "erased", f"what came before is gone: {state}")
 
 
-_TELLERS: dict[str, Callable[[Entry], Iterator[Line]]] = {
+_TELLERS: dict[str, Callable[[StoryEntry], Iterator[Line]]] = {
     "decisions": _decision,
     "dispatches": _dispatch,
     "answers": _answer,

@@ -25,16 +25,16 @@ from streams.kafka.producer import Producer
 
 def run(parsed: argparse.Namespace) -> int:
     """Send JSON lines to their topics."""
-    chosen = in_force()
+    settings = in_force()
     with _lines(parsed.file) as lines:
         events = list(events_in(lines, parsed.file, parsed.topic))
     if parsed.rebase:
         events = rebased(events, wall_ms())
-    need(chosen, {topic for topic, _ in events})
-    log = Producer(chosen.brokers, client_id="nps-produce", security=chosen.security)
+    need(settings, {topic for topic, _ in events})
+    log = Producer(settings.brokers, client_id="nps-produce", security=settings.security)
     with Progress(console=out, disable=not out.is_terminal) as progress:
         task = progress.add_task("producing", total=len(events))
-        send(events, log, codec_of(chosen), lambda: progress.advance(task), parsed.history)
+        send(events, log, codec_of(settings), lambda: progress.advance(task), parsed.history)
         asyncio.run(log.flush())
     out.print(f"{len(events)} events produced")
     return ExitCode.OK

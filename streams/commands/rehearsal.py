@@ -17,15 +17,15 @@ from streams.proof.rehearse import TOPICS, Comparison, rehearse
 
 def run(parsed: argparse.Namespace) -> int:
     """Replay the history through the program in force and another one, and print the difference.  Sends nothing."""
-    chosen = in_force()
-    programs = program.load(chosen.program_path), program.load(Path(parsed.program))
+    settings = in_force()
+    programs = program.load(settings.program_path), program.load(Path(parsed.program))
     from_ms = _instant_ms(parsed.since) if parsed.since else 0
-    need(chosen, set(TOPICS))
+    need(settings, set(TOPICS))
     shown = Progress(console=out, disable=not out.is_terminal, transient=True)
-    codec, now_ms = codec_of(chosen), wall_ms()
-    with closing(KafkaReader(chosen.brokers, chosen.security)) as reader, shown as progress:
-        task = progress.add_task("replaying partitions", total=chosen.partitions)
-        found = rehearse(reader, chosen.partitions, codec, programs, from_ms, now_ms, lambda: progress.advance(task))
+    codec, now_ms = codec_of(settings), wall_ms()
+    with closing(KafkaReader(settings.brokers, settings.security)) as reader, shown as progress:
+        task = progress.add_task("replaying partitions", total=settings.partitions)
+        found = rehearse(reader, settings.partitions, codec, programs, from_ms, now_ms, lambda: progress.advance(task))
     _print(found, *(one.hash for one in programs))
     return ExitCode.OK
 

@@ -25,12 +25,12 @@ DEMO_PROGRAM = Path(program.__file__).parents[1] / "demo.toml"
 
 def topics(parsed: argparse.Namespace) -> int:
     """Create the topics, or only look; 0 when they are as they should be."""
-    chosen = in_force()
+    settings = in_force()
     if parsed.verify:
-        report = verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
+        report = verify_topics(settings.brokers, settings.security, settings.partitions, settings.server_wait_s)
     else:
         report = ensure_topics(
-            chosen.brokers, chosen.security, chosen.partitions, chosen.replication, chosen.server_wait_s
+            settings.brokers, settings.security, settings.partitions, settings.replication, settings.server_wait_s
         )
     for name in report.created:
         out.print(f"created {name}")
@@ -42,8 +42,8 @@ def topics(parsed: argparse.Namespace) -> int:
 
 def migrate(parsed: argparse.Namespace) -> int:
     """Bring the tables and views up to date, and make the roles if asked to."""
-    chosen = in_force()
-    with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
+    settings = in_force()
+    with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
         applied = apply_migrations(warehouse)
         if parsed.roles:
             make_roles(warehouse)
@@ -88,8 +88,8 @@ def demo(parsed: argparse.Namespace) -> int:
 
 
 def _program_path() -> Path | None:
-    chosen = os.environ.get("NPS_PROGRAM")
-    path = Path(chosen).resolve() if chosen else None
+    name = os.environ.get("NPS_PROGRAM")
+    path = Path(name).resolve() if name else None
     program.load(path)
     return path
 

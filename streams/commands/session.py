@@ -38,28 +38,28 @@ def armed(points: Collection[str]) -> Failpoints | None:
         raise BadSettings(f"{FAILPOINTS}: {error}") from None
 
 
-def codec_of(chosen: Settings) -> Codec:
+def codec_of(settings: Settings) -> Codec:
     """The codec that these settings ask for."""
-    if not chosen.registry_url:
+    if not settings.registry_url:
         return Codec()
     from schemas.registry import ConfluentRegistry  # its client takes 25 MiB, and few have a registry
 
-    return Codec(ConfluentRegistry(chosen.registry_url))
+    return Codec(ConfluentRegistry(settings.registry_url))
 
 
-def serve_metrics(chosen: Settings) -> None:
+def serve_metrics(settings: Settings) -> None:
     """Answer Prometheus where the settings say, if they do.  Raises BadSettings for a port that is taken."""
-    if chosen.metrics_port:
+    if settings.metrics_port:
         try:
-            start_http_server(chosen.metrics_port, chosen.metrics_host)
+            start_http_server(settings.metrics_port, settings.metrics_host)
         except OSError as error:
-            where = f"{chosen.metrics_host}:{chosen.metrics_port}"
+            where = f"{settings.metrics_host}:{settings.metrics_port}"
             raise BadSettings(f"cannot serve metrics at {where} ({error.strerror}): change NPS_METRICS_PORT") from None
 
 
-def need(chosen: Settings, topics: Container[str]) -> None:
+def need(settings: Settings, topics: Container[str]) -> None:
     """Raises BrokerAway unless Kafka answers, BadTopics unless it has these topics; a producer would make them."""
-    found = verify_topics(chosen.brokers, chosen.security, chosen.partitions, chosen.server_wait_s)
+    found = verify_topics(settings.brokers, settings.security, settings.partitions, settings.server_wait_s)
     for line in found.differences:
         if "is missing" in line and line.partition(":")[0] in topics:
             raise BadTopics(line)

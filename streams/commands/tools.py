@@ -4,21 +4,22 @@ import argparse
 import time
 from contextlib import closing
 
-from schemas.deadletters import Death, NotADeadLetter, opened
+from schemas.deadletters import Death, NotADeadLetter, unwrap
 from schemas.reasons import Reason
 from schemas.topics import DEAD_LETTERS
 from sinks.clickhouse.client import connect
-from streams import program, settings
+from streams import program
+from streams import settings as all_settings
 from streams.commands.session import in_force, need, out, table_of
 from streams.errors import ExitCode
-from streams.kafka.ports import Record
+from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
 
 
 def query(parsed: argparse.Namespace) -> int:
     """Ask ClickHouse and print a table."""
-    chosen = in_force()
-    with closing(connect(chosen.clickhouse_url, within_s=chosen.server_wait_s)) as warehouse:
+    settings = in_force()
+    with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
         names, rows = warehouse.table(parsed.sql)
     table = table_of(*names)
     for row in rows:
@@ -29,10 +30,10 @@ def query(parsed: argparse.Namespace) -> int:
 
 def deadletters(parsed: argparse.Namespace) -> int:
     """List the newest dead letters."""
-    chosen = in_force()
+    settings = in_force()
     table = table_of("time (UTC)", "reason", "topic", "partition", "offset", "bytes", "detail")
-    need(chosen, {DEAD_LETTERS})
-    with closing(KafkaReader(chosen.brokers, chosen.security)) as reader:
+    need(settings, {DEAD_LETTERS})
+    with closing(KafkaReader(settings.brokers, settings.security)) as reader:
         letters = [record for _, record in reader.read([(DEAD_LETTERS, 0)])]
     for record in letters[-parsed.last :]:
         death = _death(record)
@@ -46,22 +47,22 @@ def deadletters(parsed: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _death(record: Record) -> Death:
+def _death(record: KafkaRecord) -> Death:
     """Why a dead letter died; whatever else lies on the topic is listed too, as what it is."""
     try:
-        return opened(record.headers)[1]
+        return unwrap(record.headers)[1]
     except NotADeadLetter as error:
         return Death(Reason.UNLABELLED, str(error), DEAD_LETTERS, 0, record.offset, record.timestamp)
 
 
 def config(_: argparse.Namespace) -> int:
     """Show every setting and the program."""
-    chosen = in_force()
-    rules = program.load(chosen.program_path)
-    meanings = {name: meaning for name, _, meaning in settings.rows()}
+    settings = in_force()
+    rules = program.load(settings.program_path)
+    meanings = {name: meaning for name, _, meaning in all_settings.rows()}
     table = table_of("setting", "value", "meaning")
-    for name, value in settings.shown(chosen):
+    for name, value in all_settings.shown(settings):
         table.add_row(name, value, meanings[name])
     out.print(table)
-    out.print(f"program {chosen.program or 'nps.toml (as shipped)'}, hash {rules.hash}, {len(rules.rules)} rules")
+    out.print(f"program {settings.program or 'nps.toml (as shipped)'}, hash {rules.hash}, {len(rules.rules)} rules")
     return ExitCode.OK

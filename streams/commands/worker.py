@@ -11,13 +11,13 @@ from streams.processing.worker import Worker
 
 def run(_: argparse.Namespace) -> int:
     """Process events until asked to stop."""
-    chosen = in_force()
+    settings = in_force()
     points = armed(failpoints.WORKER)
     if points:
         failpoints.fail_commits(points)
-    rules = program.load(chosen.program_path)
-    fuse = FuseLimits(in_a_row=chosen.fuse_in_a_row, ratio=chosen.fuse_ratio)
-    serve_metrics(chosen)
-    engine, codec, epoch, keys = chosen.engine(), codec_of(chosen), chosen.topic_epoch, chosen.keys
-    pace = chosen.wakeups_per_s
+    rules = program.load(settings.program_path)
+    fuse = FuseLimits(in_a_row=settings.fuse_in_a_row, ratio=settings.fuse_ratio)
+    serve_metrics(settings)
+    engine, codec, epoch, keys = settings.engine(), codec_of(settings), settings.topic_epoch, settings.keys
+    pace = settings.wakeups_per_s
     return Worker(engine, rules, codec, fuse, epoch, failpoints=points, keys=keys, wakeups_per_s=pace).run()

@@ -3,7 +3,7 @@
 from schemas.events import Alert
 from streams.domain.ids import alert_id
 from streams.domain.policy import AlertPolicy, Program
-from streams.domain.state import Given, Survey
+from streams.domain.state import Given, Invitation
 
 OPEN = "open"
 RESOLVED = "resolved"
@@ -19,7 +19,7 @@ def severity(score: int, policy: AlertPolicy) -> str:
 
 
 def alert(
-    survey: Survey, given: Given, severity_before: str, customer_id: str, received_ms: int, program: Program
+    invitation: Invitation, given: Given, severity_before: str, customer_id: str, received_ms: int, program: Program
 ) -> Alert:
     """The alert that a revision raises or resolves.
 
@@ -28,20 +28,20 @@ def alert(
     """
     scores = given.scores
     return Alert(  # by position: naming the fields takes three times as long
-        alert_id(survey.survey_id, given.revision),
-        survey.survey_id,
+        alert_id(invitation.survey_id, given.revision),
+        invitation.survey_id,
         OPEN if given.severity else RESOLVED,
         given.severity or severity_before,
         customer_id,
-        survey.survey,
-        survey.rule,
-        survey.correlation,
+        invitation.survey,
+        invitation.rule,
+        invitation.correlation,
         scores[-1][2] if scores else None,
         given.comment,
         given.revision,
         scores[0][0] if scores else received_ms,
         received_ms,
-        survey.segments,
+        invitation.segments,
         program.hash,
         0,
     )

@@ -13,7 +13,7 @@ from schemas.events import SurveyResponse
 from streams.domain.effects import Confirm, Effect
 from streams.domain.ids import confirmation_id, fingerprint
 from streams.domain.policy import Program
-from streams.domain.state import Click, Clicks, Given, Journey, Survey
+from streams.domain.state import Click, Clicks, Given, Invitation, Journey
 
 SOURCE = "nps.collector"
 CONFIRMED = "survey.confirmed"
@@ -52,13 +52,15 @@ def machine_made(clicks: Clicks, within_ms: int) -> frozenset[Click]:
     return frozenset(lost)
 
 
-def weeded(survey: Survey, said: Given, is_person: bool, within_ms: int) -> tuple[Score, ...]:
+def weeded(invitation: Invitation, said: Given, is_person: bool, within_ms: int) -> tuple[Score, ...]:
     """The scores of what was said, without those of machines; when a person shows, with all other clicks."""
-    clicks = survey.clicks or Clicks()
+    clicks = invitation.clicks or Clicks()
     lost = machine_made(clicks, within_ms)
-    scores = set(said.scores) - _scores(survey.survey_id, lost)
+    scores = set(said.scores) - _scores(invitation.survey_id, lost)
     if is_person:
-        scores |= _scores(survey.survey_id, [c for c in clicks.seen if c not in lost and c.time_ms > said.voided_ms])
+        scores |= _scores(
+            invitation.survey_id, [c for c in clicks.seen if c not in lost and c.time_ms > said.voided_ms]
+        )
     return tuple(sorted(scores))
 
 
@@ -75,22 +77,22 @@ def confirm_due(journey: Journey, customer_id: str, program: Program, to_ms: int
     due = [waiting for waiting in journey.waiting if waiting.due_ms <= to_ms]
     if not due:
         return journey
-    surveys = {survey.survey_id: survey for survey in journey.surveys if survey.clicks}
+    invitations = {invitation.survey_id: invitation for invitation in journey.invitations if invitation.clicks}
     for waiting in sorted(due):
-        survey = surveys.get(waiting.survey_id)
-        if survey is not None and _is_open(survey, waiting.click, program):
+        invitation = invitations.get(waiting.survey_id)
+        if invitation is not None and _is_open(invitation, waiting.click, program):
             answer = confirmation(waiting.survey_id, customer_id, waiting.click)
             at_ms = min(waiting.due_ms, waiting.click.time_ms + program.limits.late_ms)
             effects.append(Confirm(answer, at_ms))
     return journey._replace(waiting=tuple(waiting for waiting in journey.waiting if waiting.due_ms > to_ms))
 
 
-def _is_open(survey: Survey, click: Click, program: Program) -> bool:
+def _is_open(invitation: Invitation, click: Click, program: Program) -> bool:
     """True while a click is neither an answer yet nor withdrawn nor a machine's."""
-    clicks, given = survey.clicks or Clicks(), survey.given or Given()
+    clicks, given = invitation.clicks or Clicks(), invitation.given or Given()
     if click not in clicks.seen or click.time_ms <= given.voided_ms:
         return False
-    answered = _scores(survey.survey_id, [click]) <= set(given.scores)
+    answered = _scores(invitation.survey_id, [click]) <= set(given.scores)
     return not answered and click not in machine_made(clicks, program.limits.confirm_ms)
 
 

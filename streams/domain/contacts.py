@@ -135,7 +135,7 @@ def _objection(journey: Journey, channel: str, rule: Rule, due_ms: int, program:
     elif rule.consent_required:
         return Reason.NO_CONSENT
     if (cap := program.caps.get(channel)) is not None:
-        sent = (message for s in journey.surveys for message in ((s.channel, s.sent_ms), *s.reminded))
+        sent = (message for s in journey.invitations for message in ((s.channel, s.sent_ms), *s.reminded))
         if sum(on == channel and abs(due_ms - at_ms) < cap.every_ms for on, at_ms in sent) >= cap.at_most:
             return Reason.CHANNEL_LIMIT
     return None

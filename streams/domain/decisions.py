@@ -9,7 +9,7 @@ from streams.domain.eligibility import Ask, Suppress
 from streams.domain.ids import decision_id
 from streams.domain.policy import Program, Rule
 from streams.domain.segments import capture
-from streams.domain.state import Journey, Message, Pending, Survey
+from streams.domain.state import Invitation, Journey, Message, Pending
 
 SENT = "sent"
 SUPPRESSED = "suppressed"
@@ -82,22 +82,28 @@ def decided(
 
 
 def dispatch(
-    journey: Journey, survey: Survey, message: Message, rule: Rule, customer_id: str, channel: str, program: Program
+    journey: Journey,
+    invitation: Invitation,
+    message: Message,
+    rule: Rule,
+    customer_id: str,
+    channel: str,
+    program: Program,
 ) -> SurveyDispatch:
     """The message that asks or reminds; the shell signs its token."""
     return SurveyDispatch(
-        survey.survey_id,
+        invitation.survey_id,
         customer_id,
-        survey.survey,
-        survey.rule,
+        invitation.survey,
+        invitation.rule,
         message.source,
         message.id,
-        survey.trigger_ms,
-        survey.correlation,
+        invitation.trigger_ms,
+        invitation.correlation,
         message.due_ms,
-        survey.expires_ms,
-        survey.segments,
-        dict(survey.dimensions),
+        invitation.expires_ms,
+        invitation.segments,
+        dict(invitation.dimensions),
         program.hash,
         rule.question or rule.survey,
         rule.question_version,
@@ -106,7 +112,7 @@ def dispatch(
         dict(message.values),
         None,
         message.number,
-        message.due_ms - survey.trigger_ms,
+        message.due_ms - invitation.trigger_ms,
         message.probability,
         0,
     )

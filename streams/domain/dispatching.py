@@ -13,13 +13,13 @@ from streams.domain.eligibility import Ask, Suppress
 from streams.domain.hours import is_open, opening
 from streams.domain.ids import share_of
 from streams.domain.policy import Program, Rule
-from streams.domain.state import Journey, Message, Pending, Survey
+from streams.domain.state import Invitation, Journey, Message, Pending
 
 
-def put_off(journey: Journey, rule: Rule, from_ms: int, survey_id: str) -> int:
+def defer(journey: Journey, rule: Rule, from_ms: int, survey_id: str) -> int:
     """When a survey that could leave at `from_ms` does: never earlier, spread, and inside the customer's hours."""
-    if rule.spread_ms:
-        from_ms += int(share_of(survey_id) * rule.spread_ms)
+    if rule.jitter_ms:
+        from_ms += int(share_of(survey_id) * rule.jitter_ms)
     if rule.hours is None:
         return from_ms
     return opening(rule.hours, _time_zone(journey), from_ms, share_of(survey_id))
@@ -30,11 +30,11 @@ def send_due(journey: Journey, customer_id: str, program: Program, to_ms: int, e
     while _falls_due(journey, to_ms):
         surveys = [pending for pending in journey.pending if pending.due_ms <= to_ms]
         reminders = [reminder for reminder in journey.reminders if reminder.due_ms <= to_ms]
-        survey = min(surveys, key=lambda one: _turn(one, program), default=None)
+        pending = min(surveys, key=lambda survey: _turn(survey, program), default=None)
         reminder = min(reminders, default=None)
-        if survey is not None and (reminder is None or survey.due_ms <= reminder.due_ms):
-            journey = journey._replace(pending=tuple(one for one in journey.pending if one is not survey))
-            journey = _send(journey, survey, customer_id, program, to_ms, effects)
+        if pending is not None and (reminder is None or pending.due_ms <= reminder.due_ms):
+            journey = journey._replace(pending=tuple(other for other in journey.pending if other is not pending))
+            journey = _send(journey, pending, customer_id, program, to_ms, effects)
         elif reminder is not None:
             journey = journey._replace(reminders=tuple(one for one in journey.reminders if one is not reminder))
             journey = _remind(journey, reminder, customer_id, program, to_ms, effects)
@@ -66,7 +66,7 @@ def _send(
         if rule.send_within_ms is not None and now_ms - due_ms > rule.send_within_ms:
             verdict, decided_ms = Suppress(Reason.MISSED), now_ms
         elif not _may_leave(journey, rule, now_ms):
-            later = pending._replace(due_ms=put_off(journey, rule, now_ms, pending.survey_id))
+            later = pending._replace(due_ms=defer(journey, rule, now_ms, pending.survey_id))
             return journey._replace(pending=(*journey.pending, later))
         elif rival := _rival(journey, pending, rule, program):
             verdict = Suppress(Reason.ALREADY_PENDING, rival.id)
@@ -80,7 +80,7 @@ def _sent(
     journey: Journey, pending: Pending, rule: Rule, customer_id: str, ask: Ask, program: Program, effects: list[Effect]
 ) -> Journey:
     ends = [c.time_ms for c in journey.cancels if rule.cancel_closes and cancels(c.type, c.correlation, pending, rule)]
-    survey = Survey(
+    invitation = Invitation(
         pending.survey_id,
         pending.rule,
         pending.survey,
@@ -106,17 +106,19 @@ def _sent(
         pending.probability,
         pending.history,
     )
-    effects.append(decisions.dispatch(journey, survey, first, rule, customer_id, ask.channel, program))
-    waiting = [held for held in journey.held if held.survey_id == survey.survey_id]
-    effects.extend(Requeue(held.evidence) for held in waiting)
+    effects.append(decisions.dispatch(journey, invitation, first, rule, customer_id, ask.channel, program))
+    waiting = [parked for parked in journey.parked if parked.survey_id == invitation.survey_id]
+    effects.extend(Requeue(parked.raw) for parked in waiting)
     journey = journey._replace(
-        surveys=(*journey.surveys, survey),
-        held=tuple(held for held in journey.held if held.survey_id != survey.survey_id) if waiting else journey.held,
-        asked=tuple(sorted((*journey.asked, (survey.survey, ask.due_ms)), key=_asked_ms)),
+        invitations=(*journey.invitations, invitation),
+        parked=tuple(parked for parked in journey.parked if parked.survey_id != invitation.survey_id)
+        if waiting
+        else journey.parked,
+        asked=tuple(sorted((*journey.asked, (invitation.survey, ask.due_ms)), key=_asked_ms)),
     )
     if waiting:  # there is an answer already
         return journey
-    return _with_reminder(journey, survey, first._replace(number=1), rule, ask.due_ms + rule.remind_after_ms)
+    return _with_reminder(journey, invitation, first._replace(number=1), rule, ask.due_ms + rule.remind_after_ms)
 
 
 def _asked_ms(asked: tuple[str, int]) -> int:
@@ -127,32 +129,32 @@ def _remind(
     journey: Journey, reminder: Message, customer_id: str, program: Program, to_ms: int, effects: list[Effect]
 ) -> Journey:
     due_ms, now_ms = reminder.due_ms, reminder.due_ms if reminder.history else to_ms
-    survey = next((one for one in journey.surveys if one.survey_id == reminder.survey_id), None)
-    rule = program.rule_by_name.get(survey.rule) if survey else None
-    if survey is None or rule is None or survey.is_answered or survey.cancelled_ms >= 0:
+    invitation = next((one for one in journey.invitations if one.survey_id == reminder.survey_id), None)
+    rule = program.rule_by_name.get(invitation.rule) if invitation else None
+    if invitation is None or rule is None or invitation.is_answered or invitation.cancelled_ms >= 0:
         return journey
     if eligibility.refusal(journey, rule):
         return journey
     if rule.send_within_ms is not None and now_ms - due_ms > rule.send_within_ms:
         return journey
     if not _may_leave(journey, rule, now_ms):
-        return _with_reminder(journey, survey, reminder, rule, now_ms)
+        return _with_reminder(journey, invitation, reminder, rule, now_ms)
     channel = contacts.reach(journey, rule, due_ms, program)
     if isinstance(channel, Reason):
         return journey
-    effects.append(decisions.dispatch(journey, survey, reminder, rule, customer_id, channel, program))
-    reminded = survey._replace(reminded=(*survey.reminded, (channel, due_ms)))
-    journey = journey._replace(surveys=tuple(reminded if one is survey else one for one in journey.surveys))
+    effects.append(decisions.dispatch(journey, invitation, reminder, rule, customer_id, channel, program))
+    reminded = invitation._replace(reminded=(*invitation.reminded, (channel, due_ms)))
+    journey = journey._replace(invitations=tuple(reminded if one is invitation else one for one in journey.invitations))
     following = reminder._replace(number=reminder.number + 1)
     return _with_reminder(journey, reminded, following, rule, due_ms + rule.remind_after_ms)
 
 
-def _with_reminder(journey: Journey, survey: Survey, reminder: Message, rule: Rule, from_ms: int) -> Journey:
-    """With this reminder, if the rule has so many and the survey is open for so long."""
-    if reminder.number > rule.reminders or survey.cancelled_ms >= 0:
+def _with_reminder(journey: Journey, invitation: Invitation, reminder: Message, rule: Rule, from_ms: int) -> Journey:
+    """With this reminder, if the rule has so many and the invitation is open for so long."""
+    if reminder.number > rule.reminders or invitation.cancelled_ms >= 0:
         return journey
-    due_ms = put_off(journey, rule, from_ms, survey.survey_id)
-    if due_ms >= survey.expires_ms:
+    due_ms = defer(journey, rule, from_ms, invitation.survey_id)
+    if due_ms >= invitation.expires_ms:
         return journey
     return journey._replace(reminders=(*journey.reminders, reminder._replace(due_ms=due_ms)))
 

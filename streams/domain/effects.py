@@ -23,11 +23,11 @@ class Scheduled(NamedTuple):
 
 
 class Reject(NamedTuple):
-    """The event is bad: a dead letter.  `evidence` is a record held since earlier; None is the one in hand."""
+    """The event is bad: a dead letter.  `raw` is a record held since earlier; None is the one in hand."""
 
     reason: Reason
     detail: str
-    evidence: bytes | None = None
+    raw: bytes | None = None
 
 
 class Ignore(NamedTuple):
@@ -39,7 +39,7 @@ class Ignore(NamedTuple):
 class Requeue(NamedTuple):
     """The survey that a held response waited for is sent: put the response back on its topic."""
 
-    evidence: bytes
+    raw: bytes
 
 
 class Confirm(NamedTuple):

@@ -1,4 +1,4 @@
-"""May we ask this customer, and on which channel?  Checked when a survey is scheduled and again when it is sent."""
+"""May we ask this customer, and on which channel?  Checked when a invitation is scheduled and again when it is sent."""
 
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ def decide(journey: Journey, rule: Rule, due_ms: int, program: Program) -> Ask |
         if abs(due_ms - last_ms) < program.apart_ms(rule.survey, asked):
             return _ASKED_RECENTLY
     if rule.daily_limit is not None:
-        today = sum(s.rule == rule.name and abs(due_ms - s.sent_ms) < DAY_MS for s in journey.surveys)
+        today = sum(s.rule == rule.name and abs(due_ms - s.sent_ms) < DAY_MS for s in journey.invitations)
         if today >= rule.daily_limit:
             return Suppress(Reason.DAILY_LIMIT)
     if not rule.channels and journey.contact is None:

@@ -21,24 +21,24 @@ def erase(journey: Journey, event: ContactUpdate, program: Program, now_ms: int,
 
     What happened later stays: it may be read before.  From then on nobody is asked without a new consent.
     """
-    until_ms, keep_from_ms = event.time, event.time + program.limits.hold_ms
+    until_ms, keep_from_ms = event.time, event.time + program.limits.park_ms
     for pending in journey.pending:
         if pending.time_ms <= until_ms:
             why = Suppress(Reason.ERASED, event.id)
             rule = rule_of(pending, program)
             effects.append(decisions.decided(pending, rule, event.customer_id, why, now_ms, program))
-    effects.extend(Ignore(Reason.ERASED) for held in journey.held if held.until_ms <= keep_from_ms)
+    effects.extend(Ignore(Reason.ERASED) for parked in journey.parked if parked.until_ms <= keep_from_ms)
     effects.append(_record(event, now_ms, program))
-    surveys = tuple(survey for survey in journey.surveys if survey.trigger_ms > until_ms)
-    known = {survey.survey_id for survey in surveys}
+    invitations = tuple(invitation for invitation in journey.invitations if invitation.trigger_ms > until_ms)
+    known = {invitation.survey_id for invitation in invitations}
     opted_later = journey.opted_ms > until_ms
     return Journey(
         clock_ms=journey.clock_ms,
         opted_out=journey.opted_out and opted_later,
         opted_ms=journey.opted_ms if opted_later else -1,
         pending=tuple(pending for pending in journey.pending if pending.time_ms > until_ms),
-        surveys=surveys,
-        held=tuple(held for held in journey.held if held.until_ms > keep_from_ms),
+        invitations=invitations,
+        parked=tuple(parked for parked in journey.parked if parked.until_ms > keep_from_ms),
         seen=tuple(one for one in journey.seen if one[1] > until_ms),
         asked=tuple(one for one in journey.asked if one[1] > until_ms),
         cancels=tuple(cancel for cancel in journey.cancels if cancel.time_ms > until_ms),

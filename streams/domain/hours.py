@@ -22,13 +22,13 @@ class Hours:
     """Local hours `[opens_ms, closes_ms)` after midnight.
 
     `time_zone` is for customers whose own is unknown.  What has to wait for the opening is spread over the first
-    `spread_ms`, so that not all leave in one second.
+    `jitter_ms`, so that not all leave in one second.
     """
 
     opens_ms: int
     closes_ms: int
     time_zone: str = "UTC"
-    spread_ms: int = 0
+    jitter_ms: int = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError for a window that is none, a zone nobody knows or a spread longer than the window."""
@@ -36,7 +36,7 @@ class Hours:
             raise ValueError("hours must open before they close, both within one day, as in '09:00-20:00'")
         if zone(self.time_zone) is None:
             raise ValueError(f"{self.time_zone!r} is no IANA time zone, as 'Europe/Berlin' is one")
-        if not 0 <= self.spread_ms <= self.closes_ms - self.opens_ms:
+        if not 0 <= self.jitter_ms <= self.closes_ms - self.opens_ms:
             raise ValueError("spread must fit into the hours")
 
 
@@ -71,7 +71,7 @@ def opening(hours: Hours, time_zone: str, from_ms: int, share: float) -> int:
         opens_ms = midnight_ms + day * DAY_MS + hours.opens_ms
         found = [at for at in _instants(there, opens_ms) if at >= from_ms and _inside(hours, there, at)]
         if found:
-            spread = min(found) + int(share * hours.spread_ms)
+            spread = min(found) + int(share * hours.jitter_ms)
             return spread if _inside(hours, there, spread) else min(found)
     raise ValueError(f"{there.key} has no such hours for {SEARCH_DAYS} days after {from_ms}")
 

@@ -20,11 +20,11 @@ from streams.domain.state import Journey
 
 
 def step(
-    journey: Journey, event: Inbound, program: Program, now_ms: int, evidence: bytes = b"", history: bool = False
+    journey: Journey, event: Inbound, program: Program, now_ms: int, raw: bytes = b"", history: bool = False
 ) -> tuple[Journey, list[Effect]]:
     """What becomes of a customer by this event, and what the world should hear of it.
 
-    `now_ms` is the Kafka timestamp of the event's record, `evidence` the record itself, opaque: it comes back in
+    `now_ms` is the Kafka timestamp of the event's record, `raw` the record itself, opaque: it comes back in
     `Reject` and `Requeue`.  `history` says that the record was loaded as history: what it asks for is never too late
     to send.  Deterministic: no clock, no randomness, no environment.
     """
@@ -39,7 +39,7 @@ def step(
             return journey, [*effects, objection]
         if journey.contact is not None and erasure.is_forgotten(journey, event):
             return journey, [*effects, Ignore(Reason.ERASED)]
-        return responses.respond(journey, event, program, now_ms, evidence, effects), effects
+        return responses.respond(journey, event, program, now_ms, raw, effects), effects
     if isinstance(event, ContactUpdate):
         return _contact(journey, event, program, now_ms, effects), effects
     if erasure.is_forgotten(journey, event):
@@ -64,19 +64,19 @@ def wake_ms(journey: Journey, program: Program) -> int | None:
     The next survey or reminder due, click to confirm or response to give up; when there is none, a day by which all can
     be forgotten.
     """
-    if journey.pending or journey.held or journey.waiting or journey.reminders:
+    if journey.pending or journey.parked or journey.waiting or journey.reminders:
         coming = {pending.survey_id for pending in journey.pending}
         due = [one.due_ms for all_ in (journey.pending, journey.waiting, journey.reminders) for one in all_]
-        due += [held.until_ms for held in journey.held if held.survey_id not in coming]
+        due += [parked.until_ms for parked in journey.parked if parked.survey_id not in coming]
         return min(due)
-    if journey.surveys or journey.seen or journey.asked or journey.cancels:
+    if journey.invitations or journey.seen or journey.asked or journey.cancels:
         return floor_ms(journey.clock_ms, DAY_MS) + 2 * DAY_MS + program.memory_ms
     return None
 
 
 def is_blank(journey: Journey) -> bool:
     """True when nothing is known but the time, so that the journey need not be kept."""
-    known = journey.surveys or journey.seen or journey.asked or journey.pending or journey.held or journey.cancels
+    known = journey.invitations or journey.seen or journey.asked or journey.pending or journey.parked or journey.cancels
     return not known and not journey.opted_out and journey.opted_ms < 0 and journey.contact is None
 
 
@@ -102,10 +102,10 @@ def _advance(journey: Journey, customer_id: str, program: Program, to_ms: int, e
 
 def _forget(journey: Journey, program: Program, to_ms: int) -> Journey:
     """The journey at `to_ms`, without what is no longer remembered then."""
-    surveys, seen, asked, cancels = journey[4], journey[6], journey[7], journey[8]
+    invitations, seen, asked, cancels = journey[4], journey[6], journey[7], journey[8]
     oldest_ms, unquarantined_ms = to_ms - program.limits.remember_ms, to_ms - program.longest_quarantine_ms
     if (
-        (not surveys or surveys[0].sent_ms > oldest_ms)
+        (not invitations or invitations[0].sent_ms > oldest_ms)
         and (not seen or seen[0][1] > oldest_ms)
         and (not asked or asked[0][1] > unquarantined_ms)
         and (not cancels or cancels[0].time_ms > oldest_ms)
@@ -113,7 +113,7 @@ def _forget(journey: Journey, program: Program, to_ms: int) -> Journey:
         return new(Journey, (to_ms, *journey[1:]))
     return journey._replace(
         clock_ms=to_ms,
-        surveys=tuple(survey for survey in surveys if survey.sent_ms > oldest_ms),
+        invitations=tuple(invitation for invitation in invitations if invitation.sent_ms > oldest_ms),
         seen=tuple(one for one in seen if one[1] > oldest_ms),
         asked=tuple(one for one in asked if one[1] > unquarantined_ms),
         cancels=tuple(cancel for cancel in cancels if cancel.time_ms > oldest_ms),

@@ -27,7 +27,7 @@ class Rule:
     Of rules that compete for one customer the higher `priority` asks.  `channels` in order of fallback, none when the
     delivery tool chooses; `locales` as BCP 47 tags, the first is the default; `personalise` are the only attributes of
     the trigger that the dispatch repeats.  `sample` is the share of customers asked at all, `daily_limit` the most
-    surveys of this rule that a customer gets within 24 hours.  Every due time is put off by up to `spread_ms`; with
+    surveys of this rule that a customer gets within 24 hours.  Every due time is put off by up to `jitter_ms`; with
     `hours` it lies within them; what is later than `send_within_ms` is not sent any more.
     """
 
@@ -50,7 +50,7 @@ class Rule:
     daily_limit: int | None = None
     reminders: int = 0
     remind_after_ms: int = 3 * DAY_MS
-    spread_ms: int = 0
+    jitter_ms: int = 0
     hours: Hours | None = None
     send_within_ms: int | None = None
     cancel_closes: bool = False
@@ -61,7 +61,7 @@ class Rule:
             raise ValueError(f"rule {self.name!r}: delay must not be negative and expires must be above 0")
         if not 0 < self.sample <= 1:
             raise ValueError(f"rule {self.name!r}: sample must be above 0 and at most 1")
-        if self.reminders < 0 or self.remind_after_ms <= 0 or self.spread_ms < 0 or self.question_version < 0:
+        if self.reminders < 0 or self.remind_after_ms <= 0 or self.jitter_ms < 0 or self.question_version < 0:
             raise ValueError(f"rule {self.name!r}: reminders, remind_after, spread and question_version count from 0")
         if (self.daily_limit is not None and self.daily_limit < 1) or (self.send_within_ms or 0) < 0:
             raise ValueError(f"rule {self.name!r}: at_most_a_day must be at least 1 and send_within not negative")
@@ -100,13 +100,13 @@ class Limits:
     late_ms: int
     early_ms: int
     edit_ms: int
-    hold_ms: int
+    park_ms: int
     remember_ms: int
     confirm_ms: int = 30_000
 
     def __post_init__(self) -> None:
         """Raises ValueError when one is negative."""
-        given = (self.late_ms, self.early_ms, self.edit_ms, self.hold_ms, self.remember_ms, self.confirm_ms)
+        given = (self.late_ms, self.early_ms, self.edit_ms, self.park_ms, self.remember_ms, self.confirm_ms)
         if min(given) < 0:
             raise ValueError("limits must not be negative")
 

@@ -64,7 +64,7 @@ class Clicks(NamedTuple):
     traps: tuple[int, ...] = ()
 
 
-class Survey(NamedTuple):
+class Invitation(NamedTuple):
     """A survey that was sent.
 
     `channel` is empty where the delivery tool chose it.  What is first answered from `cancelled_ms` on is kept and not
@@ -105,12 +105,12 @@ class Message(NamedTuple):
     history: bool = False
 
 
-class Held(NamedTuple):
+class Parked(NamedTuple):
     """A response that came before its survey, with the record it came in; given up at `until_ms`."""
 
     survey_id: str
     until_ms: int
-    evidence: bytes
+    raw: bytes
 
 
 class Cancel(NamedTuple):
@@ -165,8 +165,8 @@ class Journey(NamedTuple):
     opted_out: bool = False
     opted_ms: int = -1
     pending: tuple[Pending, ...] = ()
-    surveys: tuple[Survey, ...] = ()
-    held: tuple[Held, ...] = ()
+    invitations: tuple[Invitation, ...] = ()
+    parked: tuple[Parked, ...] = ()
     seen: tuple[tuple[int, int], ...] = ()
     asked: tuple[tuple[str, int], ...] = ()
     cancels: tuple[Cancel, ...] = ()

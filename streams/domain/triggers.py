@@ -1,4 +1,4 @@
-"""The asking half of a journey: a trigger becomes a scheduled survey, or a reason why not."""
+"""The asking half of a journey: a trigger becomes a scheduled invitation, or a reason why not."""
 
 from schemas.events import Trigger
 from schemas.reasons import Reason
@@ -6,13 +6,13 @@ from schemas.records import new
 from streams.domain import decisions, eligibility
 from streams.domain.conditions import attributes_of
 from streams.domain.decisions import correlation
-from streams.domain.dispatching import cancels, put_off, rule_of
+from streams.domain.dispatching import cancels, defer, rule_of
 from streams.domain.effects import Effect, Ignore, Scheduled
 from streams.domain.eligibility import Suppress
 from streams.domain.ids import fingerprint, survey_id
 from streams.domain.policy import Program, Rule
 from streams.domain.segments import capture
-from streams.domain.state import Cancel, Journey, Pending, Survey
+from streams.domain.state import Cancel, Invitation, Journey, Pending
 
 
 def trigger(
@@ -46,8 +46,8 @@ def _schedule(
     if refused is None and not eligibility.is_sampled(rule, event.customer_id):
         refused = Reason.SAMPLED_OUT
     due_ms = max(event.time + rule.delay_ms, now_ms)
-    if not refused and (rule.spread_ms or rule.hours):
-        due_ms = put_off(journey, rule, due_ms, survey_id(event.source, event.id, rule.name))
+    if not refused and (rule.jitter_ms or rule.hours):
+        due_ms = defer(journey, rule, due_ms, survey_id(event.source, event.id, rule.name))
     why: Suppress | None = _cancelled(journey, event, rule, due_ms) if journey.cancels else None
     if why is None and refused:
         why = Suppress(refused)
@@ -104,16 +104,18 @@ def _cancel(journey: Journey, event: Trigger, program: Program, effects: list[Ef
     cancel = Cancel(event.type, about, event.id, event.time)
     journey = journey._replace(pending=tuple(kept), cancels=(*journey.cancels, cancel))
     if any(rule.cancel_closes for rule in program.rules):
-        journey = journey._replace(surveys=tuple(_closed(survey, cancel, program) for survey in journey.surveys))
+        journey = journey._replace(
+            invitations=tuple(_closed(invitation, cancel, program) for invitation in journey.invitations)
+        )
     return journey
 
 
-def _closed(survey: Survey, cancel: Cancel, program: Program) -> Survey:
-    """The survey, ended by the cancelling event where its rule says so; the first such event ends it."""
-    rule = program.rule_by_name.get(survey.rule)
+def _closed(invitation: Invitation, cancel: Cancel, program: Program) -> Invitation:
+    """The invitation, ended by the cancelling event where its rule says so; the first such event ends it."""
+    rule = program.rule_by_name.get(invitation.rule)
     if rule is None or not rule.cancel_closes or cancel.type not in rule.cancel_on:
-        return survey
-    if cancel.correlation != survey.correlation or cancel.time_ms < survey.trigger_ms:
-        return survey
-    ended_ms = cancel.time_ms if survey.cancelled_ms < 0 else min(survey.cancelled_ms, cancel.time_ms)
-    return survey._replace(cancelled_ms=ended_ms)
+        return invitation
+    if cancel.correlation != invitation.correlation or cancel.time_ms < invitation.trigger_ms:
+        return invitation
+    ended_ms = cancel.time_ms if invitation.cancelled_ms < 0 else min(invitation.cancelled_ms, cancel.time_ms)
+    return invitation._replace(cancelled_ms=ended_ms)

@@ -7,7 +7,7 @@ import faust
 from faust.app.base import BootStrategy
 
 from streams.engine.config import EngineConfig
-from streams.engine.consumer import BlockTransport
+from streams.engine.consumer import BatchTransport
 from streams.engine.guard import Stop
 from streams.engine.lease import Lease
 
@@ -39,7 +39,7 @@ class App(faust.App):
             broker_session_timeout=config.session_timeout_ms / 1000,
             broker_rebalance_timeout=config.rebalance_timeout_ms / 1000,
             broker_request_timeout=max(config.session_timeout_ms, config.rebalance_timeout_ms) / 1000 + 5,
-            stream_buffer_maxsize=config.buffer_blocks,
+            stream_buffer_maxsize=config.buffer_batches,
             stream_wait_empty=False,
             table_standby_replicas=0,
             topic_allow_declare=False,
@@ -48,7 +48,7 @@ class App(faust.App):
             web_tables_enabled=False,
             autodiscover=False,
         )
-        self.transport = BlockTransport(self, config, state_topics, lease, settle, stop)
+        self.transport = BatchTransport(self, config, state_topics, lease, settle, stop)
 
     def handle(self, name: str, body: Callable[[Any], Awaitable[None]]) -> None:
         """Give one topic to one agent.  Faust acknowledges nothing: the consumer counts what is done."""

@@ -15,9 +15,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.engine.config import EngineConfig
-from streams.engine.extents import Extent, Witness, extents, partitions_of
+from streams.engine.extents import Extent, StateExtents, extents, partitions_of
 from streams.engine.lease import Lease, monotonic_ms
-from streams.kafka.batch import Record
+from streams.kafka.batch import FetchedRecord
 from streams.kafka.security import for_aiokafka
 
 _T = TypeVar("_T")
@@ -43,7 +43,7 @@ class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
     The thread that would make it takes the interpreter away from the one that decides.
     """
 
-    def _consumer_record(self, tp: TopicPartition, record: Record) -> Record:
+    def _consumer_record(self, tp: TopicPartition, record: FetchedRecord) -> FetchedRecord:
         return record
 
 
@@ -58,12 +58,12 @@ class Surroundings(Protocol):
     state_topics: Sequence[str]
 
 
-class BlockThread(driver.AIOKafkaConsumerThread):
+class BatchThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the Kafka client.  It renews the lease and remembers when Kafka last answered."""
 
     consumer: Any
     heard_ms: int = 0
-    _witness: Witness | None = None
+    _state_extents: StateExtents | None = None
 
     @property
     def _surroundings(self) -> Surroundings:
@@ -130,7 +130,7 @@ class BlockThread(driver.AIOKafkaConsumerThread):
             session_timeout_ms=config.session_timeout_ms,
             heartbeat_interval_ms=max(100, config.session_timeout_ms // 4),
             rebalance_timeout_ms=config.rebalance_timeout_ms,
-            max_poll_interval_ms=86_400_000,  # a slow block must not make the client leave: the lease guards writes
+            max_poll_interval_ms=86_400_000,  # a slow batch must not make the client leave: the lease guards writes
             metadata_max_age_ms=_METADATA_MS,
             request_timeout_ms=max(config.session_timeout_ms, config.rebalance_timeout_ms) + 5_000,
             **for_aiokafka(config.security),
@@ -148,7 +148,7 @@ class BlockThread(driver.AIOKafkaConsumerThread):
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         with suppress(KafkaError, TimeoutError):  # the last look still bears witness
             await asyncio.wait_for(self._look({tp.partition for tp in offsets}), _LOOK_S)
-        said = {tp: self._witness.statement(tp.partition) if self._witness else "" for tp in offsets}
+        said = {tp: self._state_extents.commit_metadata(tp.partition) if self._state_extents else "" for tp in offsets}
         try:
             await self._ensure_consumer().commit(
                 {TopicPartition(*tp): OffsetAndMetadata(offset, said[tp]) for tp, offset in offsets.items()}
@@ -162,14 +162,16 @@ class BlockThread(driver.AIOKafkaConsumerThread):
         await self.here(self._check_state([TopicPartition(*tp) for tp in tps]))
 
     async def _check_state(self, tps: Collection[TopicPartition]) -> None:
-        witness = self._witness = Witness(self._surroundings.config.group)
+        state_extents = self._state_extents = StateExtents(self._surroundings.config.group)
         for tp, committed in (await self._ensure_consumer()._coordinator.fetch_committed_offsets(tps)).items():
-            witness.recall(tp.partition, committed.metadata)
+            state_extents.remember_commit(tp.partition, committed.metadata)
         await self._look({tp.partition for tp in tps})
 
     async def _look(self, numbers: Collection[int]) -> None:
-        if self._witness is not None and (topics := self._surroundings.state_topics):
-            self._witness.see(await self._extents([TopicPartition(*tp) for tp in partitions_of(topics, numbers)]))
+        if self._state_extents is not None and (topics := self._surroundings.state_topics):
+            self._state_extents.compare(
+                await self._extents([TopicPartition(*tp) for tp in partitions_of(topics, numbers)])
+            )
 
     async def extents(self, tps: Iterable[TP]) -> Mapping[tuple[str, int], Extent]:
         """Where these partitions begin and end."""

@@ -1,7 +1,7 @@
-"""Faust's consumer, a block at a time: all that was fetched from one partition is one event, in offset order.
+"""Faust's consumer, a batch at a time: all that was fetched from one partition is one event, in offset order.
 
-Stock Faust makes four asyncio tasks per record; here it makes them per block.  This module also replaces three of its
-habits.  A block counts as done when its handler says so, never because an agent ended; what is done is committed before
+Stock Faust makes four asyncio tasks per record; here it makes them per batch.  This module also replaces three of its
+habits.  A batch counts as done when its handler says so, never because an agent ended; what is done is committed before
 a partition is given up; and reading starts again only once the state of a new assignment is restored.
 """
 
@@ -17,30 +17,30 @@ from faust.types import TP, AppT, ConsumerMessage
 from yarl import URL
 
 from streams import metrics
-from streams.engine.client import BlockThread
+from streams.engine.client import BatchThread
 from streams.engine.config import EngineConfig
 from streams.engine.guard import Stop, guard
 from streams.engine.lease import Lease
 from streams.engine.offsets import Tracker
 from streams.engine.positions import Positions
 from streams.errors import BadTopics
-from streams.kafka.batch import Block, Record
+from streams.kafka.batch import Batch, FetchedRecord
 
 logger = logging.getLogger("streams.engine")
 
 _FETCH_WAIT_S = 0.2  # bounds how long a rebalance waits for a fetch under way
 
 
-class BlockConsumer(driver.Consumer):
-    """Hands over blocks, and keeps for each partition which of them are done."""
+class BatchConsumer(driver.Consumer):
+    """Hands over batches, and keeps for each partition which of them are done."""
 
-    transport: "BlockTransport"
-    _thread: BlockThread
+    transport: "BatchTransport"
+    _thread: BatchThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._trackers: dict[TP, Tracker] = {}
-        self._in_hand: set[Block] = set()
+        self._in_hand: set[Batch] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._room = asyncio.Event()
@@ -51,8 +51,8 @@ class BlockConsumer(driver.Consumer):
         self._positions = Positions({}, {})
         self.reassigned = asyncio.Event()
 
-    def _new_consumer_thread(self) -> BlockThread:
-        return BlockThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> BatchThread:
+        return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
     # Handing over
 
@@ -80,7 +80,7 @@ class BlockConsumer(driver.Consumer):
         self._room.set()
 
     def on_buffer_drop(self, tp: TP) -> None:
-        """There is room for blocks of this partition again."""
+        """There is room for batches of this partition again."""
         super().on_buffer_drop(tp)
         self._room.set()
 
@@ -92,53 +92,53 @@ class BlockConsumer(driver.Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         fetched = await self._thread.getmany(active_partitions, timeout)
         await self._mind_gaps({tp: records for tp, records in fetched.items() if records})
-        most = self.transport.config.block_records
+        most = self.transport.config.batch_records
         return {
-            TP(*tp): [Block(tp.topic, tp.partition, records[at : at + most]) for at in range(0, len(records), most)]
+            TP(*tp): [Batch(tp.topic, tp.partition, records[at : at + most]) for at in range(0, len(records), most)]
             for tp, records in fetched.items()
             if records
         }
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
-        block: Block = record
-        end = block.records[-1]
-        with guard(f"reading {block}", self.transport.stop):
-            self._hand(tp, block)
+        batch: Batch = record
+        end = batch.records[-1]
+        with guard(f"reading {batch}", self.transport.stop):
+            self._hand(tp, batch)
         return ConsumerMessage(
             tp.topic, tp.partition, end.offset, end.timestamp / 1000, 0, [], b"",
-            block,  # type: ignore[arg-type]  # raw bytes to Faust, which passes it on untouched
+            batch,  # type: ignore[arg-type]  # raw bytes to Faust, which passes it on untouched
             None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
 
-    def _hand(self, tp: TP, block: Block) -> None:
+    def _hand(self, tp: TP, batch: Batch) -> None:
         committed = self._committed_offset[tp]
-        if committed is not None and block.first_offset < committed:
+        if committed is not None and batch.first_offset < committed:
             raise BadTopics(
                 f"the topic has fewer records than the {committed} that were committed: was it made anew? "
                 f"delete the consumer group {self.transport.config.group} and raise NPS_TOPIC_EPOCH by one"
             )
-        self._trackers.setdefault(tp, Tracker()).hand(block.last_offset)
+        self._trackers.setdefault(tp, Tracker()).hand(batch.last_offset)
 
-    def begin(self, block: Block) -> bool:
-        """Take the block in hand; False when it is left over from an assignment that has ended."""
-        tracker = self._trackers.get(TP(block.topic, block.partition))
-        if not self._is_open() or tracker is None or not tracker.holds(block.last_offset):
+    def begin(self, batch: Batch) -> bool:
+        """Take the batch in hand; False when it is left over from an assignment that has ended."""
+        tracker = self._trackers.get(TP(batch.topic, batch.partition))
+        if not self._is_open() or tracker is None or not tracker.holds(batch.last_offset):
             return False
-        self._in_hand.add(block)
+        self._in_hand.add(batch)
         self._idle.clear()
         return True
 
-    def finish(self, block: Block) -> None:
-        """The block's effects are durable: it may be committed."""
-        self._trackers[TP(block.topic, block.partition)].finish(block.last_offset)
+    def finish(self, batch: Batch) -> None:
+        """The batch's effects are durable: it may be committed."""
+        self._trackers[TP(batch.topic, batch.partition)].finish(batch.last_offset)
 
-    def let_go(self, block: Block) -> None:
-        """The block is no longer in hand, finished or not."""
-        self._in_hand.discard(block)
+    def let_go(self, batch: Batch) -> None:
+        """The batch is no longer in hand, finished or not."""
+        self._in_hand.discard(batch)
         if not self._in_hand:
             self._idle.set()
 
-    async def in_hand_after(self, timeout_s: float) -> Collection[Block]:
+    async def in_hand_after(self, timeout_s: float) -> Collection[Batch]:
         """Wait until nothing is in hand, so long at most; what still is."""
         try:
             await asyncio.wait_for(self._idle.wait(), timeout_s)
@@ -161,7 +161,7 @@ class BlockConsumer(driver.Consumer):
             with metrics.COMMIT_SECONDS.time():
                 took = await self._commit(offsets)
             if not took:
-                logger.warning("the group moved on before we could commit: the last blocks will be read again")
+                logger.warning("the group moved on before we could commit: the last batches will be read again")
                 return False
             self._committed_offset.update(offsets)
             return True
@@ -240,7 +240,7 @@ class BlockConsumer(driver.Consumer):
         """The offsets that were there and not committed at the assignment."""
         return self._positions.unread(tp)
 
-    async def _mind_gaps(self, fetched: Mapping[TP, Sequence[Record]]) -> None:
+    async def _mind_gaps(self, fetched: Mapping[TP, Sequence[FetchedRecord]]) -> None:
         first = {tp: records[0].offset for tp, records in fetched.items()}
         if jumped := self._positions.jumped(first):
             starts = await self.earliest_offsets(*(TopicPartition(*tp) for tp in jumped))
@@ -273,10 +273,10 @@ class BlockConsumer(driver.Consumer):
         return self._thread.failure()
 
 
-class BlockTransport(driver.Transport):
+class BatchTransport(driver.Transport):
     """What Faust builds its consumer from; carries what the consumer needs from the engine."""
 
-    Consumer = BlockConsumer
+    Consumer = BatchConsumer
 
     def __init__(
         self,

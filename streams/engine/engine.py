@@ -1,11 +1,11 @@
-"""A worker: blocks of its topics go to their handlers, at least once and in order, by a Faust app that is kept small.
+"""A worker: batches of its topics go to their handlers, at least once and in order, by a Faust app that is kept small.
 
 From Faust come the consumer group and its co-partitioned assignment, agents, back-pressure and service life cycle.
 Promised on top of it:
-- `assigned` is awaited before the first block of an assignment reaches a handler; heartbeats go on meanwhile;
-- `revoked` is awaited after the blocks in hand are finished and committed, so a rebalance or a clean stop replays
+- `assigned` is awaited before the first batch of an assignment reaches a handler; heartbeats go on meanwhile;
+- `revoked` is awaited after the batches in hand are finished and committed, so a rebalance or a clean stop replays
   nothing (stock Faust replays up to a commit interval);
-- an error in a handler ends the process before anything past its block is committed;
+- an error in a handler ends the process before anything past its batch is committed;
 - a worker that Kafka no longer answers ends too, rather than idle for ever.
 """
 
@@ -20,24 +20,24 @@ from faust.types import TP
 
 from streams.engine.app import App
 from streams.engine.config import EngineConfig
-from streams.engine.consumer import BlockConsumer
+from streams.engine.consumer import BatchConsumer
 from streams.engine.guard import Stop, guard, stop_at_once
 from streams.engine.lease import Lease, monotonic_ms
 from streams.errors import BrokerAway, ExitCode, LeaseLost, exit_code
 from streams.kafka.admin import check_topics, wait_for_broker
-from streams.kafka.batch import Block
+from streams.kafka.batch import Batch
 
 logger = logging.getLogger("streams.engine")
 
-Handler = Callable[[Block], Awaitable[None]]
-"""Processes one block and returns once its effects are durable; raising stops the process.
+BatchHandler = Callable[[Batch], Awaitable[None]]
+"""Processes one batch and returns once its effects are durable; raising stops the process.
 
-Blocks of one topic come in order but may overlap: a handler keeps the blocks of a partition apart itself."""
+Batches of one topic come in order but may overlap: a handler keeps the batches of a partition apart itself."""
 OnPartitions = Callable[[frozenset[int]], Awaitable[None]]
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _WATCH_S = 0.25
-_BLOCKS_AT_ONCE = 8
+_BATCHES_AT_ONCE = 8
 _STOP_S = 10.0
 
 
@@ -47,13 +47,13 @@ class Engine:
     Topics are read on from the last commit.  `assigned` and `revoked` get partition numbers, which are the same for all
     topics; every rebalance revokes all of them first.  `revoked` follows each `assigned` that began, even one that a
     new rebalance cancelled half-way.  `state_topics` hold what the handlers made durable: when one has lost records
-    since offsets were committed, the engine ends with StateLost rather than hand over a block.
+    since offsets were committed, the engine ends with StateLost rather than hand over a batch.
     """
 
     def __init__(
         self,
         config: EngineConfig,
-        handlers: Mapping[str, Handler],
+        handlers: Mapping[str, BatchHandler],
         *,
         state_topics: Sequence[str] = (),
         assigned: OnPartitions,
@@ -75,7 +75,7 @@ class Engine:
         self._silent = False
 
     def run(self) -> ExitCode:
-        """Work until SIGTERM or SIGINT, then finish the block in hand, commit, leave the group and return OK.
+        """Work until SIGTERM or SIGINT, then finish the batch in hand, commit, leave the group and return OK.
 
         Anything that goes wrong is said in one log line and ends the process with its exit code.
         """
@@ -98,8 +98,8 @@ class Engine:
     def hold_back(self, partitions: Iterable[tuple[str, int]]) -> None:
         """Hand over nothing of these topics and partitions until called again without them.
 
-        A handler must never wait for a block of another topic: Faust's one fetcher waits for room behind it, and would
-        not bring that block.  What has to come later is held back here instead.
+        A handler must never wait for a batch of another topic: Faust's one fetcher waits for room behind it, and would
+        not bring that batch.  What has to come later is held back here instead.
         """
         self._consumer.hold_back(TP(*partition) for partition in partitions)
 
@@ -159,30 +159,30 @@ class Engine:
             logger.warning("Kafka at %s answers again", self.config.brokers)
         self._silent = silent
 
-    def _agent(self, handler: Handler) -> Callable[[Any], Awaitable[None]]:
-        """Faust's agent of one topic; while one partition's block becomes durable, another's is decided."""
+    def _agent(self, handler: BatchHandler) -> Callable[[Any], Awaitable[None]]:
+        """Faust's agent of one topic; while one partition's batch becomes durable, another's is decided."""
 
-        async def body(stream: AsyncIterable[Block]) -> None:
-            hands, running = asyncio.Semaphore(_BLOCKS_AT_ONCE), set[asyncio.Task[None]]()
-            async for block in stream:
+        async def body(stream: AsyncIterable[Batch]) -> None:
+            hands, running = asyncio.Semaphore(_BATCHES_AT_ONCE), set[asyncio.Task[None]]()
+            async for batch in stream:
                 await hands.acquire()
-                task = asyncio.create_task(self._handle(handler, block))
+                task = asyncio.create_task(self._handle(handler, batch))
                 running.add(task)
                 task.add_done_callback(running.discard)
                 task.add_done_callback(lambda _: hands.release())
 
         return body
 
-    async def _handle(self, handler: Handler, block: Block) -> None:
+    async def _handle(self, handler: BatchHandler, batch: Batch) -> None:
         consumer = self._consumer
-        if not consumer.begin(block):
+        if not consumer.begin(batch):
             return
         try:
-            with guard(str(block), self._stop):
-                await handler(block)
-                consumer.finish(block)
+            with guard(str(batch), self._stop):
+                await handler(batch)
+                consumer.finish(batch)
         finally:
-            consumer.let_go(block)
+            consumer.let_go(batch)
 
     async def _restore(self, *_: Any, **__: Any) -> None:
         """Restore a new assignment before Faust starts to read it; a newer rebalance cuts it short."""
@@ -193,7 +193,7 @@ class Engine:
             # Returning would let Faust resume the old assignment in the middle of the new rebalance.
             await consumer.reassigned.wait()
 
-    async def _restore_state(self, consumer: BlockConsumer, generation: int) -> None:
+    async def _restore_state(self, consumer: BatchConsumer, generation: int) -> None:
         with guard("restoring the state of new partitions", self._stop):
             await consumer.perform_seek()
             await consumer.check_state(self._partitions)
@@ -216,12 +216,12 @@ class Engine:
     async def _finish_and_commit(self) -> None:
         settle_s = self.config.settle_ms / 1000
         if left := await self._consumer.in_hand_after(settle_s):
-            block = next(iter(left))
-            raise LeaseLost(f"{block} was still being processed {settle_s:g} s after we had to let go of it")
+            batch = next(iter(left))
+            raise LeaseLost(f"{batch} was still being processed {settle_s:g} s after we had to let go of it")
         try:
             await asyncio.wait_for(self._consumer.commit(), settle_s)
         except TimeoutError:
-            logger.warning("could not commit within %g s: the last blocks will be read again", settle_s)
+            logger.warning("could not commit within %g s: the last batches will be read again", settle_s)
 
     async def _cancel_restoring(self) -> None:
         if self._restoring is not None and not self._restoring.done():
@@ -244,9 +244,9 @@ class Engine:
         return self._app
 
     @property
-    def _consumer(self) -> BlockConsumer:
+    def _consumer(self) -> BatchConsumer:
         consumer = self._running.consumer
-        assert isinstance(consumer, BlockConsumer)  # what our transport makes; tells mypy
+        assert isinstance(consumer, BatchConsumer)  # what our transport makes; tells mypy
         return consumer
 
 
@@ -255,5 +255,5 @@ def _quieten() -> None:
     ours = ("streams.engine.app", "streams.engine.consumer", "streams.engine.client")  # whose services Faust runs
     for name in ("faust", "mode", *ours):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("aiokafka", "mode.timers"):  # a timer is late whenever a block takes long: the metrics show it
+    for name in ("aiokafka", "mode.timers"):  # a timer is late whenever a batch takes long: the metrics show it
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -22,20 +22,20 @@ class Extent(NamedTuple):
     end: int
 
 
-class Witness:
+class StateExtents:
     """What is known of the state topics' extents; `group` is named in the advice."""
 
     def __init__(self, group: str) -> None:
         self._group = group
         self._known: dict[TopicPartition, Extent] = {}
 
-    def recall(self, partition: int, statement: str) -> None:
+    def remember_commit(self, partition: int, commit_metadata: str) -> None:
         """Take what a commit of this partition said, or nothing where some other tool wrote it."""
-        for topic, extent in _read(statement).items():
+        for topic, extent in _read(commit_metadata).items():
             known = self._known.get((topic, partition), extent)
             self._known[topic, partition] = Extent(min(known.start, extent.start), max(known.end, extent.end))
 
-    def see(self, extents: Mapping[TopicPartition, Extent]) -> None:
+    def compare(self, extents: Mapping[TopicPartition, Extent]) -> None:
         """Compare what is there now with what was.  Raises StateLost."""
         for partition, now in extents.items():
             before = self._known.setdefault(partition, now)
@@ -43,7 +43,7 @@ class Witness:
                 raise StateLost(self._loss(partition, before, now))
             self._known[partition] = Extent(before.start, now.end)
 
-    def statement(self, partition: int) -> str:
+    def commit_metadata(self, partition: int) -> str:
         """What a commit of this partition says: a few dozen characters, whatever the number of partitions."""
         told = {topic: extent for (topic, number), extent in self._known.items() if number == partition}
         return json.dumps(told, separators=(",", ":"), sort_keys=True) if told else ""
@@ -57,9 +57,9 @@ class Witness:
         )
 
 
-def _read(statement: str) -> dict[str, Extent]:
+def _read(commit_metadata: str) -> dict[str, Extent]:
     try:
-        found = json.loads(statement)
+        found = json.loads(commit_metadata)
         return {str(topic): Extent(int(start), int(end)) for topic, (start, end) in found.items()}
     except (ValueError, TypeError, AttributeError):
         return {}

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 from schemas.topics import JOURNEYS, PANES, ROLLING, WAKEUPS
-from streams.kafka.batch import Block
+from streams.kafka.batch import Batch
 from streams.kafka.ports import Log, Output
 
 VARIABLE = "NPS_FAILPOINTS"
@@ -125,27 +125,27 @@ class FailingLog:
 
 
 def failing_handler(
-    handler: Callable[[Block], Awaitable[None]], points: Failpoints
-) -> Callable[[Block], Awaitable[None]]:
+    handler: Callable[[Batch], Awaitable[None]], points: Failpoints
+) -> Callable[[Batch], Awaitable[None]]:
     """A handler of blocks that fails before it does anything."""
 
-    async def handle(block: Block) -> None:
+    async def handle(batch: Batch) -> None:
         await points.at("in-block")
-        await handler(block)
+        await handler(batch)
 
     return handle
 
 
 def fail_commits(points: Failpoints) -> None:
     """From now on this process' consumers fail when they are about to commit something."""
-    from streams.engine.consumer import BlockConsumer, BlockTransport  # Faust, which a sink does without
+    from streams.engine.consumer import BatchConsumer, BatchTransport  # Faust, which a sink does without
 
-    class Failing(BlockConsumer):
+    class Failing(BatchConsumer):
         async def _commit(self, offsets: Any) -> Any:
             await points.at("before-commit")
             return await super()._commit(offsets)
 
-    BlockTransport.Consumer = Failing
+    BatchTransport.Consumer = Failing
 
 
 def _order(text: str, points: Collection[str]) -> Order:

@@ -30,7 +30,7 @@ class FuseLimits:
 class Fuse:
     """Counts good and bad records of one process.  The ratio counts once a whole window has been seen.
 
-    The window is kept as runs (records, bad?) with a running sum, so that a block of good records costs one step.
+    The window is kept as runs (records, bad?) with a running sum, so that a batch of good records costs one step.
     """
 
     __slots__ = ("_bad_in_a_row", "_bad_in_window", "_limits", "_runs", "_seen")

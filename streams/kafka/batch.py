@@ -1,11 +1,11 @@
-"""What a handler gets: a block, all that one fetch brought from one partition, in offset order."""
+"""What a handler gets: a batch, all that one fetch brought from one partition, in offset order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 
-class Record(Protocol):
+class FetchedRecord(Protocol):
     """One record as fetched, never changed.  `timestamp` in ms UTC; key and value None when absent."""
 
     @property
@@ -21,12 +21,12 @@ class Record(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class Batch:
     """What one fetch brought from one partition: one record or more, in offset order."""
 
     topic: str
     partition: int
-    records: Sequence[Record]
+    records: Sequence[FetchedRecord]
 
     @property
     def first_offset(self) -> int:

@@ -10,7 +10,7 @@ TopicPartition = tuple[str, int]
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-class Record(NamedTuple):
+class KafkaRecord(NamedTuple):
     """One record of a topic partition.  `timestamp` is Kafka's, in milliseconds."""
 
     offset: int
@@ -18,6 +18,10 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+
+
+Records = Iterator[tuple[TopicPartition, KafkaRecord]]
+"""Records with where they lie."""
 
 
 class Output(NamedTuple):
@@ -44,7 +48,7 @@ class Log(Protocol):
 class Reader(Protocol):
     """Where state comes back from."""
 
-    def read(self, partitions: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, Record]]:
+    def read(self, partitions: Collection[TopicPartition]) -> Records:
         """The records of partitions from their beginning to their present end, once, in order within each."""
 
 
@@ -52,7 +56,7 @@ class MemoryLog:
     """A log in memory: partitions are lists.  With `crash_at`, the nth record from now on is lost and raises."""
 
     def __init__(self) -> None:
-        self.partitions: dict[TopicPartition, list[Record]] = {}
+        self.partitions: dict[TopicPartition, list[KafkaRecord]] = {}
         self.sent = 0
         self.crash_at: int | None = None
 
@@ -63,14 +67,14 @@ class MemoryLog:
                 raise ConnectionError("crashed as asked")
             self.sent += 1
             records = self.partitions.setdefault((out.topic, max(out.partition, 0)), [])
-            records.append(Record(len(records), out.timestamp_ms, out.key, out.value, tuple(out.headers)))
+            records.append(KafkaRecord(len(records), out.timestamp_ms, out.key, out.value, tuple(out.headers)))
 
     async def flush(self) -> None:
         """All is durable that was sent, unless the crash was asked for here."""
         if self.sent == self.crash_at:
             raise ConnectionError("crashed as asked")
 
-    def read(self, partitions: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, Record]]:
+    def read(self, partitions: Collection[TopicPartition]) -> Records:
         """The partitions' records."""
         for partition in partitions:
             for record in self.partitions.get(partition, ()):

@@ -6,7 +6,7 @@ which some brokers report too low.
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ import confluent_kafka
 
 from schemas.records import new
 from streams.errors import BrokerAway
-from streams.kafka.ports import Record, TopicPartition
+from streams.kafka.ports import KafkaRecord, Records, TopicPartition
 
 BATCH_RECORDS = 10_000
 _END = confluent_kafka.KafkaError._PARTITION_EOF
@@ -47,15 +47,15 @@ class KafkaReader:
         """Give the connection back."""
         self._consumer.close()
 
-    def read(self, partitions: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, Record]]:
+    def read(self, partitions: Collection[TopicPartition]) -> Records:
         """Every record of the partitions as of now.  Raises BrokerAway when none comes for `patience_s`."""
         return self._read(partitions, confluent_kafka.OFFSET_BEGINNING)
 
-    def tail(self, partitions: Collection[TopicPartition], records: int) -> Iterator[tuple[TopicPartition, Record]]:
+    def tail(self, partitions: Collection[TopicPartition], records: int) -> Records:
         """The last so many records of each partition, at times some more.  Raises BrokerAway as `read` does."""
         return self._read(partitions, _TAIL - records)
 
-    def _read(self, partitions: Collection[TopicPartition], start: int) -> Iterator[tuple[TopicPartition, Record]]:
+    def _read(self, partitions: Collection[TopicPartition], start: int) -> Records:
         left, heard = set(partitions), time.monotonic()
         with suppress(confluent_kafka.KafkaException):  # the loop below says it better
             # Assigned before it knows the brokers, librdkafka waits half a second until it looks again.
@@ -79,7 +79,7 @@ class KafkaReader:
         self._consumer.unassign()
 
 
-def _record(message: confluent_kafka.Message) -> Record:
+def _record(message: confluent_kafka.Message) -> KafkaRecord:
     headers: Any = message.headers() or ()  # declared wider than it is: never text, never a mapping
     fields = message.offset() or 0, message.timestamp()[1], message.key(), message.value(), headers
-    return new(Record, fields)  # a third of the time of Record(...), and millions come back
+    return new(KafkaRecord, fields)  # a third of the time of Record(...), and millions come back

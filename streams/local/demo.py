@@ -28,7 +28,7 @@ from streams.local import process
 from streams.local.scoreboard import Board
 from streams.local.simulate import DAY_MS, HOUR_MS, Respondents, Shop, Written, poison
 from streams.local.stack import Stack
-from streams.proof.reconciliation import Query, Verdict, judge
+from streams.proof.reconciliation import Query, Reconciliation, reconcile
 from streams.settings import Settings
 
 HISTORY_DAYS = 30
@@ -55,7 +55,7 @@ class Demo:
         self._order = itertools.count()
         self._old: list[SurveyDispatch] = []
 
-    def run(self, for_s: float) -> Verdict:
+    def run(self, for_s: float) -> Reconciliation:
         """History, then `for_s` seconds of life, then the comparison.  Raises ChildDied."""
         try:
             for child in self._stack.children:
@@ -137,7 +137,7 @@ class Demo:
         key, value = written.event.customer_id.encode(), self._codec.encode(written.event)
         self._log.send(written.topic, value, key, timestamp_ms=written.at_ms, headers=headers)
 
-    def _settle(self) -> Verdict:
+    def _settle(self) -> Reconciliation:
         """Wait until all three agree, or until they should have."""
         asyncio.run(self._log.flush())
         deadline = time.monotonic() + SETTLE_S
@@ -145,7 +145,7 @@ class Demo:
             while True:
                 self._check_children()
                 with closing(KafkaReader(self._stack.brokers, {})) as reader:
-                    verdict = judge(reader, self._settings, self._codec, self._query)
+                    verdict = reconcile(reader, self._settings, self._codec, self._query)
                 if verdict.agrees or time.monotonic() > deadline:
                     return verdict
                 time.sleep(1)

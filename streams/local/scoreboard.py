@@ -11,7 +11,7 @@ from schemas.codec import Codec
 from schemas.events import Alert, Answer, Decision, SegmentNps, SurveyDispatch
 from schemas.topics import ALERTS, ANSWERS, DECISIONS, ROLLING
 from streams.proof.decision_counts import TOPICS as LEDGER_TOPICS
-from streams.proof.decision_counts import Ledger
+from streams.proof.decision_counts import DecisionCounts
 
 WINDOWS = ("1h", "24h", "30d")
 SHOWN = ("all", "country=BR", "country=DE", "country=US", "category=toys", "country=DE,category=toys")
@@ -25,7 +25,7 @@ class Board:
         self._rows: dict[tuple[str, str], SegmentNps] = {}
         self._alerts: Counter[str] = Counter()
         self._seen: set[str] = set()
-        self._ledger = Ledger()
+        self._decision_counts = DecisionCounts()
         self._printed = time.monotonic()
         self._consumer = Consumer({"bootstrap.servers": brokers, "group.id": "nps-board", "fetch.wait.max.ms": 20})
         parts = [(topic.name, number) for topic in (ROLLING, ALERTS, *LEDGER_TOPICS) for number in range(partitions)]
@@ -51,11 +51,11 @@ class Board:
 
     def shown(self, left_s: float) -> Columns:
         """The board for a terminal: NPS, and the ledger beside it, or below where there is no room."""
-        return Columns([self._table(left_s), self._ledger.table()])
+        return Columns([self._table(left_s), self._decision_counts.table()])
 
     def lines(self, left_s: float) -> str:
         """The board for a log file: a line for NPS and one for the ledger."""
-        return f"{self._line(left_s)}\n{self._ledger.line()}"
+        return f"{self._line(left_s)}\n{self._decision_counts.line()}"
 
     def _table(self, left_s: float) -> Table:
         title = f"rolling NPS with 95 % interval, {left_s:.0f} s left, alerts: {self._alert_text()}"
@@ -86,11 +86,11 @@ class Board:
         elif topic == ALERTS.name:
             self._take_alert(self._codec.decode(Alert, value))
         elif topic == DECISIONS.name:
-            self._ledger.take(self._codec.decode(Decision, value))
+            self._decision_counts.take(self._codec.decode(Decision, value))
         elif topic == ANSWERS.name:
-            self._ledger.take(self._codec.decode(Answer, value))
+            self._decision_counts.take(self._codec.decode(Answer, value))
         else:
-            self._ledger.take(self._codec.decode(SurveyDispatch, value))
+            self._decision_counts.take(self._codec.decode(SurveyDispatch, value))
 
     def _take_alert(self, alert: Alert) -> None:
         if alert.alert_id not in self._seen:

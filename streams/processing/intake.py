@@ -5,10 +5,10 @@ from schemas.events import Inbound
 from schemas.reasons import Reason
 from schemas.topics import LARGEST_EVENT_BYTES
 from streams.domain.effects import Reject
-from streams.kafka.batch import Record
+from streams.kafka.batch import FetchedRecord
 
 
-def accept(codec: Codec, cls: type[Inbound], record: Record, latest_ms: int) -> Inbound | Reject:
+def accept(codec: Codec, cls: type[Inbound], record: FetchedRecord, latest_ms: int) -> Inbound | Reject:
     """The event in a record of the topic of `cls`, or why it is a dead letter.
 
     `latest_ms` is the highest Kafka timestamp to believe.  Raises RegistryAway when a registry is needed and away.

@@ -1,4 +1,4 @@
-"""What a block leads to, and the records that tell of it: every effect but a count becomes one, or a figure."""
+"""What a batch leads to, and the records that tell of it: every effect but a count becomes one, or a figure."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, ERASURES, RES
 from streams.domain.effects import Confirm, Ignore, Publication, Reject, Requeue, Scheduled
 from streams.domain.links import Keys, mint
 from streams.domain.panes import Pane
-from streams.kafka.batch import Record
+from streams.kafka.batch import FetchedRecord
 from streams.kafka.ports import Headers, Output
-from streams.processing.raw_record import Evidence, buried, put_back, recall, whole
+from streams.processing.raw_record import RawRecord, dead_letter, raw_fields, requeued, unpack
 from streams.state.tables import PaneValue
 
 Unpublished = Scheduled | Reject | Ignore | Requeue | Confirm
@@ -28,32 +28,32 @@ _PUBLISHED = frozenset(_PUBLISHED_ON.values())
 
 
 Changed = tuple[bytes | None, int | None, int | None]
-"""A journey's new value, None for one to forget; when its customer must be woken, and when it was before the block."""
+"""A journey's new value, None for one to forget; when its customer must be woken, and when it was before the batch."""
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What a block leads to, none of it durable yet."""
+class BatchOutputs:
+    """What a batch leads to, none of it durable yet."""
 
     last: int
-    outputs: list[Output] = field(default_factory=list)
+    records: list[Output] = field(default_factory=list)
     panes: dict[Pane, PaneValue] = field(default_factory=dict)
     journeys: dict[bytes, Changed] = field(default_factory=dict)
     tally: Counter[tuple[str, str]] = field(default_factory=Counter)
     alert_timestamps: list[int] = field(default_factory=list)
     bad: list[tuple[int, Reject]] = field(default_factory=list)
-    """Which of the block's records were rejected for what they are, by position: what the fuse counts."""
+    """Which of the batch's records were rejected for what they are, by position: what the fuse counts."""
     cause: Headers = ()
     """What its outputs carry, so that their cause is known; see `streams.state.recovery`."""
 
-    def sum_up(self) -> None:
+    def count_published(self) -> None:
         """Tally what goes out."""
-        for name, count in Counter([out.topic for out in self.outputs]).items():
+        for name, count in Counter([out.topic for out in self.records]).items():
             if name in _PUBLISHED:
                 self.tally["out", name] = count
 
 
-class Telling:
+class OutputEncoder:
     """Effects become the records of one partition.  `keys` sign the links of surveys; without them there are none."""
 
     def __init__(self, partition: int, codec: Codec, keys: Keys | None) -> None:
@@ -61,44 +61,44 @@ class Telling:
         self._codec = codec
         self._keys = keys
 
-    def tell(
-        self, effect: Publication | Unpublished, topic: str, position: int, version: int, record: Record,
-        outcome: Outcome,
+    def add(
+        self, effect: Publication | Unpublished, topic: str, position: int, version: int, record: FetchedRecord,
+        outputs: BatchOutputs,
     ) -> None:  # fmt: skip
-        """Add what tells of this effect of a record to the outcome of its block."""
+        """Add what tells of this effect of a record to the outputs of its batch."""
         if isinstance(effect, (Answer, Decision, SurveyDispatch, Alert, Erasure)):
-            self._publish(effect, version, record, outcome)
+            self._publish(effect, version, record, outputs)
             return
-        self._act(effect, topic, record, outcome)
+        self._act(effect, topic, record, outputs)
         if isinstance(effect, Reject) and effect.reason in FAULTS:
-            outcome.bad.append((position, effect))
+            outputs.bad.append((position, effect))
 
-    def _publish(self, value: Publication, version: int, record: Record, outcome: Outcome) -> None:
+    def _publish(self, value: Publication, version: int, record: FetchedRecord, outputs: BatchOutputs) -> None:
         topic = _PUBLISHED_ON[type(value)]
         if self._keys is not None and isinstance(value, SurveyDispatch):
             value = value._replace(token=mint(self._keys, value.survey_id, value.customer_id, value.expires_ms))
         encoded = self._codec.encode(value, version)
-        outcome.outputs.append(new(Output, (topic, encoded, record.key, self._partition, 0, outcome.cause)))
+        outputs.records.append(new(Output, (topic, encoded, record.key, self._partition, 0, outputs.cause)))
         if isinstance(value, Alert):
-            outcome.alert_timestamps.append(record.timestamp)
+            outputs.alert_timestamps.append(record.timestamp)
         elif isinstance(value, Decision) and value.reason is not None:
-            outcome.tally["suppressed", value.reason] += 1
+            outputs.tally["suppressed", value.reason] += 1
 
-    def _act(self, effect: Unpublished, topic: str, record: Record, outcome: Outcome) -> None:
+    def _act(self, effect: Unpublished, topic: str, record: FetchedRecord, outputs: BatchOutputs) -> None:
         if isinstance(effect, Scheduled):
-            self._publish(effect.decision, 0, record, outcome)
+            self._publish(effect.decision, 0, record, outputs)
         elif isinstance(effect, Reject):
-            held = effect.evidence
-            evidence = recall(held) if held is not None else Evidence(*whole(topic, self._partition, record))
-            outcome.outputs.append(buried(evidence, effect))
-            outcome.tally["dead", effect.reason] += 1
+            parked = effect.raw
+            raw = unpack(parked) if parked is not None else RawRecord(*raw_fields(topic, self._partition, record))
+            outputs.records.append(dead_letter(raw, effect))
+            outputs.tally["dead", effect.reason] += 1
         elif isinstance(effect, Ignore):
-            outcome.tally["ignored", effect.reason] += 1
+            outputs.tally["ignored", effect.reason] += 1
         elif isinstance(effect, Confirm):
             answer = self._codec.encode(effect.response)
-            outcome.outputs.append(Output(RESPONSES.name, answer, record.key, self._partition, effect.at_ms))
-            outcome.tally["confirmed", RESPONSES.name] += 1
+            outputs.records.append(Output(RESPONSES.name, answer, record.key, self._partition, effect.at_ms))
+            outputs.tally["confirmed", RESPONSES.name] += 1
         else:
-            back = put_back(recall(effect.evidence))
-            outcome.outputs.append(back)
-            outcome.tally["requeued", back.topic] += 1
+            back = requeued(unpack(effect.raw))
+            outputs.records.append(back)
+            outputs.tally["requeued", back.topic] += 1

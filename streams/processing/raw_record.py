@@ -8,11 +8,11 @@ import msgspec
 from schemas import deadletters
 from schemas.topics import DEAD_LETTERS
 from streams.domain.effects import Reject
-from streams.kafka.batch import Record
+from streams.kafka.batch import FetchedRecord
 from streams.kafka.ports import Headers, Output
 
 
-class Evidence(NamedTuple):
+class RawRecord(NamedTuple):
     """A record and where it lay."""
 
     topic: str
@@ -24,30 +24,28 @@ class Evidence(NamedTuple):
     headers: Sequence[tuple[str, bytes | None]]
 
 
-Whole = tuple[str, int, int, int, bytes | None, bytes | None, Headers]
-"""The fields of `Evidence`; made for every response, where a name for them would cost as much again."""
+RawFields = tuple[str, int, int, int, bytes | None, bytes | None, Headers]
+"""The fields of `RawRecord`; made for every response, where a name for them would cost as much again."""
 
-keep = msgspec.msgpack.Encoder().encode
-"""The bytes of `Evidence` or of its fields."""
+pack = msgspec.msgpack.Encoder().encode
+"""The bytes of `RawRecord` or of its fields."""
 
-recall = msgspec.msgpack.Decoder(Evidence).decode
-"""What `keep` kept.  Raises msgspec.DecodeError for other bytes."""
+unpack = msgspec.msgpack.Decoder(RawRecord).decode
+"""What `pack` kept.  Raises msgspec.DecodeError for other bytes."""
 
 
-def whole(topic: str, partition: int, record: Record) -> Whole:
+def raw_fields(topic: str, partition: int, record: FetchedRecord) -> RawFields:
     """All of a record."""
     return topic, partition, record.offset, record.timestamp, record.key, record.value, record.headers
 
 
-def put_back(held: Evidence) -> Output:
+def requeued(held: RawRecord) -> Output:
     """The record once more where it lay, with its own time."""
     return Output(held.topic, held.value, held.key, held.partition, held.timestamp, held.headers)
 
 
-def buried(evidence: Evidence, reject: Reject) -> Output:
+def dead_letter(raw: RawRecord, reject: Reject) -> Output:
     """The record's dead letter."""
-    death = deadletters.Death(
-        reject.reason, reject.detail, evidence.topic, evidence.partition, evidence.offset, evidence.timestamp
-    )
-    headers = deadletters.sealed(evidence.headers, death)
-    return Output(DEAD_LETTERS, evidence.value, evidence.key, -1, 0, headers)
+    death = deadletters.Death(reject.reason, reject.detail, raw.topic, raw.partition, raw.offset, raw.timestamp)
+    headers = deadletters.wrap(raw.headers, death)
+    return Output(DEAD_LETTERS, raw.value, raw.key, -1, 0, headers)

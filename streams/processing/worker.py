@@ -1,4 +1,4 @@
-"""A worker: the journeys and the rolling windows of its partitions, restored before the first block is touched."""
+"""A worker: the journeys and the rolling windows of its partitions, restored before the first batch is touched."""
 
 import asyncio
 import gc
@@ -18,28 +18,28 @@ from streams.clock import wall_ms
 from streams.domain.links import Keys
 from streams.domain.policy import Program
 from streams.engine.config import EngineConfig
-from streams.engine.engine import Engine, Handler
+from streams.engine.engine import BatchHandler, Engine
 from streams.engine.failpoints import FailingLog, Failpoints, failing_handler
 from streams.engine.fuse import Fuse, FuseLimits
 from streams.engine.guard import guard, stop_at_once
 from streams.errors import ExitCode
 from streams.kafka.admin import topic_ids, wait_for_broker
-from streams.kafka.batch import Block
+from streams.kafka.batch import Batch
 from streams.kafka.ports import Log, Output
 from streams.kafka.producer import Producer
 from streams.kafka.reader import KafkaReader
 from streams.processing.journeys import WAKEUPS_PER_S, Journeys
-from streams.processing.partition import EPOCH_SHIFT, Work
+from streams.processing.partition import EPOCH_SHIFT, PartitionProcessor
 from streams.processing.rolling import Rolling
 from streams.state.lineage import KEY as ORIGIN
-from streams.state.lineage import Origin, decode, encode
-from streams.state.recovery import TAIL_RECORDS, Doubts, written_to
+from streams.state.lineage import Lineage, decode, encode
+from streams.state.recovery import TAIL_RECORDS, Recovery, output_partitions
 
 TICK_S = 0.2
 """How often wakeups and rolling rows go out."""
 
 GARBAGE_AFTER = 200_000
-"""New objects before Python looks for cycles: a block makes many thousands and no cycles."""
+"""New objects before Python looks for cycles: a batch makes many thousands and no cycles."""
 
 SWITCH_S = 0.02
 """How long the thread that decides may keep the interpreter when the Kafka client asks for it, four times as long as by
@@ -79,13 +79,13 @@ class Worker:
             security=config.security,
             delivery_timeout_ms=config.session_timeout_ms,  # what waited longer may be a successor's to write
         )
-        block: Handler = self._journey_block
+        batch: BatchHandler = self._journey_batch
         if failpoints:
-            self._log, block = FailingLog(self._log, failpoints), failing_handler(block, failpoints)
-        handlers = {topic.name: block for topic in INBOUND}
+            self._log, batch = FailingLog(self._log, failpoints), failing_handler(batch, failpoints)
+        handlers = {topic.name: batch for topic in INBOUND}
         self._engine = Engine(
             config,
-            {**handlers, PANES.name: self._pane_block},
+            {**handlers, PANES.name: self._pane_batch},
             state_topics=(JOURNEYS, PANES.name),
             assigned=self._assigned,
             revoked=self._revoked,
@@ -103,37 +103,37 @@ class Worker:
         sys.setswitchinterval(SWITCH_S)
         return self._engine.run()
 
-    async def _journey_block(self, block: Block) -> None:
-        await self._journeys.handle(block)
+    async def _journey_batch(self, batch: Batch) -> None:
+        await self._journeys.handle(batch)
         if self._held_back:
             self._hold_back()
 
-    async def _pane_block(self, block: Block) -> None:
-        for record in block.records:
+    async def _pane_batch(self, batch: Batch) -> None:
+        for record in batch.records:
             if record.value is not None:
-                self._rolling.take(block.partition, record.offset, self._codec.decode(PaneTally, record.value))
+                self._rolling.take(batch.partition, record.offset, self._codec.decode(PaneTally, record.value))
 
     async def _assigned(self, partitions: frozenset[int]) -> None:
         config = self._config
         known = await wait_for_broker(config.brokers, config.security, config.broker_wait_ms)
         self._segment_partitions = known[PANES.name]
         rolling = self._no_segments()
-        origin = Origin(
+        lineage = Lineage(
             self._epoch, await topic_ids(config.brokers, config.security, [topic.name for topic in INBOUND])
         )
-        works, doubts = await asyncio.to_thread(self._restored, partitions, rolling, origin)
-        for number, work in works.items():
-            self._journeys.own(work, partial(self._engine.unread, partition=number), doubts.of(number))
-        await self._sign(origin)
+        processors, recovery = await asyncio.to_thread(self._restored, partitions, rolling, lineage)
+        for number, work in processors.items():
+            self._journeys.assign(work, partial(self._engine.unread, partition=number), recovery.of(number))
+        await self._sign(lineage)
         self._hold_back()
         self._rolling = rolling
         self._ticking = asyncio.create_task(self._tick())
 
-    async def _sign(self, origin: Origin) -> None:
+    async def _sign(self, lineage: Lineage) -> None:
         """Say in the state what it is made from, where it does not say so yet."""
-        if self._unsigned and origin.topics:
+        if self._unsigned and lineage.topics:
             self._engine.lease.check()
-            self._log.send_all(Output(JOURNEYS, encode(origin), ORIGIN, number) for number in self._unsigned)
+            self._log.send_all(Output(JOURNEYS, encode(lineage), ORIGIN, number) for number in self._unsigned)
             await self._log.flush()
 
     def _hold_back(self) -> None:
@@ -146,14 +146,16 @@ class Worker:
         if self._ticking is not None:
             self._ticking.cancel()
         await self._log.flush()
-        self._journeys.disown(partitions)
+        self._journeys.revoke(partitions)
         self._rolling = self._no_segments()
 
-    def _restored(self, partitions: frozenset[int], rolling: Rolling, origin: Origin) -> tuple[dict[int, Work], Doubts]:
+    def _restored(
+        self, partitions: frozenset[int], rolling: Rolling, lineage: Lineage
+    ) -> tuple[dict[int, PartitionProcessor], Recovery]:
         """Tables of these partitions as their topics hold them; nps.panes is read once for tables and windows."""
         started, count = time.perf_counter(), 0
-        works = {number: self._work(number) for number in partitions}
-        made_from: dict[int, Origin] = {}
+        processors = {number: self._work(number) for number in partitions}
+        made_from: dict[int, Lineage] = {}
         journeys = [(JOURNEYS, number) for number in partitions]
         panes = [(PANES.name, number) for number in range(self._segment_partitions)]
         ours = tuple(f"|{number}".encode() for number in partitions)
@@ -164,36 +166,40 @@ class Worker:
                     metrics.LAST_PROGRESS.set_to_current_time()
                 if topic == JOURNEYS and record.key == ORIGIN:
                     made_from[number] = decode(record.value or b"")
-                    origin.follow(made_from[number])
+                    lineage.follow(made_from[number])
                 elif topic == JOURNEYS:
-                    works[number].journeys.restore(record)
-                elif record.value is not None and (number in works or (record.key or b"").endswith(ours)):
-                    self._restore_pane(number, record.offset, record.value, works, rolling)
-            doubts = Doubts(self._codec, {number: work.journeys for number, work in works.items()})
-            for (topic, number), record in reader.tail(written_to(partitions), TAIL_RECORDS):
-                doubts.take(topic, number, record)
-        for work in works.values():
+                    processors[number].journeys.restore(record)
+                elif record.value is not None and (number in processors or (record.key or b"").endswith(ours)):
+                    self._restore_pane(number, record.offset, record.value, processors, rolling)
+            recovery = Recovery(self._codec, {number: work.journeys for number, work in processors.items()})
+            for (topic, number), record in reader.tail(output_partitions(partitions), TAIL_RECORDS):
+                recovery.take(topic, number, record)
+        for work in processors.values():
             work.restored()
-        self._unsigned = [number for number in partitions if made_from.get(number) != origin]
+        self._unsigned = [number for number in partitions if made_from.get(number) != lineage]
         seconds = time.perf_counter() - started
         metrics.RESTORED.inc(count)
         metrics.RESTORE_SECONDS.observe(seconds)
         logger.info("restored partitions=%s records=%d seconds=%.2f", sorted(partitions), count, seconds)
-        return works, doubts
+        return processors, recovery
 
-    def _restore_pane(self, number: int, offset: int, value: bytes, works: dict[int, Work], rolling: Rolling) -> None:
+    def _restore_pane(
+        self, number: int, offset: int, value: bytes, processors: dict[int, PartitionProcessor], rolling: Rolling
+    ) -> None:
         pane = self._codec.decode(PaneTally, value)
-        if pane.source_partition in works:
-            works[pane.source_partition].panes.restore(pane)
-        if number in works:
+        if pane.source_partition in processors:
+            processors[pane.source_partition].panes.restore(pane)
+        if number in processors:
             rolling.take(number, offset, pane)
 
     def _no_segments(self) -> Rolling:
         return Rolling(self._program, self._codec, self._now_ms, lambda offset: self._epoch << EPOCH_SHIFT | offset)
 
-    def _work(self, partition: int) -> Work:
+    def _work(self, partition: int) -> PartitionProcessor:
         program, codec = self._program, self._codec
-        return Work(partition, program, codec, self._segment_partition, self._now_ms, self._epoch, self._keys)
+        return PartitionProcessor(
+            partition, program, codec, self._segment_partition, self._now_ms, self._epoch, self._keys
+        )
 
     def _segment_partition(self, segment: str) -> int:
         return zlib.crc32(segment.encode()) % self._segment_partitions

@@ -38,7 +38,7 @@ def load(path: Path | None = None) -> Program:
 def parse(text: str, name: str) -> Program:
     """The program in this text; `name` is the file's name for errors.  Raises BadProgram."""
     try:
-        return _program(msgspec.convert(tomllib.loads(text), file.File))
+        return _program(msgspec.convert(tomllib.loads(text), file.ProgramFile))
     except tomllib.TOMLDecodeError as error:
         message, _, where = str(error).partition(" (at ")
         line = re.match(r"line (\d+)", where)
@@ -47,7 +47,7 @@ def parse(text: str, name: str) -> Program:
         raise BadProgram(located(error, text, name)) from None
 
 
-def _program(said: file.File) -> Program:
+def _program(said: file.ProgramFile) -> Program:
     check(said)
     quarantines = said.quarantine.surveys.items()
     return Program(
@@ -68,12 +68,12 @@ def _program(said: file.File) -> Program:
     )
 
 
-def _limits(said: file.Limits) -> Limits:
+def _limits(said: file.LimitsTable) -> Limits:
     return Limits(
         late_ms=ms_at(said.late, "limits.late"),
         early_ms=ms_at(said.early, "limits.early"),
         edit_ms=ms_at(said.edit, "limits.edit"),
-        hold_ms=ms_at(said.hold, "limits.hold"),
+        park_ms=ms_at(said.hold, "limits.hold"),
         remember_ms=ms_at(said.remember, "limits.remember"),
         confirm_ms=ms_at(said.confirm, "limits.confirm"),
     )

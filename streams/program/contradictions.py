@@ -8,7 +8,7 @@ from streams.program.complaint import Contradiction, wrong
 from streams.program.duration import ms_at
 
 
-def check(program: file.File) -> None:
+def check(program: file.ProgramFile) -> None:
     """Raises a Contradiction that names both lines, or a complaint that names one."""
     _check_lists(program)
     _check_names(program)
@@ -24,7 +24,7 @@ def check(program: file.File) -> None:
         _check_types(rule, path, program.events.types)
 
 
-def _inside(rule: file.Rule) -> Iterator[tuple[str, str, str]]:
+def _inside(rule: file.RuleTable) -> Iterator[tuple[str, str, str]]:
     """Two keys of one rule that cannot both hold, and why."""
     if both := sorted(set(rule.on) & set(rule.cancel_on)):
         yield "cancel_on", "on", f"{both[0]!r} both asks and cancels"
@@ -41,12 +41,12 @@ def _inside(rule: file.Rule) -> Iterator[tuple[str, str, str]]:
         yield "reminders", "expires", "the last reminder would be sent after the survey has expired"
 
 
-def _covers(before: file.Rule, rule: file.Rule) -> bool:
+def _covers(before: file.RuleTable, rule: file.RuleTable) -> bool:
     """True when the earlier rule takes every event that the later one wants."""
     return set(rule.on) <= set(before.on) and all(rule.where.get(name) == held for name, held in before.where.items())
 
 
-def _check_types(rule: file.Rule, path: str, types: list[str]) -> None:
+def _check_types(rule: file.RuleTable, path: str, types: list[str]) -> None:
     for key, named in (("on", rule.on), ("cancel_on", rule.cancel_on)):
         if types and (unknown := sorted(set(named) - set(types))):
             raise Contradiction(
@@ -54,7 +54,7 @@ def _check_types(rule: file.Rule, path: str, types: list[str]) -> None:
             )
 
 
-def _check_words(rule: file.Rule, path: str) -> None:
+def _check_words(rule: file.RuleTable, path: str) -> None:
     if unknown := next((channel for channel in rule.channels if channel not in CHANNELS), None):
         raise wrong(f"{unknown!r} is no channel: write {', '.join(CHANNELS)}", f"{path}.channels")
     if rule.consent not in ("required", "assumed"):
@@ -64,7 +64,7 @@ def _check_words(rule: file.Rule, path: str) -> None:
             raise wrong(f"{named} names something twice", f"{path}.{key}")
 
 
-def _check_names(program: file.File) -> None:
+def _check_names(program: file.ProgramFile) -> None:
     first: dict[str, int] = {}
     for index, rule in enumerate(program.rules):
         if rule.name in first:
@@ -78,7 +78,7 @@ def _check_names(program: file.File) -> None:
         raise wrong(f"{foreign[0]!r} is no channel: write {', '.join(CHANNELS)}", f"channels.{foreign[0]}")
 
 
-def _check_lists(program: file.File) -> None:
+def _check_lists(program: file.ProgramFile) -> None:
     """Refuse what would count twice."""
     combinations = program.segments.combinations
     lists = {"segments.dimensions": program.segments.dimensions, "windows.lengths": program.windows.lengths}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
+NonNegative = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
@@ -21,7 +21,7 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     exists: bool | None = None
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class RuleTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[[rules]]`: whom to ask after which events, what, when and how."""
 
     name: str
@@ -34,7 +34,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     cancel_closes: bool = False
     priority: int = 0
     question: str = ""
-    question_version: Count = 1
+    question_version: NonNegative = 1
     channels: list[str] = []
     purpose: str = "feedback"
     consent: str = "assumed"
@@ -42,7 +42,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     personalise: list[str] = []
     sample: Share = 1.0
     at_most_a_day: Positive | None = None
-    reminders: Count = 0
+    reminders: NonNegative = 0
     remind_after: str | None = None
     hours: str | None = None
     time_zone: str | None = None
@@ -50,7 +50,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     send_within: str | None = None
 
 
-class Sending(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class SendingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[sending]`: what holds for every rule that says nothing else."""
 
     hours: str = "always"
@@ -59,41 +59,41 @@ class Sending(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     send_within: str = "1d"
 
 
-class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ChannelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[channels.NAME]`: how often a customer may hear from us there."""
 
     at_most: Positive
     every: str
 
 
-class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class EventsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[events]`: every type there may be."""
 
     types: list[str] = []
 
 
-class Quarantine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class QuarantineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[quarantine]`: how long nobody is asked again."""
 
     any: str
     surveys: dict[str, str] = {}
 
 
-class Segments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class SegmentsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[segments]`: how answers are cut."""
 
     dimensions: list[str] = []
     combinations: list[list[str]] = []
 
 
-class Windows(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class WindowsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[windows]`: over which times NPS is kept."""
 
     lengths: list[str]
-    minimum_n: Count = 30
+    minimum_n: NonNegative = 30
 
 
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class LimitsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[limits]`: how far time may be off."""
 
     late: str
@@ -104,7 +104,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     confirm: str = "30s"
 
 
-class Alerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AlertsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[alerts]`: highest score of each severity."""
 
     critical_max: int
@@ -112,15 +112,15 @@ class Alerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warning_max: int
 
 
-class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class ProgramFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The whole file."""
 
-    rules: list[Rule]
-    quarantine: Quarantine
-    segments: Segments
-    windows: Windows
-    limits: Limits
-    alerts: Alerts
-    sending: Sending | None = None
-    channels: dict[str, Channel] = {}
-    events: Events = Events()
+    rules: list[RuleTable]
+    quarantine: QuarantineTable
+    segments: SegmentsTable
+    windows: WindowsTable
+    limits: LimitsTable
+    alerts: AlertsTable
+    sending: SendingTable | None = None
+    channels: dict[str, ChannelTable] = {}
+    events: EventsTable = EventsTable()

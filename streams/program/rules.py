@@ -12,7 +12,7 @@ from streams.program.duration import ms_at, window_ms
 ALWAYS = "always"
 
 
-def rule(asked: file.Rule, sending: file.Sending | None, path: str) -> Rule:
+def rule(asked: file.RuleTable, sending: file.SendingTable | None, path: str) -> Rule:
     """The rule at this place of the file.  Raises a complaint that names the place."""
     delay_ms, expires_ms = ms_at(asked.delay, f"{path}.delay"), ms_at(asked.expires, f"{path}.expires")
     remind_after_ms = ms_at(asked.remind_after or "3d", f"{path}.remind_after")
@@ -41,7 +41,7 @@ def rule(asked: file.Rule, sending: file.Sending | None, path: str) -> Rule:
             daily_limit=asked.at_most_a_day,
             reminders=asked.reminders,
             remind_after_ms=remind_after_ms,
-            spread_ms=ms_at(asked.spread, f"{path}.spread"),
+            jitter_ms=ms_at(asked.spread, f"{path}.spread"),
             hours=_hours(asked, sending, path),
             send_within_ms=ms_at(late, late_at) if late else None,
             cancel_closes=asked.cancel_closes,
@@ -67,19 +67,19 @@ def _condition(wanted: str | list[str] | file.Wanted, path: str) -> Condition:
     return frozenset({wanted.equals} if wanted.equals is not None else wanted.any_of or ())
 
 
-def _hours(asked: file.Rule, sending: file.Sending | None, path: str) -> Hours | None:
+def _hours(asked: file.RuleTable, sending: file.SendingTable | None, path: str) -> Hours | None:
     """The rule's own hours or those of all, in its own zone or that of all; None for always."""
-    common = sending or file.Sending()
+    common = sending or file.SendingTable()
     written = asked.hours or common.hours
     time_zone = asked.time_zone or common.time_zone
     zone_at = f"{path}.time_zone" if asked.time_zone else "sending.time_zone"
     if zone(time_zone) is None:
         raise wrong(f"{time_zone!r} is no IANA time zone, as 'Europe/Berlin' is one", zone_at)
-    spread_ms = ms_at(common.spread, "sending.spread")
+    jitter_ms = ms_at(common.spread, "sending.spread")
     if written == ALWAYS:
         return None
     try:
         opens_ms, closes_ms = window_ms(written)
     except ValueError as error:
         raise wrong(str(error), f"{path}.hours" if asked.hours else "sending.hours") from None
-    return Hours(opens_ms, closes_ms, time_zone, min(spread_ms, closes_ms - opens_ms))
+    return Hours(opens_ms, closes_ms, time_zone, min(jitter_ms, closes_ms - opens_ms))

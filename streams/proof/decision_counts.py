@@ -11,12 +11,12 @@ from schemas.events import Answer, Decision, SurveyDispatch
 from schemas.topics import ANSWERS, DECISIONS, DISPATCHES
 
 TOPICS = (DECISIONS, DISPATCHES, ANSWERS)
-"""What `Ledger.take` takes."""
+"""What `DecisionCounts.take` takes."""
 
 PENDING = "pending"
 
 
-class Ledger:
+class DecisionCounts:
     """A running balance: triggers = sent + suppressed + pending."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, PANES, PURCHA
 from streams.kafka.ports import Reader
 from streams.program import load
 from streams.proof import recount
-from streams.proof.decision_counts import PENDING, Ledger
+from streams.proof.decision_counts import PENDING, DecisionCounts
 from streams.settings import Settings
 
 Query = Callable[[str], Sequence[tuple[Any, ...]]]
@@ -39,7 +39,7 @@ class Figure(NamedTuple):
         return self.stream == self.clickhouse and self.recount in (self.stream, NOT_RECOUNTED)
 
 
-class Verdict(NamedTuple):
+class Reconciliation(NamedTuple):
     """All figures.  `ledger` is what became of the triggers, in a line; `dead` are the dead letters by reason."""
 
     figures: list[Figure]
@@ -62,17 +62,21 @@ class Verdict(NamedTuple):
         return table
 
 
-def judge(reader: Reader, settings: Settings, codec: Codec, query: Query) -> Verdict:
+def reconcile(reader: Reader, settings: Settings, codec: Codec, query: Query) -> Reconciliation:
     """Compare everything that was counted."""
     limits = load(settings.program_path).limits
     rules = recount.Rules(limits.late_ms, limits.early_ms, limits.edit_ms)
     counted = recount.answers(reader, settings.partitions, codec, rules)
     stream = _Stream(reader, settings.partitions, codec)
-    figures = [*_totals(counted, stream, query), *_ledger(counted, stream, query), *_alerts(counted, stream, query)]
+    figures = [
+        *_totals(counted, stream, query),
+        *_decision_counts(counted, stream, query),
+        *_alerts(counted, stream, query),
+    ]
     figures += _lifetimes(counted, stream, query)
     figures += _windows(counted, stream, query)
     dead = query("SELECT reason, count() FROM dead_letters FINAL GROUP BY reason")
-    return Verdict(figures, stream.ledger.line(), {row[0]: row[1] for row in sorted(dead)})
+    return Reconciliation(figures, stream.ledger.line(), {row[0]: row[1] for row in sorted(dead)})
 
 
 class _Stream:
@@ -81,7 +85,7 @@ class _Stream:
     def __init__(self, reader: Reader, partitions: int, codec: Codec) -> None:
         self.panes: dict[bytes, PaneTally] = {}
         self.rolling: dict[tuple[str, str], SegmentNps] = {}
-        self.ledger = Ledger()
+        self.ledger = DecisionCounts()
         self.alerts: dict[str, Alert] = {}
         self.triggers: set[tuple[str, str]] = set()
         topics = (PANES, ROLLING, DECISIONS, DISPATCHES, ANSWERS, ALERTS, PURCHASES, SUPPORT)
@@ -124,7 +128,7 @@ def _totals(counted: list[recount.Counted], stream: _Stream, query: Query) -> It
     yield Figure("panes that differ from the answers (audit)", 0, 0, differing)
 
 
-def _ledger(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
+def _decision_counts(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
     ledger, outcomes = stream.ledger, stream.ledger.outcomes()
     final = {trigger for trigger, (outcome, _) in ledger.decided.items() if outcome != PENDING}
     sums = "sum(triggers), sum(sent), sum(suppressed), sum(pending), sum(answered)"

@@ -17,13 +17,13 @@ from streams.domain.effects import Effect, Reject
 from streams.domain.journey import step
 from streams.domain.policy import Program
 from streams.domain.state import NEW, Journey
-from streams.kafka.ports import Reader, Record
+from streams.kafka.ports import KafkaRecord, Reader
 from streams.processing.intake import accept
 
 TOPICS = tuple(topic.name for topic in INBOUND if topic is not WAKEUPS)
 
 
-class Verdict(NamedTuple):
+class TriggerOutcome(NamedTuple):
     """What became of a trigger: the rule that asked, or the reason why nobody did."""
 
     customer_id: str
@@ -32,7 +32,7 @@ class Verdict(NamedTuple):
 
 
 @dataclass(slots=True)
-class Tally:
+class RehearsalCounts:
     """What one program did since the moment that the rehearsal looks from."""
 
     dispatches: Counter[str] = field(default_factory=Counter)
@@ -50,8 +50,8 @@ class Tally:
 class Comparison:
     """Two programs over the same history.  `changed`: decisions that differ; `affected`: the customers they are of."""
 
-    before: Tally = field(default_factory=Tally)
-    after: Tally = field(default_factory=Tally)
+    before: RehearsalCounts = field(default_factory=RehearsalCounts)
+    after: RehearsalCounts = field(default_factory=RehearsalCounts)
     changed: int = 0
     affected: int = 0
     events: int = 0
@@ -100,7 +100,7 @@ class _Run:
     """One program over one partition."""
 
     def __init__(self, program: Program, from_ms: int) -> None:
-        self.decisions: dict[str, Verdict] = {}
+        self.decisions: dict[str, TriggerOutcome] = {}
         self._program = program
         self._from_ms = from_ms
         self._journeys: dict[str, Journey] = {}
@@ -114,7 +114,7 @@ class _Run:
         for customer_id in list(self._journeys):
             self._step(Wakeup(customer_id, now_ms), now_ms)
 
-    def add_to(self, tally: Tally) -> None:
+    def add_to(self, tally: RehearsalCounts) -> None:
         tally.dispatches += self._dispatches
         tally.reminders += self._reminders
         tally.suppressed += Counter(v.why for v in self.decisions.values() if v.outcome != "sent")
@@ -130,7 +130,7 @@ class _Run:
         for effect in effects:
             if isinstance(effect, Decision) and effect.decided_ms >= self._from_ms:
                 why = effect.reason or effect.rule or ""
-                self.decisions[effect.decision_id] = Verdict(effect.customer_id, effect.outcome, why)
+                self.decisions[effect.decision_id] = TriggerOutcome(effect.customer_id, effect.outcome, why)
             elif isinstance(effect, SurveyDispatch) and effect.due_ms >= self._from_ms:
                 if effect.reminder:
                     self._reminders += 1
@@ -141,7 +141,7 @@ class _Run:
 
 def _history(reader: Reader, partition: int, codec: Codec, now_ms: int) -> Iterator[tuple[int, Inbound]]:
     """The valid events of a partition with their Kafka timestamps."""
-    records: dict[str, list[Record]] = {topic: [] for topic in TOPICS}
+    records: dict[str, list[KafkaRecord]] = {topic: [] for topic in TOPICS}
     for (topic, _), record in reader.read([(topic, partition) for topic in TOPICS]):
         records[topic].append(record)
     streams = [[(record.timestamp, topic, record) for record in records[topic]] for topic in TOPICS]

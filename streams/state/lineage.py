@@ -15,13 +15,13 @@ KEY = b"\xff"
 """The record's key in nps.journeys: no UTF-8, so never a customer."""
 
 
-class Origin(NamedTuple):
+class Lineage(NamedTuple):
     """The topics' epoch, and their ids by name; a broker that knows no ids tells none."""
 
     epoch: int
     topics: Mapping[str, str]
 
-    def follow(self, earlier: "Origin") -> None:
+    def follow(self, earlier: "Lineage") -> None:
         """Take over the state that was made from `earlier`.  Raises BadTopics when it does not fit."""
         if self.epoch < earlier.epoch:
             raise BadTopics(
@@ -41,9 +41,9 @@ encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, dict[str, str]]).decode
 
 
-def decode(value: bytes) -> Origin:
+def decode(value: bytes) -> Lineage:
     """The origin in a record.  Raises ValueError."""
     try:
-        return Origin(*_decode(value))
+        return Lineage(*_decode(value))
     except msgspec.DecodeError as error:
         raise ValueError(f"nps.journeys does not say what it was made from: {error}") from error

@@ -1,8 +1,8 @@
-"""Which block a worker may have left half done: it must be decided again before anything else touches its partition.
+"""Which batch a worker may have left half done: it must be decided again before anything else touches its partition.
 
-A block's outputs are durable before its journeys.  Whoever dies in between leaves decisions and dispatches that no
-journey knows of.  Decided again on the same journeys, the block leads to the same outputs under the same ids; decided
-after a block of another topic it might not, and somebody would be asked twice.  One block of a partition is written at
+A batch's outputs are durable before its journeys.  Whoever dies in between leaves decisions and dispatches that no
+journey knows of.  Decided again on the same journeys, the batch leads to the same outputs under the same ids; decided
+after a batch of another topic it might not, and somebody would be asked twice.  One batch of a partition is written at
 a time, so the last outputs tell which one is in doubt: their header names the topic that they came of, their value the
 version.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from schemas.codec import Codec
 from schemas.events import Alert, Answer, Decision, SurveyDispatch
 from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, INBOUND, RESPONSES
-from streams.kafka.ports import Headers, Record, TopicPartition
+from streams.kafka.ports import Headers, KafkaRecord, TopicPartition
 from streams.state.tables import JourneyTable
 
 _HEADER = "nps-cause"
@@ -27,21 +27,21 @@ _INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
 CAUSES: Mapping[str, Headers] = {
     topic.name: () if topic is RESPONSES else ((_HEADER, topic.name.encode()),) for topic in INBOUND
 }
-"""The headers of what a block of this topic leads to; most comes of responses, and goes without."""
+"""The headers of what a batch of this topic leads to; most comes of responses, and goes without."""
 
 TAIL_RECORDS = 3_000
-"""How far to look back: more than a block, for a worker that dies over and over decides it again in smaller ones."""
+"""How far to look back: more than a batch, for a worker that dies over and over decides it again in smaller ones."""
 
-Doubt = tuple[str, int]
+BatchInDoubt = tuple[str, int]
 """An inbound topic, and the version up to which it may have been decided without being remembered."""
 
 
-def written_to(numbers: Iterable[int]) -> list[TopicPartition]:
+def output_partitions(numbers: Iterable[int]) -> list[TopicPartition]:
     """Where the outputs of these partitions lie."""
     return [(topic, number) for number in numbers for topic in _RECORDS]
 
 
-class Doubts:
+class Recovery:
     """What is in doubt of each partition whose journeys are restored; `take` its last outputs, in any order."""
 
     def __init__(self, codec: Codec, journeys: Mapping[int, JourneyTable]) -> None:
@@ -49,16 +49,16 @@ class Doubts:
         self._journeys = journeys
         self._found: dict[int, dict[str, tuple[int, int]]] = {}
 
-    def take(self, topic: str, partition: int, record: Record) -> None:
+    def take(self, topic: str, partition: int, record: KafkaRecord) -> None:
         """Look at one output: is the event that it came of in its customer's journey?"""
         cause = _cause(record.headers)
         version = self._codec.decode(_RECORDS[topic], record.value).version
-        if version > self._journeys[partition].get(record.key or b"").as_of[_INDEX[cause]]:
+        if version > self._journeys[partition].get(record.key or b"").applied_version[_INDEX[cause]]:
             causes = self._found.setdefault(partition, {})
             written_ms, highest = causes.get(cause, (-1, -1))
             causes[cause] = max(record.timestamp, written_ms), max(version, highest)
 
-    def of(self, partition: int) -> Doubt | None:
+    def of(self, partition: int) -> BatchInDoubt | None:
         """The topic that was decided last, and how far.  A customer who is forgotten since may look like a doubt."""
         causes = self._found.get(partition)
         if not causes:

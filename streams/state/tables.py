@@ -1,8 +1,8 @@
 """The two tables of one partition of the customer's side: journeys, and the tallies of panes.
 
-Every value carries `as_of`: the version (topic epoch << 48 | offset) of the last source record that it includes.  A
-version at or below it is already in.  Values live in memory as bytes; the compacted topics `nps.journeys` and
-`nps.panes` are their durable copy, written in the order that `streams.processing.partition` keeps.
+Every value carries `applied_version`: the version (topic epoch << 48 | offset) of the last source record that it
+includes.  A version at or below it is already in.  Values live in memory as bytes; the compacted topics `nps.journeys`
+and `nps.panes` are their durable copy, written in the order that `streams.processing.partition` keeps.
 
     BadState   a state record cannot be read; the worker must not go on without it
 """
@@ -18,29 +18,29 @@ from streams.domain.nps import EMPTY, Tally
 from streams.domain.panes import Pane, Resolution
 from streams.domain.state import NEW, Journey
 from streams.errors import BadState
-from streams.kafka.ports import Record
+from streams.kafka.ports import KafkaRecord
 
 _FORMAT = b"\x01"
 _UNSEEN = (-1,) * len(INBOUND)
 
 
-class Entry(NamedTuple):
+class JourneyEntry(NamedTuple):
     """A journey and what it includes: one version for each inbound topic, in the order of `schemas.topics.INBOUND`."""
 
-    as_of: tuple[int, ...]
+    applied_version: tuple[int, ...]
     wake_ms: int | None
     journey: Journey
 
 
 class _Head(NamedTuple):
-    as_of: tuple[int, ...]
+    applied_version: tuple[int, ...]
     wake_ms: int | None
     journey: msgspec.Raw
 
 
-BLANK = Entry(_UNSEEN, None, NEW)
+BLANK = JourneyEntry(_UNSEEN, None, NEW)
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Entry).decode
+_decode = msgspec.msgpack.Decoder(JourneyEntry).decode
 _decode_head = msgspec.msgpack.Decoder(_Head).decode
 
 
@@ -53,7 +53,7 @@ class JourneyTable:
     def __len__(self) -> int:
         return len(self._values)
 
-    def get(self, key: bytes) -> Entry:
+    def get(self, key: bytes) -> JourneyEntry:
         """The customer's entry, blank for an unknown one.  Raises BadState for a journey that cannot be read."""
         return decode(self._values.get(key))
 
@@ -69,7 +69,7 @@ class JourneyTable:
         else:
             self._values[key] = value
 
-    def restore(self, record: Record) -> None:
+    def restore(self, record: KafkaRecord) -> None:
         """Take one record of nps.journeys.  Raises BadState."""
         offset, _, key, value, _ = record
         if key is None:
@@ -89,7 +89,7 @@ class JourneyTable:
                 yield key, due_ms
 
 
-def decode(value: bytes | None) -> Entry:
+def decode(value: bytes | None) -> JourneyEntry:
     """The entry in these bytes, blank for none.  Raises BadState for what cannot be read."""
     if value is None:
         return BLANK
@@ -99,7 +99,7 @@ def decode(value: bytes | None) -> Entry:
         raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
 
 
-def encode(entry: Entry | tuple[tuple[int, ...], int | None, Journey]) -> bytes:
+def encode(entry: JourneyEntry | tuple[tuple[int, ...], int | None, Journey]) -> bytes:
     """The bytes of an entry, or of its fields: a name for them takes longer than their encoding."""
     return _FORMAT + _encode(entry)
 
@@ -107,7 +107,7 @@ def encode(entry: Entry | tuple[tuple[int, ...], int | None, Journey]) -> bytes:
 class PaneValue(NamedTuple):
     """A pane's tally as far as this partition counted, and the version up to which it did."""
 
-    as_of: int
+    applied_version: int
     tally: Tally
 
 
@@ -127,7 +127,7 @@ class PaneTable:
     @property
     def high(self) -> int:
         """The highest version in any pane: up to it, answers may have been counted already; -1 for none."""
-        return max((value.as_of for value in self._values.values()), default=-1)
+        return max((value.applied_version for value in self._values.values()), default=-1)
 
     def get(self, pane: Pane) -> PaneValue:
         """The pane's value, uncounted for an unknown one."""
@@ -140,5 +140,5 @@ class PaneTable:
     def restore(self, record: PaneTally) -> None:
         """Take one record of nps.panes; the highest version of a pane stays."""
         pane = Pane(record.segment, Resolution(record.resolution), record.start_ms)
-        if record.version > self.get(pane).as_of:
+        if record.version > self.get(pane).applied_version:
             self.put(pane, PaneValue(record.version, Tally(record.promoters, record.passives, record.detractors)))

@@ -6,7 +6,7 @@ An entry is a hint: whoever takes it checks it against the journey, which alone 
 import heapq
 
 
-class Wheel:
+class Timers:
     """Keys by the second in which they are due.  Entries are never removed early."""
 
     def __init__(self) -> None:

@@ -100,7 +100,7 @@ class Run:
         return int(self._metric(f'nps_events_in_total{{topic="{topic}"}}'))
 
     @property
-    def block_s(self) -> float:
+    def batch_s(self) -> float:
         """Seconds to decide a block and to make it durable, on average."""
         seconds = self._metric("nps_block_seconds_sum") + self._metric("nps_flush_seconds_sum")
         return seconds / self._metric("nps_block_seconds_count")
@@ -174,7 +174,7 @@ def throughput(load: Load, program: Path, folder: Path, *, with_loop: bool) -> d
             found["loop"] = statistics.median(hand_written_loop(broker.address, load.answers) for _ in range(3))
         run = Run(broker.address, program, log)
         found["worker"] = run.rate(RESPONSES.name, load.answers)
-        found["lease"] = LEASE_CHECKS * lease_check_s() / run.block_s
+        found["lease"] = LEASE_CHECKS * lease_check_s() / run.batch_s
         restored = re.findall(r"restored .* records=(\d+) seconds=([\d.]+)", log.read_text())[-1]
         found["restore"] = int(restored[0]) / float(restored[1])
         found["state_records"] = int(restored[0])

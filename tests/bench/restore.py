@@ -24,12 +24,12 @@ from rich.table import Table
 
 from schemas.topics import JOURNEYS, PURCHASES, RESPONSES
 from streams import program
-from streams.kafka.ports import MemoryLog, Output, Record
+from streams.kafka.ports import KafkaRecord, MemoryLog, Output
 from streams.kafka.producer import Producer
 from streams.kafka.topics import ensure_topics
 from streams.local.servers import local_broker
 from streams.local.stack import PARTITIONS
-from streams.processing.partition import Work
+from streams.processing.partition import PartitionProcessor
 from tests.bench.bench import Run
 from tests.bench.load import Load, out, programs
 from tests.faults.kafka import KafkaCluster
@@ -57,11 +57,11 @@ class Restored(NamedTuple):
 def lives(path: Path) -> list[bytes]:
     """Journeys as a worker stores them, made by the steps a worker takes."""
     load, log = Load(DISTINCT), MemoryLog()
-    work = Work(0, program.load(path), load.codec, lambda _: 0, lambda: time.time_ns() // 1_000_000)
+    work = PartitionProcessor(0, program.load(path), load.codec, lambda _: 0, lambda: time.time_ns() // 1_000_000)
 
     def live(topic: str, events: Iterator[tuple[bytes, bytes, int]]) -> None:
-        records = [Record(offset, at_ms, key, value) for offset, (key, value, at_ms) in enumerate(events)]
-        asyncio.run(work.make_durable(work.through(topic, records), log, lambda: None))
+        records = [KafkaRecord(offset, at_ms, key, value) for offset, (key, value, at_ms) in enumerate(events)]
+        asyncio.run(work.make_durable(work.decide(topic, records), log, lambda: None))
 
     live(PURCHASES.name, load.purchases())
     live(RESPONSES.name, (answer for i, answer in enumerate(load.all_answers()) if i % 5 < ANSWERED_OF_FIVE))

@@ -3,7 +3,7 @@
 from confluent_kafka import Message
 
 from schemas.codec import Codec
-from schemas.deadletters import Death, sealed
+from schemas.deadletters import Death, wrap
 from schemas.events import Alert, Answer, Decision, Erasure, Record, SurveyDispatch
 from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, DECISIONS, DISPATCHES, ERASURES, RESPONSES
 from sinks.clickhouse.client import ClickHouse
@@ -44,7 +44,7 @@ def put(warehouse: ClickHouse | Memory, *records: Record, loaded_ms: int = 20_00
 
 def dead_letter(key: bytes | None, value: bytes | None, offset: int = 0, topic: str = RESPONSES.name) -> Message:
     """A record that died on this topic."""
-    headers = sealed([("trace", b"of Ada")], Death("wrong_key", "of Ada", topic, 0, offset, 50_000))
+    headers = wrap([("trace", b"of Ada")], Death("wrong_key", "of Ada", topic, 0, offset, 50_000))
     return Message(topic=DEAD_LETTERS, partition=0, offset=offset, key=key, value=value, headers=headers)  # type: ignore[arg-type]  # a list of str | bytes, in the stubs
 
 

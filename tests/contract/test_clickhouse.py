@@ -19,7 +19,7 @@ from sinks.clickhouse.migrate import Edited, Migration, migrate, released
 from sinks.memory import Memory
 from sinks.rows import LINEAGE, TABLES
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable, Warehouse
-from streams.local.servers import Server, local_clickhouse
+from streams.local.servers import LocalServer, local_clickhouse
 from tests.support.warehouses import memory_warehouse
 
 UTC = datetime.UTC
@@ -174,7 +174,7 @@ def test_an_edited_migration_is_refused(database: ClickHouse) -> None:
     assert ("more",) not in database.query("SHOW TABLES")
 
 
-def test_migrations_may_run_at_the_same_time(server: Server) -> None:
+def test_migrations_may_run_at_the_same_time(server: LocalServer) -> None:
     """Several runs at once all succeed and leave what one would."""
     connections = [connect(f"{server.address}/at_once") for _ in range(4)]
     errors: list[Exception] = []

@@ -313,7 +313,7 @@ class metrics_server:
     """Answers any request with one body, on a free port, for the length of a `with` block."""
 
     def __init__(self, body: str) -> None:
-        class Handler(BaseHTTPRequestHandler):
+        class BatchHandler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(200)
                 self.end_headers()
@@ -322,7 +322,7 @@ class metrics_server:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = HTTPServer((HOST, 0), Handler)
+        self._server = HTTPServer((HOST, 0), BatchHandler)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 
     def __enter__(self) -> int:

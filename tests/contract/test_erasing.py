@@ -8,7 +8,7 @@ from schemas.events import SurveyResponse
 from schemas.topics import ANSWERS, DEAD_LETTERS, ERASURES
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.erasures import ClickHouseErasures
-from sinks.erasure.process import LOOK_MS, SETTLE_MS, STEP_MS, Erasing
+from sinks.erasure.process import LOOK_MS, SETTLE_MS, STEP_MS, ErasureProcess
 from sinks.memory import Memory
 from sinks.personal import PERSONAL
 from sinks.rows import TABLES, digest
@@ -79,11 +79,13 @@ def clock() -> Clock:
     return Clock()
 
 
-def erasing(warehouse: Memory | ClickHouse, clock: Clock) -> Erasing:
-    return Erasing(warehouse if isinstance(warehouse, Memory) else ClickHouseErasures(warehouse), warehouse, clock)
+def erasure(warehouse: Memory | ClickHouse, clock: Clock) -> ErasureProcess:
+    return ErasureProcess(
+        warehouse if isinstance(warehouse, Memory) else ClickHouseErasures(warehouse), warehouse, clock
+    )
 
 
-def record(warehouse: Memory | ClickHouse, one: Erasing, clock: Clock) -> None:
+def record(warehouse: Memory | ClickHouse, one: ErasureProcess, clock: Clock) -> None:
     """As the loader does: the row first, then it is taken."""
     put(warehouse, GONE, loaded_ms=clock())
     one.take(everything(warehouse, ERASURES.name))
@@ -107,7 +109,7 @@ def naming(warehouse: Memory | ClickHouse, word: str) -> list[Row]:
     return [row for rows in found for row in rows if word in str(row[1])]
 
 
-def settle(warehouse: Memory | ClickHouse, one: Erasing, clock: Clock, ms: int = SETTLE_MS) -> None:
+def settle(warehouse: Memory | ClickHouse, one: ErasureProcess, clock: Clock, ms: int = SETTLE_MS) -> None:
     """Let what was begun come to its end, and so much time pass."""
     deadline = time.monotonic() + BOUND_S
     while not isinstance(warehouse, Memory) and ClickHouseErasures(warehouse).is_emptying():
@@ -152,7 +154,7 @@ def test_rows_from_before_the_erasure_lose_the_person(warehouse: Memory | ClickH
     insert(warehouse, DEAD_LETTERS, rows_of(dead_letter(ADA.encode(), b"Ada, cut off", 1)))
     insert(warehouse, DEAD_LETTERS, rows_of(dead_letter(b"somebody", CODEC.encode(response), 2)))
     insert(warehouse, DEAD_LETTERS, rows_of(dead_letter(b"Bo", b"of Bo", 3)))
-    one = erasing(warehouse, clock)
+    one = erasure(warehouse, clock)
     record(warehouse, one, clock)
     one.go_on()
     settle(warehouse, one, clock)
@@ -168,7 +170,7 @@ def test_no_figure_moves(database: ClickHouse, clock: Clock) -> None:
     """Every view returns the same before and after, and the statements that emptied hold nobody's name."""
     put(database, *OLD, *NEW, *OTHERS)
     before = {view: sorted(map(str, database.query(f"SELECT * FROM {view}"))) for view in VIEWS}
-    one = erasing(database, clock)
+    one = erasure(database, clock)
     record(database, one, clock)
     one.go_on()
     settle(database, one, clock)
@@ -182,7 +184,7 @@ def test_no_figure_moves(database: ClickHouse, clock: Clock) -> None:
 def test_one_row_says_what_was_done(warehouse: Memory | ClickHouse, clock: Clock) -> None:
     """The audit row holds a digest, when it was done and how many rows named the customer; redelivery adds nothing."""
     put(warehouse, *OLD, *OTHERS)
-    one = erasing(warehouse, clock)
+    one = erasure(warehouse, clock)
     record(warehouse, one, clock)
     one.go_on()
     assert [done for done, _ in finished(warehouse)] == [0]
@@ -191,7 +193,7 @@ def test_one_row_says_what_was_done(warehouse: Memory | ClickHouse, clock: Clock
     assert finished(warehouse) == [(clock(), rows)]
     assert digest(ADA) in str(everything(warehouse, ERASURES.name))
     done_ms = clock()
-    restarted = erasing(warehouse, clock)
+    restarted = erasure(warehouse, clock)
     restarted.look()
     for loader in (one, restarted):
         clock.after(60_000)
@@ -204,7 +206,7 @@ def test_one_row_says_what_was_done(warehouse: Memory | ClickHouse, clock: Clock
 
 def test_what_slipped_in_is_emptied_too(warehouse: Memory | ClickHouse, clock: Clock) -> None:
     """A row that another loader wrote meanwhile is found when the erasure is checked; only then is it done."""
-    one = erasing(warehouse, clock)
+    one = erasure(warehouse, clock)
     put(warehouse, *OLD)
     record(warehouse, one, clock)
     one.go_on()
@@ -219,14 +221,14 @@ def test_what_slipped_in_is_emptied_too(warehouse: Memory | ClickHouse, clock: C
 
 def test_rows_that_come_later_are_emptied_before_they_are_written(warehouse: Memory | ClickHouse, clock: Clock) -> None:
     """Known to every loader: the one that took the erasure, one that starts later, one that looks now and then."""
-    witness, late = erasing(warehouse, clock), OLD[2]
+    witness, late = erasure(warehouse, clock), OLD[2]
     witness.look()
     put(warehouse, late, NEW[2], OTHERS[2])
     came = everything(warehouse, ANSWERS.name)
     assert witness.emptied("answers", came) is came, "nobody is erased yet, so nothing is looked at"
-    one = erasing(warehouse, clock)
+    one = erasure(warehouse, clock)
     record(warehouse, one, clock)
-    starting = erasing(warehouse, clock)
+    starting = erasure(warehouse, clock)
     starting.look()
     clock.after(LOOK_MS)
     witness.look()
@@ -240,8 +242,8 @@ def test_rows_that_come_later_are_emptied_before_they_are_written(warehouse: Mem
 def test_whoever_takes_over_finishes(warehouse: Memory | ClickHouse, clock: Clock) -> None:
     """An erasure whose loader died is found undone and brought to its end."""
     put(warehouse, *OLD)
-    record(warehouse, erasing(warehouse, clock), clock)
-    second = erasing(warehouse, clock)
+    record(warehouse, erasure(warehouse, clock), clock)
+    second = erasure(warehouse, clock)
     second.go_on()
     settle(warehouse, second, clock)
     assert (naming(warehouse, "Ada"), [done for done, _ in finished(warehouse)]) == ([], [clock()])
@@ -253,7 +255,7 @@ def test_many_are_erased_at_once(database: ClickHouse, clock: Clock) -> None:
     answers = [ANSWERED._replace(survey_id=f"s{n}", customer_id=who) for n, who in enumerate(people)]
     rows: list[Row] = [(*record, ANSWERS.name, 0, n, 9) for n, record in enumerate(answers)]
     insert(database, ANSWERS.name, rows)
-    one = erasing(database, clock)
+    one = erasure(database, clock)
     gone = [GONE._replace(erasure_id=f"e{n}", customer_id=who) for n, who in enumerate(people)]
     stored = TABLES[ERASURES.name].stored
     assert stored is not None

@@ -10,7 +10,7 @@ from sinks.clickhouse.erasures import ClickHouseErasures
 from sinks.clickhouse.migrate import migrate, released
 from sinks.rows import digest
 from sinks.warehouse import Row
-from streams.local.servers import Server
+from streams.local.servers import LocalServer
 from tests.commands import until
 from tests.contract.ledger_rows import ANSWERED, ASKED, DECIDED, put
 
@@ -123,7 +123,7 @@ def test_the_audit_finds_what_cannot_be(database: ClickHouse, wrong: tuple[Recor
     assert {str(row[1]) for row in found} <= {"nps.decisions", "nps.dispatches", "nps.answers"}
 
 
-def test_rows_from_before_the_migration_are_whole(server: Server) -> None:
+def test_rows_from_before_the_migration_are_whole(server: LocalServer) -> None:
     """What an older sink loaded gets lag, question, weight and customer; it is replaced and erased as ever."""
     older, database = (connect(f"{server.address}/upgraded") for _ in range(2))
     migrate(older, released()[:2])

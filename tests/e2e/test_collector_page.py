@@ -92,7 +92,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             yield Stage(told, collector)
 
 
-def opened(url: str) -> str:
+def unwrap(url: str) -> str:
     """What a machine without a browser gets."""
     with urlopen(url) as answer:
         text: str = answer.read().decode()
@@ -101,7 +101,7 @@ def opened(url: str) -> str:
 
 def settled(stage: Stage, customer: str) -> None:
     """A person clicks after all that came before and is counted: so whatever came before has been decided."""
-    opened(stage.ask(customer) + "?score=10")
+    unwrap(stage.ask(customer) + "?score=10")
     until(lambda: len(stage.answers(customer)) == 1, f"{customer}'s click counts", within_s=120)
     assert stage.answers(customer)[0].counted
 
@@ -130,8 +130,8 @@ def test_a_scanner_leaves_no_answer_and_no_alert(stage: Stage, tmp_path: Path) -
     """Every score, the trap that is on each page, HEAD of all; by plain HTTP, and in a real browser."""
     plain, browser, headed = (stage.ask(f"scanned-{how}") for how in ("plain", "browser", "head"))
     for score in range(11):
-        (trap,) = re.findall(r'<a href="([^"]+)"', opened(f"{plain}?score={score}"))
-    opened(stage.collector.url + trap)
+        (trap,) = re.findall(r'<a href="([^"]+)"', unwrap(f"{plain}?score={score}"))
+    unwrap(stage.collector.url + trap)
 
     async def scan() -> None:
         async with tab(tmp_path) as page:
@@ -141,7 +141,7 @@ def test_a_scanner_leaves_no_answer_and_no_alert(stage: Stage, tmp_path: Path) -
 
     asyncio.run(scan())
     head(f"{headed}?score=0")
-    opened(f"{headed}?score=0")
+    unwrap(f"{headed}?score=0")
     settled(stage, "after-the-scan")
     for how in ("plain", "browser", "head"):
         customer = f"scanned-{how}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from streams.engine.config import EngineConfig
 from streams.engine.engine import Engine
-from streams.kafka.batch import Block
+from streams.kafka.batch import Batch
 
 
 class Worker:
@@ -25,15 +25,15 @@ class Worker:
         handlers = {options["topic"]: self._handle}
         self.engine = Engine(config, handlers, assigned=self._partitions, revoked=self._partitions)
 
-    async def _handle(self, block: Block) -> None:
-        for record in block.records:
+    async def _handle(self, batch: Batch) -> None:
+        for record in batch.records:
             value = (record.value or b"").decode()
             self._note("begun", value)
             if self._options.get("fail_on") in (value, "all"):
                 raise RuntimeError("failed as asked")
             if self._options.get("hold_on") == value:
                 await asyncio.Event().wait()
-        for record in block.records:
+        for record in batch.records:
             self._note("done", (record.value or b"").decode())
 
     async def _partitions(self, partitions: frozenset[int]) -> None:

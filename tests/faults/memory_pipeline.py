@@ -14,13 +14,13 @@ from schemas.codec import Codec
 from schemas.events import PaneTally
 from schemas.topics import BY_NAME, INBOUND, JOURNEYS, PANES
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.kafka.batch import Block
-from streams.kafka.ports import Output, Record, TopicPartition
+from streams.kafka.batch import Batch
+from streams.kafka.ports import KafkaRecord, Output, TopicPartition
 from streams.processing.journeys import Journeys
-from streams.processing.partition import Work
+from streams.processing.partition import PartitionProcessor
 from streams.processing.rolling import Rolling
 from streams.program import load
-from streams.state.recovery import Doubt, Doubts, written_to
+from streams.state.recovery import BatchInDoubt, Recovery, output_partitions
 from tests.faults.generator import Sent
 from tests.faults.reading import Row, World
 from tests.faults.sampling import Sample
@@ -34,7 +34,7 @@ class Topics:
     """Topics in memory as a log; with `crash_at`, the nth record from now on is lost and raises ConnectionError."""
 
     def __init__(self, now_ms: int) -> None:
-        self.records: dict[TopicPartition, list[Record]] = {}
+        self.records: dict[TopicPartition, list[KafkaRecord]] = {}
         self.now_ms = now_ms
         self.crash_at: int | None = None
         self._sent = 0
@@ -53,14 +53,14 @@ class Topics:
             partition = out.partition if out.partition >= 0 else zlib.crc32(out.key or b"") % known
             records = self.records.setdefault((out.topic, partition), [])
             stamp_ms = out.timestamp_ms or self.now_ms
-            records.append(Record(len(records), stamp_ms, out.key, out.value, tuple(out.headers)))
+            records.append(KafkaRecord(len(records), stamp_ms, out.key, out.value, tuple(out.headers)))
 
     async def flush(self) -> None:
         """All that was sent is durable, unless the crash was asked for here."""
         if self._sent == self.crash_at:
             raise ConnectionError("crashed as asked")
 
-    def read(self, partitions: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, Record]]:
+    def read(self, partitions: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, KafkaRecord]]:
         """The partitions' records."""
         for partition in partitions:
             for record in self.records.get(partition, ()):
@@ -92,7 +92,7 @@ class MemoryPipeline:
         rows = {name: [as_row(part, one) for (_, part), one in self._in(name)] for name in names}
         return World(rows, None, (), self.topics.now_ms)
 
-    def _in(self, topic: str) -> Iterator[tuple[TopicPartition, Record]]:
+    def _in(self, topic: str) -> Iterator[tuple[TopicPartition, KafkaRecord]]:
         yield from self.topics.read([(topic, number) for number in range(BY_NAME[topic].partitions or PARTITIONS)])
 
     async def _life(self) -> bool:
@@ -125,7 +125,7 @@ class MemoryPipeline:
         records = self.topics.records[part][done[part] : done[part] + self._r.randrange(1, 40)]
         if self._r.random() < self._crash_ratio and self.crashes < MOST_CRASHES:
             self.topics.crash_after(self._r.randrange(3 * len(records)))
-        await journeys.handle(Block(*part, records))
+        await journeys.handle(Batch(*part, records))
         self.topics.crash_at = None
         done[part] += len(records)
 
@@ -137,25 +137,25 @@ class MemoryPipeline:
         return self._r.choice(free) if free else None
 
     def _started(self) -> Journeys:
-        works = {number: self._restored(number) for number in range(PARTITIONS)}
-        doubts = self.doubts(works)
+        processors = {number: self._restored(number) for number in range(PARTITIONS)}
+        recovery = self.recovery(processors)
         journeys = Journeys(self.topics, self._codec, Fuse(FuseLimits()), lambda: None, lambda: self.topics.now_ms)
-        for number, work in works.items():
-            journeys.own(work, lambda topic, number=number: self._unread(topic, number), doubts.get(number))  # type: ignore[misc]
+        for number, work in processors.items():
+            journeys.assign(work, lambda topic, number=number: self._unread(topic, number), recovery.get(number))  # type: ignore[misc]
         return journeys
 
-    def doubts(self, works: Mapping[int, Work]) -> Mapping[int, Doubt | None]:
+    def recovery(self, processors: Mapping[int, PartitionProcessor]) -> Mapping[int, BatchInDoubt | None]:
         """Which block of each partition may have been left half done."""
-        doubts = Doubts(self._codec, {number: work.journeys for number, work in works.items()})
-        for (topic, number), record in self.topics.read(written_to(works)):
-            doubts.take(topic, number, record)
-        return {number: doubts.of(number) for number in works}
+        recovery = Recovery(self._codec, {number: work.journeys for number, work in processors.items()})
+        for (topic, number), record in self.topics.read(output_partitions(processors)):
+            recovery.take(topic, number, record)
+        return {number: recovery.of(number) for number in processors}
 
     def _unread(self, topic: str, number: int) -> range:
         return range(self._committed[topic, number], len(self.topics.records.get((topic, number), ())))
 
-    def _restored(self, number: int) -> Work:
-        work = Work(number, self._program, self._codec, _segment_partition, lambda: self.topics.now_ms)
+    def _restored(self, number: int) -> PartitionProcessor:
+        work = PartitionProcessor(number, self._program, self._codec, _segment_partition, lambda: self.topics.now_ms)
         for _, record in self.topics.read([(JOURNEYS, number)]):
             work.journeys.restore(record)
         for _, record in self._in(PANES.name):
@@ -172,7 +172,7 @@ class MemoryPipeline:
         self.topics.send_all(rolling.changes())
 
 
-def as_row(partition: int, record: Record) -> Row:
+def as_row(partition: int, record: KafkaRecord) -> Row:
     """The record as a reader of Kafka has it."""
     return Row(partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers))
 

@@ -30,7 +30,7 @@ class Verdict(NamedTuple):
     decided_ms: int
 
 
-Ledger = frozenset[tuple[str, Verdict]]
+DecisionCounts = frozenset[tuple[str, Verdict]]
 """Decision ids with their verdicts."""
 
 
@@ -56,7 +56,7 @@ class Known(NamedTuple):
     pending: tuple[str, ...] = ()
     asked: tuple[tuple[str, int], ...] = ()
     cancels: tuple[tuple[str, str, str, int], ...] = ()
-    ledger: Ledger = frozenset()
+    ledger: DecisionCounts = frozenset()
 
 
 def about(event: Trigger) -> str:
@@ -86,7 +86,7 @@ class Asking:
         assert isinstance(event, Purchase | SupportCase)
         return event.type not in self._terms.cancel_types or decision_of(event.source, event.id) in self.dues
 
-    def ledgers(self) -> dict[Ledger, frozenset[str]]:
+    def ledgers(self) -> dict[DecisionCounts, frozenset[str]]:
         """Every right ledger once all is read, with the ids of decisions that are still to come after it."""
         reached: dict[tuple[int, ...], set[Known]] = {(0,) * len(self._streams): {Known()}}
         for position in product(*(range(len(stream) + 1) for stream in self._streams)):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from schemas.codec import Codec
-from schemas.deadletters import NotADeadLetter, opened
+from schemas.deadletters import NotADeadLetter, unwrap
 from schemas.events import Alert, Answer, Decision, PaneTally, Record, SegmentNps, SurveyDispatch
 from tests.faults.oracle_inputs import Place
 from tests.faults.reading import Row, World
@@ -89,7 +89,7 @@ def _deaths(world: World) -> tuple[dict[Place, dict[str, list[Buried]]], list[Ro
     unlabelled = []
     for row in world.topics[DEAD]:
         try:
-            headers, death = opened(row.headers)
+            headers, death = unwrap(row.headers)
         except NotADeadLetter:
             unlabelled.append(row)
             continue

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from schemas.codec import Codec
 from schemas.events import Answer
 from schemas.topics import ANSWERS, INBOUND, PURCHASES, RESPONSES
-from streams.kafka.ports import Record
+from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
 from tests.commands import BOUND_S
 from tests.faults.crash_input import Written
@@ -49,7 +49,7 @@ class Pipeline:
                     producer.poll(0.1)
         assert producer.flush(BOUND_S) == 0
 
-    def read(self, topic: str) -> Iterator[tuple[int, Record]]:
+    def read(self, topic: str) -> Iterator[tuple[int, KafkaRecord]]:
         """Everything a topic holds, partition and record, in order within each partition."""
         with closing(KafkaReader(self.brokers, {})) as reader:
             for (_, partition), record in reader.read([(topic, number) for number in range(self.partitions)]):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from schemas.deadletters import opened
+from schemas.deadletters import unwrap
 from schemas.events import Alert, Answer, Decision, PaneTally, SurveyDispatch, SurveyResponse
 from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, DECISIONS, DISPATCHES, PANES, RESPONSES, pane_key
 from tests.commands import Service, done
@@ -265,7 +265,7 @@ def check_dead_letters(pipeline: Pipeline, given: Given) -> None:
     """Only the scores that are none are there, each of them; what died twice died of the same."""
     dead: dict[tuple[str, int, int], tuple[str, str]] = {}
     for _, record in Pipeline(pipeline.brokers, 1).read(DEAD_LETTERS):
-        _, death = opened(record.headers)
+        _, death = unwrap(record.headers)
         response = pipeline.codec.decode(SurveyResponse, record.value)
         place = (death.topic, death.partition, death.offset)
         assert dead.setdefault(place, (response.id, death.reason)) == (response.id, death.reason)

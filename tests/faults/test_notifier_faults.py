@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
-from schemas.deadletters import opened
+from schemas.deadletters import unwrap
 from schemas.events import Alert
 from schemas.topics import ALERTS, DEAD_LETTERS
-from streams.kafka.ports import Record
+from streams.kafka.ports import KafkaRecord
 from streams.local.servers import free_port
 from tests.faults.generator import produce
 from tests.faults.oracle_terms import PROGRAM
@@ -154,7 +154,7 @@ def attempts(setting: Setting, result: str) -> float:
     return metric(setting.metrics_port, "nps_notify_attempts_total", {"result": result})
 
 
-def undelivered(setting: Setting) -> list[Record]:
+def undelivered(setting: Setting) -> list[KafkaRecord]:
     """Dead letters of alerts that were given up."""
     letters = [record for _, record in Pipeline(setting.nps.kafka.bootstrap, 1).read(DEAD_LETTERS)]
-    return [record for record in letters if opened(record.headers)[1].reason == "undelivered"]
+    return [record for record in letters if unwrap(record.headers)[1].reason == "undelivered"]

@@ -8,8 +8,8 @@ import pytest
 
 from schemas.codec import Codec
 from schemas.events import Alert, Decision, SurveyDispatch
-from streams.processing.partition import Work
-from streams.state.recovery import Doubt
+from streams.processing.partition import PartitionProcessor
+from streams.state.recovery import BatchInDoubt
 from tests.faults.generator import CLEAN, Mix, generate, live
 from tests.faults.invariants import SETTLE_MS, differing, judge
 from tests.faults.memory_pipeline import MemoryPipeline
@@ -102,7 +102,7 @@ def test_orders_of_reading_are_all_walked() -> None:
 class Careless(MemoryPipeline):
     """Workers that take no care in which order they replay after a crash."""
 
-    def doubts(self, works: Mapping[int, Work]) -> Mapping[int, Doubt | None]:
+    def doubts(self, works: Mapping[int, PartitionProcessor]) -> Mapping[int, BatchInDoubt | None]:
         """Nothing is in doubt."""
         return {}
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from schemas.codec import Codec
-from schemas.deadletters import opened
+from schemas.deadletters import unwrap
 from schemas.events import SurveyResponse
 from schemas.topics import DEAD_LETTERS, RESPONSES
 from streams.errors import ExitCode
-from streams.kafka.ports import Record
+from streams.kafka.ports import KafkaRecord
 from tests.faults.generator import Sent, generate, produce
 from tests.faults.oracle_terms import PROGRAM
 from tests.faults.pipeline import Deployment
@@ -43,7 +43,7 @@ def test_poison_costs_nobody_else_anything(nps: Deployment) -> None:
     nps.run("sink")
     produce(nps.kafka.bootstrap, sent)
     nps.quiet()
-    found = Counter((record.key, record.value, tuple(opened(record.headers)[0])) for record in letters(nps))
+    found = Counter((record.key, record.value, tuple(unwrap(record.headers)[0])) for record in letters(nps))
     wanted = Counter((record.key, record.value, record.headers) for record in poison)
     assert len(poison) == 200
     assert not wanted - found, "a poisoned record is not buried as it was"
@@ -94,6 +94,6 @@ def all_eleven(count: int) -> list[Sent]:
     return [record._replace(value=codec.encode(answer)) for record, answer in zip(sent, answers, strict=True)]
 
 
-def letters(nps: Deployment) -> list[Record]:
+def letters(nps: Deployment) -> list[KafkaRecord]:
     """All dead letters."""
     return [record for _, record in Pipeline(nps.kafka.bootstrap, 1).read(DEAD_LETTERS)]

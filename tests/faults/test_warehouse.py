@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import pytest
 
-from schemas.deadletters import opened
+from schemas.deadletters import unwrap
 from schemas.events import Answer
 from schemas.topics import ANSWERS, DEAD_LETTERS
 from sinks.clickhouse.client import connect
-from streams.kafka.ports import Record
+from streams.kafka.ports import KafkaRecord
 from streams.local.servers import free_port
 from tests.faults import proxy
 from tests.faults.generator import generate, produce
@@ -151,7 +151,7 @@ def test_rows_that_it_refuses_are_found_among_the_others(tmp_path: Path) -> None
         }
         deaths = {}
         for letter in refused(nps):
-            _, death = opened(letter.headers)
+            _, death = unwrap(letter.headers)
             assert death.topic == ANSWERS.name
             deaths[death.partition, death.offset] = (letter.key, letter.value)
         assert deaths == bad
@@ -169,7 +169,7 @@ def command(nps: Deployment, sql: str) -> None:
         warehouse.command(sql)
 
 
-def refused(nps: Deployment) -> list[Record]:
+def refused(nps: Deployment) -> list[KafkaRecord]:
     """Dead letters of rows that ClickHouse refused."""
     letters = [record for _, record in Pipeline(nps.kafka.bootstrap, 1).read(DEAD_LETTERS)]
-    return [record for record in letters if opened(record.headers)[1].reason == "refused_by_warehouse"]
+    return [record for record in letters if unwrap(record.headers)[1].reason == "refused_by_warehouse"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from streams.engine.config import EngineConfig
 from streams.engine.engine import Engine
-from streams.kafka.batch import Block
+from streams.kafka.batch import Batch
 
 
 class Worker:
@@ -37,19 +37,19 @@ class Worker:
     def note(self, event: str, **details: object) -> None:
         self.log.write(json.dumps({"event": event, "at_ns": time.monotonic_ns(), **details}) + "\n")
 
-    async def handle(self, block: Block) -> None:
+    async def handle(self, batch: Batch) -> None:
         at_ns = time.monotonic_ns()
-        offsets = [record.offset for record in block.records]
+        offsets = [record.offset for record in batch.records]
         fail_at = self.options.get("fail_at")
-        if fail_at and [block.topic, block.partition] == fail_at[:2] and fail_at[2] in offsets:
+        if fail_at and [batch.topic, batch.partition] == fail_at[:2] and fail_at[2] in offsets:
             raise RuntimeError("failed as asked")
         if block_ms := self.options.get("block_ms"):
-            self.note("begin", topic=block.topic, partition=block.partition, offsets=offsets)
+            self.note("begin", topic=batch.topic, partition=batch.partition, offsets=offsets)
             await asyncio.sleep(block_ms / 1000)
         if self.options.get("freeze_check"):
             self.engine.lease.check()
-        sent_ns = int(block.records[-1].value or 0) if self.options.get("timed") else 0
-        self.note("block", topic=block.topic, partition=block.partition, offsets=offsets, lag_ns=at_ns - sent_ns)
+        sent_ns = int(batch.records[-1].value or 0) if self.options.get("timed") else 0
+        self.note("block", topic=batch.topic, partition=batch.partition, offsets=offsets, lag_ns=at_ns - sent_ns)
 
     async def assigned(self, partitions: frozenset[int]) -> None:
         await asyncio.sleep(self.options.get("restore_ms", 0) / 1000)

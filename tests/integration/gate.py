@@ -51,11 +51,11 @@ def _pass_on(one: socket.socket, other: socket.socket) -> None:
 @contextmanager
 def gate(target: str, name: bytes, cuts: int) -> Iterator[Gate]:
     """A gate that is open until the end of the block."""
-    with Gate(target, name, cuts) as opened:
-        serving = threading.Thread(target=opened.serve_forever)
+    with Gate(target, name, cuts) as unwrap:
+        serving = threading.Thread(target=unwrap.serve_forever)
         serving.start()
         try:
-            yield opened
+            yield unwrap
         finally:
-            opened.shutdown()
+            unwrap.shutdown()
             serving.join()

@@ -21,11 +21,11 @@ from confluent_kafka import Message, Producer
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.codec import Codec
-from schemas.deadletters import Death, Header, opened
+from schemas.deadletters import Death, Header, unwrap
 from schemas.events import ContactUpdate, Inbound, PaneTally, Purchase, SupportCase, SurveyResponse
 from schemas.topics import ANSWERS, CONTACTS, DEAD_LETTERS, PANES, PURCHASES, RESPONSES, SUPPORT
 from streams.domain.ids import survey_id
-from streams.kafka.ports import Record
+from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
 from streams.local.servers import local_broker, local_clickhouse
 from tests.commands import Service, done, until
@@ -176,7 +176,7 @@ class Pipeline:
             for m in sorted(messages, key=lambda m: m.latency() or 0)
         ]
 
-    def read(self, topic: str, partitions: int = PARTITIONS) -> list[Record]:
+    def read(self, topic: str, partitions: int = PARTITIONS) -> list[KafkaRecord]:
         """Everything on a topic."""
         with closing(KafkaReader(self.environ["NPS_BROKERS"], {})) as reader:
             return [record for _, record in reader.read([(topic, number) for number in range(partitions)])]
@@ -187,11 +187,11 @@ class Pipeline:
         days = [pane for pane in panes.values() if (pane.segment, pane.resolution) == ("all", "day")]
         return sum(pane.promoters + pane.passives + pane.detractors for pane in days)
 
-    def letters(self) -> dict[tuple[str, int, int], tuple[Record, list[Header], Death]]:
+    def letters(self) -> dict[tuple[str, int, int], tuple[KafkaRecord, list[Header], Death]]:
         """The dead letters by where their record lay; none twice."""
         found = {}
         for record in self.read(DEAD_LETTERS, 1):
-            original, death = opened(record.headers)
+            original, death = unwrap(record.headers)
             place = (death.topic, death.partition, death.offset)
             assert place not in found
             found[place] = (record, original, death)
@@ -204,7 +204,7 @@ class Story(NamedTuple):
     pipeline: Pipeline
     cases: dict[str, Case]
     where: dict[str, Sent]
-    letters: dict[tuple[str, int, int], tuple[Record, list[Header], Death]]
+    letters: dict[tuple[str, int, int], tuple[KafkaRecord, list[Header], Death]]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from schemas.deadletters import Death, sealed
+from schemas.deadletters import Death, wrap
 from schemas.topics import DEAD_LETTERS, TOPICS
 from streams.local.servers import HOST, free_port, local_broker, local_clickhouse
 from tests.commands import Service, done, run, until
@@ -276,7 +276,7 @@ def test_dead_letters_are_listed_with_their_reasons(topics: dict[str, str]) -> N
     producer = Producer({"bootstrap.servers": topics["NPS_BROKERS"], "log_level": 0})
     for offset in (7, 8):
         death = Death("invalid_score", f"score {offset + 4} is not 0 to 10", "nps.responses", 2, offset, 1)
-        headers: list[tuple[str, str | bytes | None]] = [*sealed([], death)]
+        headers: list[tuple[str, str | bytes | None]] = [*wrap([], death)]
         producer.produce(DEAD_LETTERS, b"12345", b"C1", headers=headers, timestamp=1_769_860_800_000)
     producer.produce(DEAD_LETTERS, b"stranger")
     assert producer.flush(10) == 0

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from streams.local.servers import Server, local_broker
+from streams.local.servers import LocalServer, local_broker
 from tests.integration.gate import gate
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Workers:
         """The offsets handed over, in order, by topic and partition."""
         offsets: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
         for name in names:
-            for block in self.events(name, "block"):
-                offsets[block["topic"], block["partition"]] += block["offsets"]
+            for batch in self.events(name, "block"):
+                offsets[batch["topic"], batch["partition"]] += batch["offsets"]
         return offsets
 
     def count(self, *names: str) -> int:
@@ -71,7 +71,7 @@ class Workers:
 
 
 @pytest.fixture
-def workers(broker: Server, tmp_path: Path) -> Iterator[Workers]:
+def workers(broker: LocalServer, tmp_path: Path) -> Iterator[Workers]:
     started = Workers(broker.address, tmp_path)
     create(broker.address, "a", "b")
     yield started
@@ -202,8 +202,8 @@ def test_a_second_worker_takes_partitions_over_without_replay(workers: Workers) 
     shared = set(workers.events("second", "assigned")[-1]["partitions"])
     assert 0 < len(shared) < PARTITIONS
     for (topic, partition), offsets in workers.offsets("first", "second").items():
-        own = [offset for at, offset in enumerate(sorted(offsets)) if at != offset]
-        assert not own, f"{topic}[{partition}] is not 0, 1, 2, ... but {offsets}"
+        assign = [offset for at, offset in enumerate(sorted(offsets)) if at != offset]
+        assert not assign, f"{topic}[{partition}] is not 0, 1, 2, ... but {offsets}"
 
 
 def test_restoring_may_take_longer_than_the_session(workers: Workers) -> None:
@@ -290,16 +290,16 @@ def test_no_broker_at_start(tmp_path: Path) -> None:
     assert len(errors.splitlines()) == 1
 
 
-def test_cut_off_while_it_starts(broker: Server, tmp_path: Path) -> None:
+def test_cut_off_while_it_starts(broker: LocalServer, tmp_path: Path) -> None:
     """A worker whose client loses the broker that answered a moment ago tries again, and says nothing."""
     create(broker.address, "a")
-    with gate(broker.address, b"nps", cuts=3) as opened:
-        workers = Workers(opened.address, tmp_path)
+    with gate(broker.address, b"nps", cuts=3) as unwrap:
+        workers = Workers(unwrap.address, tmp_path)
         worker = workers.start("w", ["a"])
         until(lambda: bool(workers.events("w", "assigned")))
         worker.terminate()
         _, errors = worker.communicate(timeout=BOUND_S)
-        assert (worker.returncode, errors, opened.cuts) == (0, "", 0)
+        assert (worker.returncode, errors, unwrap.cuts) == (0, "", 0)
 
 
 def test_the_broker_vanishes(tmp_path: Path) -> None:
@@ -326,6 +326,6 @@ def test_an_idle_worker_is_quick(workers: Workers) -> None:
         producer.flush(BOUND_S)
         until(lambda number=number: workers.count("w") > number)  # type: ignore[misc]
     assert stopped(worker) == 0
-    lags_ms = [block["lag_ns"] / 1e6 for block in workers.events("w", "block")][10:]
+    lags_ms = [batch["lag_ns"] / 1e6 for batch in workers.events("w", "block")][10:]
     print(f"produce to handler: median {statistics.median(lags_ms):.1f} ms, max {max(lags_ms):.1f} ms")
     assert statistics.median(lags_ms) < 50

@@ -13,21 +13,21 @@ from confluent_kafka.cimpl import NewTopic
 from prometheus_client import REGISTRY
 
 from schemas.codec import Codec
-from schemas.deadletters import Death, Header, opened, sealed
+from schemas.deadletters import Death, Header, unwrap, wrap
 from schemas.errors import FuseBlown
 from schemas.events import Answer, Erasure, PaneTally, SurveyResponse
 from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, ERASURES, PANES, RESPONSES
-from sinks.batch import Backoff, Policy
+from sinks.batch import Backoff, BatchPolicy
 from sinks.clickhouse.client import ClickHouse, connect
 from sinks.clickhouse.erasures import ClickHouseErasures
 from sinks.clickhouse.migrate import migrate
-from sinks.erasure.process import Erasing
+from sinks.erasure.process import ErasureProcess
 from sinks.loader import GROUP, Loader
 from sinks.memory import Memory
 from sinks.rows import TABLES
 from sinks.warehouse import Row
 from streams.clock import wall_ms
-from streams.local.servers import Server, local_clickhouse
+from streams.local.servers import LocalServer, local_clickhouse
 from tests.commands import BOUND_S
 from tests.integration.waiting import dead_letters, eventually
 from tests.support.warehouses import memory_warehouse
@@ -38,7 +38,7 @@ SETTLE_MS = 1_000
 
 
 @pytest.fixture
-def kafka(broker: Server) -> str:
+def kafka(broker: LocalServer) -> str:
     admin = AdminClient({"bootstrap.servers": broker.address})
     topics = [NewTopic(t.topic.name, t.topic.partitions or PARTITIONS, 1) for t in TABLES.values()]
     for made in admin.create_topics(topics).values():
@@ -75,8 +75,8 @@ def loading(
         {"bootstrap.servers": kafka},
         warehouse,
         CODEC,
-        Policy(max_rows=500, max_age_ms=100),
-        erasing=Erasing(erasures, warehouse, wall_ms, SETTLE_MS),
+        BatchPolicy(max_rows=500, max_age_ms=100),
+        erasure=ErasureProcess(erasures, warehouse, wall_ms, SETTLE_MS),
         backoff=Backoff(20, 100),
         max_refused=max_refused,
     )
@@ -164,7 +164,7 @@ def test_refused_and_undecodable_records_become_dead_letters(kafka: str) -> None
     assert committed(kafka, ANSWERS.name) == 61
     found = {letter.value(): letter for letter in dead_letters(kafka, 2)}
     assert set(found) == {refused, junk}
-    original, death = opened(found[junk].headers())  # type: ignore[arg-type]  # a list, as produced
+    original, death = unwrap(found[junk].headers())  # type: ignore[arg-type]  # a list, as produced
     assert (original, death.reason, death.topic, found[junk].key()) == (
         [("trace", b"\xff\x00")],
         "undecodable",
@@ -179,7 +179,7 @@ def test_refused_and_undecodable_records_become_dead_letters(kafka: str) -> None
 def test_a_refused_dead_letter_does_not_go_round(kafka: str) -> None:
     """It is logged and counted, not dead-lettered again."""
     before = metric("nps_sink_refused_dead_letters_total")
-    wild = sealed(None, Death("reason", "detail", "topic", partition=1 << 40, offset=1, timestamp_ms=1))
+    wild = wrap(None, Death("reason", "detail", "topic", partition=1 << 40, offset=1, timestamp_ms=1))
     send(kafka, (DEAD_LETTERS, b"x"), headers=wild)
     memory = memory_warehouse()
     with loading(kafka, memory) as died:
@@ -239,7 +239,7 @@ def test_an_erased_customer_stays_gone_when_everything_is_read_again(kafka: str,
     """Gone within a minute of the erasure, and after redelivery and a second reading from offset 0; no count moves."""
     ada = CODEC.decode(Answer, answer(1_000))._replace(customer_id="Ada", response_id="Ada-r", comment="I am Ada")
     died = SurveyResponse("tool", "r", "answered", 9, "Ada", "s9", 3, None, False, None)
-    letter = sealed([], Death("wrong_key", "of Ada", RESPONSES.name, 0, 1, 9))
+    letter = wrap([], Death("wrong_key", "of Ada", RESPONSES.name, 0, 1, 9))
     erasure = CODEC.encode(Erasure("e1", "Ada", "crm", "u1", 60_000, 61_000, "prog", 3))
     with local_clickhouse(tmp_path) as server:
         database, reader = (connect(f"{server.address}/nps") for _ in range(2))

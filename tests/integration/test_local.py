@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from streams.errors import NotStarted
-from streams.local.servers import HOST, Server, free_port, local_broker, local_clickhouse
+from streams.local.servers import HOST, LocalServer, free_port, local_broker, local_clickhouse
 
 BOUND_S = 20.0
 
@@ -35,7 +35,7 @@ STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SA
 SHORT = "import sys; print('had enough', flush=True); sys.exit(3)"
 
 
-def test_the_local_broker_keeps_what_it_is_given(broker: Server) -> None:
+def test_the_local_broker_keeps_what_it_is_given(broker: LocalServer) -> None:
     """A record produced to the local broker comes back from it."""
     admin = AdminClient({"bootstrap.servers": broker.address})
     admin.create_topics([NewTopic("t", 1, 1)])["t"].result(BOUND_S)

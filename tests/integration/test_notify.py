@@ -18,16 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.codec import Codec
-from schemas.deadletters import opened
+from schemas.deadletters import unwrap
 from schemas.events import Alert
 from schemas.topics import ALERTS, DEAD_LETTERS
 from sinks.batch import Backoff
-from sinks.notify.console.notifier import Console
-from sinks.notify.delivery import Notifier
-from sinks.notify.notifier import Channel, GiveUp, TryLater
-from sinks.notify.webhook.notifier import Webhook, retry_after_s
+from sinks.notify.console.notifier import ConsoleNotifier
+from sinks.notify.delivery import Delivery
+from sinks.notify.notifier import GiveUp, Notifier, TryLater
+from sinks.notify.webhook.notifier import WebhookNotifier, retry_after_s
 from sinks.notify.webhook.signature import is_genuine, sign
-from streams.local.servers import Server
+from streams.local.servers import LocalServer
 from tests.integration import waiting
 
 CODEC = Codec()
@@ -41,7 +41,7 @@ class Receiver(ThreadingHTTPServer):
     """Answers with `replies` in turn, then 200; keeps the headers and body of each request."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), BatchHandler)
         self.replies: list[int] = []
         self.requests: list[tuple[dict[str, str], bytes]] = []
 
@@ -53,7 +53,7 @@ class Receiver(ThreadingHTTPServer):
         return [headers["Idempotency-Key"] for headers, _ in self.requests]
 
 
-class Handler(BaseHTTPRequestHandler):
+class BatchHandler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
@@ -79,7 +79,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def kafka(broker: Server) -> str:
+def kafka(broker: LocalServer) -> str:
     admin = AdminClient({"bootstrap.servers": broker.address})
     for made in admin.create_topics([NewTopic(name, 1, 1) for name in (ALERTS.name, DEAD_LETTERS)]).values():
         made.result(10)
@@ -100,13 +100,13 @@ def send(kafka: str, *values: bytes, timestamp_ms: int = 0) -> None:
 
 
 @contextmanager
-def notifying(kafka: str, channel: Channel, **options: int) -> Iterator[None]:
-    notifier = Notifier(
+def notifying(kafka: str, notifier: Notifier, **options: int) -> Iterator[None]:
+    delivery = Delivery(
         {"bootstrap.servers": kafka, "session.timeout.ms": "2000", "heartbeat.interval.ms": "300"},
-        {"bootstrap.servers": kafka}, CODEC, channel, backoff=Backoff(10, 40), **options,
+        {"bootstrap.servers": kafka}, CODEC, notifier, backoff=Backoff(10, 40), **options,
     )  # fmt: skip
     stop = threading.Event()
-    thread = threading.Thread(target=notifier.run, args=(stop,))
+    thread = threading.Thread(target=delivery.run, args=(stop,))
     thread.start()
     try:
         yield
@@ -151,7 +151,7 @@ def test_a_webhook_gets_signed_json(receiver: Receiver) -> None:
     """The body is the alert, the signature holds, and the same alert comes under the same key."""
     given = alert()
     for _ in range(2):
-        Webhook(receiver.url, SECRET).deliver(given)
+        WebhookNotifier(receiver.url, SECRET).deliver(given)
     headers, body = receiver.requests[0]
     assert json.loads(body) == given._asdict()
     assert is_genuine(SECRET, body, headers["Nps-Signature"], int(time.time()))
@@ -167,7 +167,7 @@ def test_answers_fall_into_two_kinds(receiver: Receiver, status: int, error: typ
     """A passing trouble is worth another try; a plain no is not, and a redirect is not followed."""
     receiver.replies = [status]
     with pytest.raises(error, match=str(status)):
-        Webhook(receiver.url, SECRET).deliver(alert())
+        WebhookNotifier(receiver.url, SECRET).deliver(alert())
     assert len(receiver.requests) == 1
 
 
@@ -186,10 +186,10 @@ def test_a_receiver_that_is_down_is_worth_another_try() -> None:
     with Receiver() as closed:
         url = closed.url
     with pytest.raises(TryLater, match="does not answer") as error:
-        Webhook(url, SECRET).deliver(alert())
+        WebhookNotifier(url, SECRET).deliver(alert())
     assert SECRET not in str(error.value)
     with pytest.raises(GiveUp, match="no valid request"):
-        Webhook(url, SECRET).deliver(alert("a1\r\nX-Forged: 1"))
+        WebhookNotifier(url, SECRET).deliver(alert("a1\r\nX-Forged: 1"))
 
 
 @pytest.mark.parametrize(
@@ -198,16 +198,16 @@ def test_a_receiver_that_is_down_is_worth_another_try() -> None:
 def test_only_plain_http_addresses_are_taken(url: str) -> None:
     """Anything else is refused when made, as is an empty secret."""
     with pytest.raises(ValueError, match="webhook's URL"):
-        Webhook(url, SECRET)
+        WebhookNotifier(url, SECRET)
     with pytest.raises(ValueError, match="secret"):
-        Webhook("https://host/x", "")
+        WebhookNotifier("https://host/x", "")
 
 
 def test_the_terminal_shows_no_comment_unless_asked() -> None:
     """One line an alert, without what the customer wrote."""
     out, chatty = io.StringIO(), io.StringIO()
-    Console(out).deliver(alert())
-    Console(chatty, show_comments=True).deliver(alert())
+    ConsoleNotifier(out).deliver(alert())
+    ConsoleNotifier(chatty, show_comments=True).deliver(alert())
     assert out.getvalue() == ("alert open severity=critical score=2 survey=post_purchase segments=all,country=BR "
                               "customer=c1 about=o1 alert_id=a1\n")  # fmt: skip
     assert "João" in chatty.getvalue()
@@ -216,7 +216,9 @@ def test_the_terminal_shows_no_comment_unless_asked() -> None:
 def test_a_line_cannot_be_forged() -> None:
     """Line ends in a field do not start a line of their own."""
     out = io.StringIO()
-    Console(out, show_comments=True).deliver(alert(comment="x\nalert open")._replace(correlation_id="o\nalert\x1b[2J"))
+    ConsoleNotifier(out, show_comments=True).deliver(
+        alert(comment="x\nalert open")._replace(correlation_id="o\nalert\x1b[2J")
+    )
     assert (out.getvalue().count("\n"), out.getvalue().isascii(), "\x1b" in out.getvalue()) == (1, True, False)
 
 
@@ -228,11 +230,11 @@ def test_a_faltering_receiver_gets_every_alert_in_order(kafka: str, receiver: Re
     receiver.replies = [503, 429, 200, 500]
     now_ms = int(time.time() * 1_000)
     send(kafka, *(CODEC.encode(alert(f"a{number}")) for number in range(3)), timestamp_ms=now_ms)
-    with notifying(kafka, Webhook(receiver.url, SECRET)):
+    with notifying(kafka, WebhookNotifier(receiver.url, SECRET)):
         eventually(lambda: len(receiver.requests) >= 6)
     assert receiver.ids() == ["a0", "a0", "a0", "a1", "a1", "a2"]
     send(kafka, CODEC.encode(alert("a3")), timestamp_ms=now_ms)
-    with notifying(kafka, Webhook(receiver.url, SECRET)):
+    with notifying(kafka, WebhookNotifier(receiver.url, SECRET)):
         eventually(lambda: len(receiver.requests) >= 7)
     assert receiver.ids()[6:] == ["a3"]
 
@@ -242,11 +244,11 @@ def test_what_cannot_be_delivered_is_a_dead_letter(kafka: str, receiver: Receive
     receiver.replies = [500, 500, 500, 404, 200]
     values = [CODEC.encode(alert(f"a{number}")) for number in range(3)]
     send(kafka, *values[:2], b"junk", values[2], timestamp_ms=int(time.time() * 1_000))
-    with notifying(kafka, Webhook(receiver.url, SECRET), max_tries=3):
+    with notifying(kafka, WebhookNotifier(receiver.url, SECRET), max_tries=3):
         eventually(lambda: len(receiver.requests) >= 5)
         found = dead_letters(kafka, 3)
     assert receiver.ids() == ["a0", "a0", "a0", "a1", "a2"]
-    deaths = [opened(letter.headers())[1] for letter in found]  # type: ignore[arg-type]  # a list, as produced
+    deaths = [unwrap(letter.headers())[1] for letter in found]  # type: ignore[arg-type]  # a list, as produced
     assert [letter.value() for letter in found] == [values[0], values[1], b"junk"]
     assert [(death.reason, death.offset) for death in deaths] == [
         ("undelivered", 0),
@@ -262,7 +264,7 @@ def test_history_pages_nobody(kafka: str, receiver: Receiver) -> None:
     send(kafka, CODEC.encode(alert("old", age_ms=90_000_000)), timestamp_ms=now_ms - 90_000_000)
     send(kafka, CODEC.encode(alert("counted anew", age_ms=90_000_000)), timestamp_ms=now_ms)
     send(kafka, CODEC.encode(alert("new")), timestamp_ms=now_ms)
-    with notifying(kafka, Webhook(receiver.url, SECRET)):
+    with notifying(kafka, WebhookNotifier(receiver.url, SECRET)):
         eventually(lambda: receiver.requests)
     assert receiver.ids() == ["new"]
 
@@ -284,6 +286,6 @@ def test_an_alert_in_the_middle_of_its_tries_comes_again(kafka: str, receiver: R
     frozen = Frozen()
     with notifying(kafka, frozen, max_tries=10_000):
         assert frozen.tried.wait(BOUND_S)
-    with notifying(kafka, Webhook(receiver.url, SECRET)):
+    with notifying(kafka, WebhookNotifier(receiver.url, SECRET)):
         eventually(lambda: receiver.requests)
     assert receiver.ids() == ["a1"]

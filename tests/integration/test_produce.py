@@ -14,7 +14,7 @@ from schemas.codec import Codec
 from schemas.event_json import BadEvent, events_in
 from schemas.events import Purchase, SurveyResponse
 from schemas.topics import HISTORY_HEADER, INBOUND_RECORDS
-from streams.kafka.ports import Record
+from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
 from streams.local.servers import local_broker
 from tests.commands import done, run
@@ -30,7 +30,7 @@ RESPONSE = {
 }  # fmt: skip
 NOON_MS = 1_769_860_800_000
 
-Found = dict[tuple[str, int], list[Record]]
+Found = dict[tuple[str, int], list[KafkaRecord]]
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def everything(environ: dict[str, str]) -> Found:
     return found
 
 
-def new(before: Found, after: Found) -> list[tuple[Record, tuple[str, int]]]:
+def new(before: Found, after: Found) -> list[tuple[KafkaRecord, tuple[str, int]]]:
     """What came in between, each with where it lies."""
     return [(record, where) for where in after for record in after[where][len(before.get(where, [])) :]]
 

@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.errors import Undelivered
 from streams.kafka.ports import Output
 from streams.kafka.producer import Producer
-from streams.local.servers import Server, local_broker
+from streams.local.servers import LocalServer, local_broker
 
 PARTITIONS = 12
 BOUND_S = 30.0
@@ -20,14 +20,14 @@ MURMUR2 = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string"
 
 
 @pytest.fixture
-def topic(broker: Server) -> str:
+def topic(broker: LocalServer) -> str:
     client = AdminClient({"bootstrap.servers": broker.address})
     client.create_topics([NewTopic("t", PARTITIONS, 1)])["t"].result(BOUND_S)
     return "t"
 
 
 @pytest.fixture
-def reader(broker: Server) -> Iterator[Consumer]:
+def reader(broker: LocalServer) -> Iterator[Consumer]:
     consumer = Consumer(
         {"bootstrap.servers": broker.address, "group.id": "reader", "auto.offset.reset": "earliest"},
     )
@@ -36,7 +36,7 @@ def reader(broker: Server) -> Iterator[Consumer]:
     consumer.close()
 
 
-def test_keys_land_where_java_puts_them(broker: Server, topic: str, reader: Consumer) -> None:
+def test_keys_land_where_java_puts_them(broker: LocalServer, topic: str, reader: Consumer) -> None:
     """A keyed record goes to the partition that the Java default partitioner chooses."""
     producer = Producer(broker.address)
     for key in MURMUR2:
@@ -47,7 +47,7 @@ def test_keys_land_where_java_puts_them(broker: Server, topic: str, reader: Cons
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_a_record_arrives_as_it_was_sent(broker: Server, topic: str, reader: Consumer, together: bool) -> None:
+def test_a_record_arrives_as_it_was_sent(broker: LocalServer, topic: str, reader: Consumer, together: bool) -> None:
     """Partition, key, value, timestamp and headers are kept, through compression; a None value is a tombstone."""
     producer = Producer(broker.address)
     headers = [("reason", b"too_late"), ("empty", b"")]
@@ -65,7 +65,7 @@ def test_a_record_arrives_as_it_was_sent(broker: Server, topic: str, reader: Con
     assert tombstone.value() is None
 
 
-def test_more_records_than_the_buffer_holds(broker: Server, topic: str, reader: Consumer) -> None:
+def test_more_records_than_the_buffer_holds(broker: LocalServer, topic: str, reader: Consumer) -> None:
     """A full buffer makes `send` wait; nothing is dropped."""
     producer = Producer(broker.address, buffer_records=50)
     for number in range(2_000):

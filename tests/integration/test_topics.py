@@ -12,7 +12,7 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.topics import DAY_MS, TOPICS
 from streams.errors import BadTopics, BrokerAway
 from streams.kafka.topics import Report, ensure_topics, verify_topics
-from streams.local.servers import HOST, Server, free_port
+from streams.local.servers import HOST, LocalServer, free_port
 from tests.faults.kafka import KafkaCluster
 
 NAMES = tuple(topic.name for topic in TOPICS)
@@ -22,7 +22,7 @@ NAMES = tuple(topic.name for topic in TOPICS)
 def brokers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty cluster: the local broker, then a real Kafka."""
     if request.param == "local":
-        server: Server = request.getfixturevalue("broker")
+        server: LocalServer = request.getfixturevalue("broker")
         yield server.address
     else:
         with KafkaCluster(tmp_path) as cluster:
@@ -68,7 +68,7 @@ def test_a_compacted_topic_may_have_any_retention(brokers: str) -> None:
     assert ensure_topics(brokers, {}, partitions=6, replication=1).ok
 
 
-def test_settings_a_broker_does_not_tell_are_not_differences(broker: Server) -> None:
+def test_settings_a_broker_does_not_tell_are_not_differences(broker: LocalServer) -> None:
     """The local broker tells nothing of a topic made without settings; that is unknown, not different."""
     for topic in TOPICS:
         _make(broker.address, topic.name, topic.partitions or 3, {})

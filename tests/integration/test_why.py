@@ -9,8 +9,8 @@ from schemas.topics import DEAD_LETTERS
 from sinks.clickhouse.client import ClickHouse, connect
 from sinks.clickhouse.erasures import ClickHouseErasures
 from sinks.clickhouse.migrate import migrate
-from sinks.erasure.process import Erasing
-from streams.local.servers import Server, local_clickhouse
+from sinks.erasure.process import ErasureProcess
+from streams.local.servers import LocalServer, local_clickhouse
 from tests.commands import done, until
 from tests.contract.ledger_rows import (
     ALERTED,
@@ -43,13 +43,13 @@ NASTY = "c1' OR '1' = '1"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
     with local_clickhouse(tmp_path_factory.mktemp("clickhouse")) as started:
         yield started
 
 
 @pytest.fixture
-def environ(server: Server, request: pytest.FixtureRequest) -> dict[str, str]:
+def environ(server: LocalServer, request: pytest.FixtureRequest) -> dict[str, str]:
     """Settings of a database of the test's own."""
     return {"NPS_CLICKHOUSE_URL": f"{server.address}/{request.node.name}", "NPS_SERVER_WAIT_S": "10"}
 
@@ -104,12 +104,12 @@ def test_of_an_erased_customer_only_the_erasure_is_known(environ: dict[str, str]
     """What came before is gone, and the story says when."""
     now_ms = [100 * MINUTE_MS]
     put(database, *(one._replace(customer_id="c9") for one in ALL[:5]))
-    erasing = Erasing(ClickHouseErasures(database), database, lambda: now_ms[0], settle_ms=MINUTE_MS)
+    erasure = ErasureProcess(ClickHouseErasures(database), database, lambda: now_ms[0], settle_ms=MINUTE_MS)
     put(database, ERASED._replace(customer_id="c9", erasure_id="e9"), loaded_ms=now_ms[0])
-    erasing.go_on()
+    erasure.go_on()
     until(lambda: not ClickHouseErasures(database).is_emptying(), "emptied")
     now_ms[0] += MINUTE_MS
-    erasing.go_on()
+    erasure.go_on()
     assert lines(done("why", "c9", environ=environ)) == [
         ("1970-01-01 00:00:10", "erased", "what came before is gone: done 1970-01-01 01:41:00, 5 rows emptied")
     ]

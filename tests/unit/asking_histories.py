@@ -37,7 +37,7 @@ SUPPORT = Rule(
 )  # fmt: skip
 COLLECTED = Rule(
     "collected", "delivery", frozenset({"order.collected"}), {}, 0, 14 * DAY_MS, frozenset({"order.returned"}),
-    priority=1, spread_ms=2 * HOUR_MS, hours=Hours(2 * HOUR_MS, 3 * HOUR_MS, HOME), send_within_ms=DAY_MS,
+    priority=1, jitter_ms=2 * HOUR_MS, hours=Hours(2 * HOUR_MS, 3 * HOUR_MS, HOME), send_within_ms=DAY_MS,
 )  # fmt: skip
 RULES = {rule.name: rule for rule in (DELIVERY, SUPPORT, COLLECTED)}
 QUARANTINE_MS, DELIVERY_QUARANTINE_MS = 4 * DAY_MS, 8 * DAY_MS

@@ -55,7 +55,7 @@ def program(
     survey_quarantine_ms: Mapping[str, int] | None = None,
     dimensions: Sequence[str] = ("country",),
     combinations: Sequence[Sequence[str]] = (("country",),),
-    hold_ms: int = HOUR_MS,
+    park_ms: int = HOUR_MS,
     edit_ms: int = 7 * DAY_MS,
     late_ms: int = 7 * DAY_MS,
 ) -> Program:
@@ -68,7 +68,7 @@ def program(
         combinations=tuple(tuple(combination) for combination in combinations),
         windows=(Window("1h", HOUR_MS),),
         minimum_n=30,
-        limits=Limits(late_ms, 300_000, edit_ms, hold_ms, remember_ms=120 * DAY_MS),
+        limits=Limits(late_ms, 300_000, edit_ms, park_ms, remember_ms=120 * DAY_MS),
         alerts=AlertPolicy(2, 4, 6),
         hash="abcdef012345",
     )
@@ -130,13 +130,13 @@ class Run:
     def take(self, moment: Moment) -> list[Effect]:
         """One step, and then those of the responses that it put back."""
         now_ms, event = moment
-        evidence = repr(moment).encode()
-        self.kept[evidence] = moment
-        self.journey, effects = step(self.journey, event, self.program, now_ms, evidence, self.history)
+        raw = repr(moment).encode()
+        self.kept[raw] = moment
+        self.journey, effects = step(self.journey, event, self.program, now_ms, raw, self.history)
         self.effects += [(now_ms, effect) for effect in effects]
         for effect in effects:
             if isinstance(effect, Requeue):
-                self.take(self.kept[effect.evidence])
+                self.take(self.kept[effect.raw])
         return effects
 
     def all(self, kind: type[T]) -> list[T]:

@@ -15,7 +15,7 @@ from streams.domain.effects import Count, Effect, Ignore, Reject, Requeue
 from streams.domain.ids import alert_id, fingerprint, survey_id
 from streams.domain.nps import Band, Tally, band
 from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS
-from streams.domain.responses import MOST_HELD
+from streams.domain.responses import MOST_PARKED
 from tests.unit.histories import CUSTOMER, OPEN, START_MS, Moment, Run, program, purchase, response, rule, run, wakeup
 
 SURVEY = survey_id("shop", "p", "r")
@@ -254,15 +254,15 @@ def test_answer_before_its_survey_waits_for_it() -> None:
     response   trigger      due: sent, response put back
        |----------|-----------|
     """
-    asks = program(rules=[rule("r", "s", "order.delivered", delay_ms=HOUR_MS)], quarantine_ms=0, hold_ms=2 * HOUR_MS)
+    asks = program(rules=[rule("r", "s", "order.delivered", delay_ms=HOUR_MS)], quarantine_ms=0, park_ms=2 * HOUR_MS)
     early = (START_MS - 1, response("a", START_MS - 1, 9))
     journey = run([early, ASKED], asks)
     assert not journey.answers
-    assert len(journey.journey.held) == 1
+    assert len(journey.journey.parked) == 1
     journey.take(wakeup(START_MS + HOUR_MS))
     assert len(journey.all(Requeue)) == 1
     assert journey.answers[SURVEY].score == 9
-    assert not journey.journey.held
+    assert not journey.journey.parked
     assert journey.all(Reject) == []
 
 
@@ -277,8 +277,8 @@ def test_only_a_wakeup_gives_up_and_only_after_hold() -> None:
     journey.take(wakeup(START_MS + DAY_MS))
     (reject,) = journey.all(Reject)
     assert reject.reason is Reason.UNKNOWN_SURVEY
-    assert reject.evidence is not None
-    assert journey.kept[reject.evidence] == unknown
+    assert reject.raw is not None
+    assert journey.kept[reject.raw] == unknown
 
 
 def test_hold_ends_to_the_millisecond() -> None:
@@ -300,10 +300,10 @@ def test_a_survey_about_to_be_sent_is_not_given_up() -> None:
 @given(st.integers(0, 20))
 def test_held_responses_are_bounded(more: int) -> None:
     """The oldest give way, as dead letters: none is lost, and the journey stays small."""
-    moments = [(START_MS, response(f"r{n}", START_MS, 9, survey=f"s{n}")) for n in range(MOST_HELD + more)]
+    moments = [(START_MS, response(f"r{n}", START_MS, 9, survey=f"s{n}")) for n in range(MOST_PARKED + more)]
     journey = run(moments, OPEN)
-    assert [held.survey_id for held in journey.journey.held] == [m[1].survey_id for m in moments[more:]]
-    assert [journey.kept[r.evidence or b""] for r in journey.all(Reject)] == moments[:more]
+    assert [held.survey_id for held in journey.journey.parked] == [m[1].survey_id for m in moments[more:]]
+    assert [journey.kept[r.raw or b""] for r in journey.all(Reject)] == moments[:more]
 
 
 def test_another_customers_survey_is_unknown() -> None:

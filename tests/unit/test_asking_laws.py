@@ -19,9 +19,9 @@ from streams.domain.ids import share
 from streams.domain.journey import step
 from streams.domain.panes import DAY_MS
 from streams.domain.state import NEW
-from streams.kafka.ports import MemoryLog, Output, Record
-from streams.processing.partition import Work
-from streams.state.tables import Entry
+from streams.kafka.ports import KafkaRecord, MemoryLog, Output
+from streams.processing.partition import PartitionProcessor
+from streams.state.tables import JourneyEntry
 from tests.unit.asking_histories import (
     DELIVERY_QUARANTINE_MS,
     HOME,
@@ -145,16 +145,16 @@ def test_lived_is_as_loaded(history: list[Moment]) -> None:
 @given(histories(), st.integers(0, 15))
 def test_any_prefix_replayed_gives_the_same(history: list[Moment], cut: int) -> None:
     """Stored after any prefix, read back from its bytes: the rest makes the same effects and the same journey."""
-    whole, parts = Run(PROGRAM), Run(PROGRAM)
+    raw_fields, parts = Run(PROGRAM), Run(PROGRAM)
     for moment in history:
-        whole.take(moment)
+        raw_fields.take(moment)
     for moment in history[:cut]:
         parts.take(moment)
     parts.journey = through_bytes(parts.journey)
     for moment in history[cut:]:
         parts.take(moment)
-    assert parts.effects == whole.effects
-    assert parts.journey == whole.journey == through_bytes(whole.journey)
+    assert parts.effects == raw_fields.effects
+    assert parts.journey == raw_fields.journey == through_bytes(raw_fields.journey)
 
 
 @LAW
@@ -178,18 +178,18 @@ def runner() -> Iterator[asyncio.Runner]:
         yield running
 
 
-def worked(history: list[Moment], at_most: int, runner: asyncio.Runner) -> tuple[list[Output], Entry]:
+def worked(history: list[Moment], at_most: int, runner: asyncio.Runner) -> tuple[list[Output], JourneyEntry]:
     """All that is published and kept when the records come in blocks of one topic, at most so many at once."""
-    one, outputs, offsets = Work(0, PROGRAM, CODEC, len, lambda: 1 << 50), list[Output](), Counter[str]()
+    one, outputs, offsets = PartitionProcessor(0, PROGRAM, CODEC, len, lambda: 1 << 50), list[Output](), Counter[str]()
     for topic, group in groupby([*history, end(history)], lambda moment: TOPIC[type(moment[1])]):
         moments = list(group)
         for start in range(0, len(moments), at_most):
             records = []
             for at_ms, event in moments[start : start + at_most]:
-                records.append(Record(offsets[topic], at_ms, b"c1", CODEC.encode(event), ()))
+                records.append(KafkaRecord(offsets[topic], at_ms, b"c1", CODEC.encode(event), ()))
                 offsets[topic] += 1
-            outcome = one.through(topic, records)
-            outputs += outcome.outputs
+            outcome = one.decide(topic, records)
+            outputs += outcome.records
             runner.run(one.make_durable(outcome, MemoryLog(), lambda: None))
     return outputs, one.journeys.get(b"c1")
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.events import Answer, Decision, SurveyDispatch
-from streams.proof.decision_counts import Ledger
+from streams.proof.decision_counts import DecisionCounts
 from streams.proof.reconciliation import NOT_RECOUNTED, Figure
 
 ENDS = ("sent", "opted_out", "asked_recently", "pending")
@@ -44,7 +44,7 @@ def test_every_trigger_ends_once(ends: list[str], chance: Random) -> None:
     """Pending first or not, repeated or not: triggers = sent + suppressed + pending, as a recount has it."""
     told = [decision(n, step) for n, end in enumerate(ends) for step in dict.fromkeys(("pending", end, end, "pending"))]
     chance.shuffle(told)
-    ledger = Ledger()
+    ledger = DecisionCounts()
     for record in [*told, *told]:
         ledger.take(record)
     outcomes = ledger.outcomes()
@@ -56,7 +56,7 @@ def test_every_trigger_ends_once(ends: list[str], chance: Random) -> None:
 
 def test_the_rate_is_of_surveys_not_of_messages() -> None:
     """Reminders, repeated records and answers withdrawn later change nothing."""
-    ledger = Ledger()
+    ledger = DecisionCounts()
     rates = [ledger.rate]
     for record in (dispatch(1), dispatch(1), dispatch(1, 1), dispatch(2), answer(1), answer(1), answer(2)):
         ledger.take(record)
@@ -67,7 +67,7 @@ def test_the_rate_is_of_surveys_not_of_messages() -> None:
 
 def test_the_ledger_is_shown_beside_the_numbers_or_below() -> None:
     """All reasons are shown on a wide terminal, on a narrow one and in a log file."""
-    ledger = Ledger()
+    ledger = DecisionCounts()
     for record in (decision(1, "sent"), dispatch(1), answer(1), decision(2, "opted_out"), decision(3, "pending")):
         ledger.take(record)
     other = Table(title="rolling NPS")

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.batch import EMPTY, Backoff, Fill, Policy
+from sinks.batch import EMPTY, Backoff, BatchPolicy, Fill
 
-POLICY = Policy(max_rows=3, max_bytes=100, max_age_ms=1_000)
+POLICY = BatchPolicy(max_rows=3, max_bytes=100, max_age_ms=1_000)
 ARRIVALS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60), st.integers(0, 500)), max_size=20)
 
 
@@ -14,7 +14,7 @@ ARRIVALS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60), st.integers
 def test_a_policy_is_checked_when_made(bad: dict[str, int]) -> None:
     """A bound below 1 is refused and named."""
     with pytest.raises(ValueError, match=next(iter(bad))):
-        Policy(**bad)
+        BatchPolicy(**bad)
 
 
 @pytest.mark.parametrize(

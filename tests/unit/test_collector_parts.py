@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.collector import page
-from streams.collector.limits import Buckets, neighbourhood
+from streams.collector.limits import Buckets, client_network
 from streams.collector.texts import TEXTS, chosen
 
 
@@ -55,7 +55,7 @@ def test_limits_that_cannot_be_meant(per_minute: int, most: int) -> None:
 )
 def test_whom_a_request_counts_against(forwarded: str, proxies: int, whom: str) -> None:
     """Only what our own proxies wrote is believed; a household's IPv6 network is one."""
-    assert neighbourhood("10.0.0.1", forwarded, proxies) == whom
+    assert client_network("10.0.0.1", forwarded, proxies) == whom
 
 
 def test_every_language_says_everything() -> None:

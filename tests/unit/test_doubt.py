@@ -6,11 +6,11 @@ from schemas.codec import Codec
 from schemas.events import Decision, Purchase, SupportCase
 from schemas.topics import DECISIONS, JOURNEYS, PURCHASES, RESPONSES, SUPPORT
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.kafka.ports import MemoryLog, Record
+from streams.kafka.ports import KafkaRecord, MemoryLog
 from streams.processing.journeys import Journeys
-from streams.processing.partition import Work
+from streams.processing.partition import PartitionProcessor
 from streams.program import parse
-from streams.state.recovery import Doubt, Doubts, written_to
+from streams.state.recovery import BatchInDoubt, Recovery, output_partitions
 from tests.programs import program
 
 CODEC = Codec()
@@ -24,36 +24,36 @@ PROGRAM = parse(
 BOUGHT = Purchase("shop", "o", "order.delivered", NOW_MS, "c", "o", None, None, {})
 SOLVED = SupportCase("desk", "k", "case.solved", NOW_MS, "c", "k", {})
 BLOCKS = {
-    PURCHASES.name: [Record(7, NOW_MS, b"c", CODEC.encode(BOUGHT))],
-    SUPPORT.name: [Record(3, NOW_MS, b"c", CODEC.encode(SOLVED))],
+    PURCHASES.name: [KafkaRecord(7, NOW_MS, b"c", CODEC.encode(BOUGHT))],
+    SUPPORT.name: [KafkaRecord(3, NOW_MS, b"c", CODEC.encode(SOLVED))],
 }
 
 
-def restored(log: MemoryLog) -> tuple[Work, Doubt | None]:
+def restored(log: MemoryLog) -> tuple[PartitionProcessor, BatchInDoubt | None]:
     """What a new worker knows."""
-    work = Work(0, PROGRAM, CODEC, lambda _: 0, lambda: NOW_MS)
+    work = PartitionProcessor(0, PROGRAM, CODEC, lambda _: 0, lambda: NOW_MS)
     for _, record in log.read([(JOURNEYS, 0)]):
         work.journeys.restore(record)
     work.restored()
-    doubts = Doubts(CODEC, {0: work.journeys})
-    for (topic, number), record in log.read(written_to([0])):
-        doubts.take(topic, number, record)
-    return work, doubts.of(0)
+    recovery = Recovery(CODEC, {0: work.journeys})
+    for (topic, number), record in log.read(output_partitions([0])):
+        recovery.take(topic, number, record)
+    return work, recovery.of(0)
 
 
-def stepped(work: Work, log: MemoryLog, topic: str, *, dies: bool = False) -> None:
+def stepped(work: PartitionProcessor, log: MemoryLog, topic: str, *, dies: bool = False) -> None:
     """Take the topic's block; when it dies, all outputs are durable and nothing else."""
-    outcome = work.through(topic, BLOCKS[topic])
+    outcome = work.decide(topic, BLOCKS[topic])
     if dies:
-        log.send_all(outcome.outputs)
+        log.send_all(outcome.records)
     else:
         asyncio.run(work.make_durable(outcome, log, lambda: None))
 
 
-def owning(work: Work, doubt: Doubt | None) -> Journeys:
+def owning(work: PartitionProcessor, in_doubt: BatchInDoubt | None) -> Journeys:
     """The agent that has taken the partition over, nothing of which was ever committed."""
     journeys = Journeys(MemoryLog(), CODEC, Fuse(FuseLimits()), lambda: None, lambda: NOW_MS)
-    journeys.own(work, lambda topic: range(BLOCKS[topic][-1].offset + 1 if topic in BLOCKS else 0), doubt)
+    journeys.assign(work, lambda topic: range(BLOCKS[topic][-1].offset + 1 if topic in BLOCKS else 0), in_doubt)
     return journeys
 
 
@@ -66,25 +66,25 @@ def asked(log: MemoryLog) -> list[tuple[str, str]]:
 def test_what_was_written_and_not_remembered_is_in_doubt() -> None:
     """The topic and the version of the last output whose event is not in its journey."""
     log = MemoryLog()
-    work, doubt = restored(log)
-    assert doubt is None
+    work, in_doubt = restored(log)
+    assert in_doubt is None
     stepped(work, log, PURCHASES.name, dies=True)
-    work, doubt = restored(log)
-    assert doubt == (PURCHASES.name, 7)
-    assert owning(work, doubt).replaying == {0: PURCHASES.name}
+    work, in_doubt = restored(log)
+    assert in_doubt == (PURCHASES.name, 7)
+    assert owning(work, in_doubt).replaying == {0: PURCHASES.name}
     stepped(work, log, PURCHASES.name)
-    work, doubt = restored(log)
-    assert doubt is None
-    assert owning(work, doubt).replaying == {}
+    work, in_doubt = restored(log)
+    assert in_doubt is None
+    assert owning(work, in_doubt).replaying == {}
 
 
 def test_in_doubt_first_nobody_is_asked_twice() -> None:
     """Two triggers race one quarantine: decided in the first order again, one asks and the other does not."""
     log = MemoryLog()
     stepped(restored(log)[0], log, PURCHASES.name, dies=True)
-    work, doubt = restored(log)
-    assert doubt is not None
-    for topic in (doubt[0], SUPPORT.name):
+    work, in_doubt = restored(log)
+    assert in_doubt is not None
+    for topic in (in_doubt[0], SUPPORT.name):
         stepped(work, log, topic)
     assert asked(log) == [("bought", "sent"), ("solved", "suppressed")]
 

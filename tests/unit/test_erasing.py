@@ -12,7 +12,7 @@ from streams.domain.ids import erasure_id, survey_id
 from streams.domain.journey import is_blank, step, wake_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.state import NEW, Contact
-from streams.state.tables import Entry, encode
+from streams.state.tables import JourneyEntry, encode
 from tests.unit.asking_histories import PROGRAM, end, histories
 from tests.unit.histories import (
     CUSTOMER,
@@ -150,7 +150,7 @@ def test_after_any_life_nothing_is_left(history: list[Moment]) -> None:
         journey.take(moment)
     now_ms = history[-1][0] + HOUR_MS
     journey.take((now_ms, told("e", now_ms, erased=True)))
-    kept = encode(Entry((1,) * 5, None, journey.journey))
+    kept = encode(JourneyEntry((1,) * 5, None, journey.journey))
     assert not [text for text in strings_of(history) if text in kept]
     decided = len(journey.all(Decision))
     for _, event in history:

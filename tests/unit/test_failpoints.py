@@ -22,14 +22,14 @@ def written(points: Failpoints) -> list[str]:
     log = MemoryLog()
     failing = FailingLog(log, points)
 
-    async def blocks() -> None:
+    async def batches() -> None:
         for _ in range(2):
             for topic in (ANSWERS.name, PANES.name, JOURNEYS):
                 failing.send_all([Output(topic, b"1", b"k", 0), Output(topic, b"2", b"k", 0)])
                 await failing.flush()
 
     with pytest.raises(Failed):
-        asyncio.run(blocks())
+        asyncio.run(batches())
     return [topic for (topic, _), records in log.partitions.items() for _ in records]
 
 
@@ -56,11 +56,11 @@ def test_a_held_stage_goes_on_whole() -> None:
     log = MemoryLog()
     failing = FailingLog(log, armed("between-panes:hold:0"))
 
-    async def block() -> None:
+    async def batch() -> None:
         failing.send_all([Output(PANES.name, b"1", b"k", 0), Output(PANES.name, b"2", b"k", 0)])
         await failing.flush()
 
-    asyncio.run(block())
+    asyncio.run(batch())
     assert [record.value for record in log.partitions[PANES.name, 0]] == [b"1", b"2"]
 
 

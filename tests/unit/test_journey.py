@@ -10,7 +10,7 @@ from streams.domain.journey import is_blank, step, wake_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import Program
 from streams.domain.state import NEW, Journey
-from streams.state.tables import Entry, JourneyTable, encode
+from streams.state.tables import JourneyEntry, JourneyTable, encode
 from tests.unit.histories import (
     DELIVERY_QUARANTINE_MS,
     START_MS,
@@ -31,7 +31,7 @@ RULES = [
     rule("at-once", "collect", "order.collected"),
 ]
 SHORT = program(RULES, quarantine_ms=HOUR_MS, survey_quarantine_ms={"delivery": DELIVERY_QUARANTINE_MS})
-PATIENT = program(RULES, quarantine_ms=HOUR_MS, hold_ms=1_000 * DAY_MS)
+PATIENT = program(RULES, quarantine_ms=HOUR_MS, park_ms=1_000 * DAY_MS)
 GAPS_MS = st.sampled_from([0, 1, 60_000, HOUR_MS, 5 * HOUR_MS, DAY_MS, 3 * DAY_MS])
 TYPES = ["order.delivered", "order.collected", "order.collected", "order.returned", "case.solved", "case.reopened"]
 
@@ -68,7 +68,7 @@ def told(history: list[Moment], program: Program) -> list[tuple[int, Effect]]:
 def through_bytes(journey: Journey) -> Journey:
     """The journey as it comes back from its topic."""
     table = JourneyTable()
-    table.put(b"c1", encode(Entry((1, 2, 3, 4, 5), None, journey)))
+    table.put(b"c1", encode(JourneyEntry((1, 2, 3, 4, 5), None, journey)))
     return table.get(b"c1").journey
 
 
@@ -76,14 +76,14 @@ def through_bytes(journey: Journey) -> Journey:
 @given(histories(), st.integers(0, 25))
 def test_replay_from_any_prefix(history: list[Moment], cut: int) -> None:
     """Stored after any prefix and read back, the rest makes the same effects and the same journey, byte for byte."""
-    whole, first = run(history, SHORT), run(history[:cut], SHORT)
+    raw_fields, first = run(history, SHORT), run(history[:cut], SHORT)
     first.journey = through_bytes(first.journey)
     for moment in history[cut:]:
         first.take(moment)
-    assert first.effects == whole.effects
-    assert first.journey == whole.journey
-    assert through_bytes(whole.journey) == whole.journey
-    assert told(history, SHORT) == whole.effects
+    assert first.effects == raw_fields.effects
+    assert first.journey == raw_fields.journey
+    assert through_bytes(raw_fields.journey) == raw_fields.journey
+    assert told(history, SHORT) == raw_fields.effects
 
 
 @settings(max_examples=120)
@@ -112,9 +112,9 @@ def test_step_changes_nothing_it_was_given(history: list[Moment]) -> None:
     """Journey and event read the same after the step; the same step again gives the same."""
     journey = NEW
     for now_ms, event in history:
-        before = encode(Entry((), None, journey)), repr(event)
+        before = encode(JourneyEntry((), None, journey)), repr(event)
         after, effects = step(journey, event, SHORT, now_ms, b"e")
-        assert (encode(Entry((), None, journey)), repr(event)) == before
+        assert (encode(JourneyEntry((), None, journey)), repr(event)) == before
         assert step(journey, event, SHORT, now_ms, b"e") == (after, effects)
         journey = after
 
@@ -157,5 +157,5 @@ def test_a_rejected_event_changes_only_the_time(history: list[Moment]) -> None:
     for now_ms, event in history:
         advanced, _ = step(journey, opted("-", None, now_ms), SHORT, now_ms)
         journey, effects = step(journey, event, SHORT, now_ms)
-        if any(isinstance(effect, Reject) and effect.evidence is None for effect in effects):
+        if any(isinstance(effect, Reject) and effect.raw is None for effect in effects):
             assert journey == advanced

@@ -4,10 +4,10 @@ from schemas.codec import Codec
 from schemas.topics import WAKEUPS
 from streams.domain.state import Journey
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.kafka.ports import MemoryLog, Record
+from streams.kafka.ports import KafkaRecord, MemoryLog
 from streams.processing.journeys import QUIET_MS, Journeys
-from streams.processing.partition import Work
-from streams.state.tables import Entry, encode
+from streams.processing.partition import PartitionProcessor
+from streams.state.tables import JourneyEntry, encode
 from tests.unit.histories import PROGRAM, START_MS
 
 CODEC = Codec()
@@ -16,13 +16,13 @@ DUE = 1_000
 TICK_MS = 200
 
 
-def overdue(partition: int) -> Work:
+def overdue(partition: int) -> PartitionProcessor:
     """A restored partition whose customers fell due one a second, long ago."""
-    work = Work(partition, PROGRAM, CODEC, lambda _: 0, lambda: START_MS)
+    work = PartitionProcessor(partition, PROGRAM, CODEC, lambda _: 0, lambda: START_MS)
     for number in range(DUE):
         due_ms = START_MS - (DUE - number) * 1_000
-        value = encode(Entry((-1,) * 5, due_ms, Journey(clock_ms=due_ms - 1)))
-        work.journeys.restore(Record(number, due_ms, f"{partition}-{number:04}".encode(), value))
+        value = encode(JourneyEntry((-1,) * 5, due_ms, Journey(clock_ms=due_ms - 1)))
+        work.journeys.restore(KafkaRecord(number, due_ms, f"{partition}-{number:04}".encode(), value))
     work.restored()
     return work
 
@@ -32,7 +32,7 @@ def test_a_backlog_leaves_at_the_pace_and_oldest_first() -> None:
     log, clock = MemoryLog(), [START_MS]
     journeys = Journeys(log, CODEC, Fuse(FuseLimits()), lambda: None, lambda: clock[0], PER_S)
     for partition in (0, 1):
-        journeys.own(overdue(partition), lambda _: range(0))
+        journeys.assign(overdue(partition), lambda _: range(0))
     clock[0] += QUIET_MS
     began_ms = clock[0]
     while log.sent < 2 * DUE:

@@ -3,22 +3,22 @@
 import pytest
 
 from streams.errors import BadTopics
-from streams.state.lineage import KEY, Origin, decode, encode
+from streams.state.lineage import KEY, Lineage, decode, encode
 
-FIRST = Origin(0, {"nps.purchases": "a", "nps.responses": "b"})
+FIRST = Lineage(0, {"nps.purchases": "a", "nps.responses": "b"})
 ANEW = {"nps.purchases": "a", "nps.responses": "c"}
 
 
 def test_the_same_topics_are_followed() -> None:
     """Nothing changed, the epoch was raised for topics made anew, or a topic or its id is not known."""
-    for later in (FIRST, Origin(1, ANEW), Origin(0, {}), Origin(0, {**FIRST.topics, "nps.support": "d"})):
+    for later in (FIRST, Lineage(1, ANEW), Lineage(0, {}), Lineage(0, {**FIRST.topics, "nps.support": "d"})):
         later.follow(FIRST)
 
 
 def test_a_topic_made_anew_under_the_same_epoch_is_refused() -> None:
     """The line names the topic and the setting."""
     with pytest.raises(BadTopics, match=r"^nps\.responses was made anew .* set NPS_TOPIC_EPOCH=1$"):
-        Origin(0, ANEW).follow(FIRST)
+        Lineage(0, ANEW).follow(FIRST)
 
 
 def test_an_epoch_that_fell_is_refused() -> None:

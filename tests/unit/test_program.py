@@ -219,11 +219,11 @@ def test_what_the_shipped_program_says_about_sending() -> None:
     """Nine to eight, within a day, one reminder after three days; a rule may say otherwise."""
     for rule in load().rules:
         assert rule.hours is not None
-        assert (rule.hours.opens_ms, rule.hours.closes_ms, rule.hours.spread_ms) == (9 * HOUR_MS, 20 * HOUR_MS, HOUR_MS)
+        assert (rule.hours.opens_ms, rule.hours.closes_ms, rule.hours.jitter_ms) == (9 * HOUR_MS, 20 * HOUR_MS, HOUR_MS)
         assert (rule.send_within_ms, rule.reminders, rule.remind_after_ms) == (DAY_MS, 1, 3 * DAY_MS)
     _, own = parse(TEXT.replace(SUPPORT, f'{SUPPORT}\nhours = "10:00-10:30"\ntime_zone = "Asia/Kolkata"'), "own").rules
     assert own.hours is not None
-    assert (own.hours.opens_ms, own.hours.time_zone, own.hours.spread_ms) == (
+    assert (own.hours.opens_ms, own.hours.time_zone, own.hours.jitter_ms) == (
         10 * HOUR_MS,
         "Asia/Kolkata",
         HOUR_MS // 2,

@@ -21,7 +21,7 @@ from streams.domain.panes import DAY_MS, MINUTE_MS, panes
 from streams.domain.responses import NOTHING
 from streams.domain.segments import capture
 from streams.domain.state import Click
-from streams.kafka.ports import Record
+from streams.kafka.ports import KafkaRecord
 from tests.unit.histories import CUSTOMER, OPEN, START_MS, Moment, Run, purchase, response, run, wakeup
 from tests.unit.test_answering import ASKED, EXPIRES_MS, FIRST_MS, SEGMENTS, SURVEY, net
 from tests.unit.test_replay import PROGRAM, Process, check_answers, totals
@@ -298,7 +298,7 @@ def test_clicks_are_bounded(many: int) -> None:
     """The newest are remembered; one who clicks all day does not fill the journey."""
     moments = [(FIRST_MS + n * WAIT_MS, click(FIRST_MS + n * WAIT_MS, 9)) for n in range(many)]
     journey = run([ASKED, *moments], OPEN)
-    (survey,) = journey.journey.surveys
+    (survey,) = journey.journey.invitations
     assert survey.clicks is not None
     assert len(survey.clicks.seen) == MOST_CLICKS
     assert len(journey.journey.waiting) == 1
@@ -307,7 +307,7 @@ def test_clicks_are_bounded(many: int) -> None:
 def test_a_click_before_its_survey_waits_for_it() -> None:
     """Held as any response, put back when the survey is sent, and then it waits as a click."""
     journey = run([(START_MS - 1, click(START_MS - 1, 9)), ASKED], OPEN)
-    assert (journey.journey.surveys[0].given or NOTHING) == NOTHING
+    assert (journey.journey.invitations[0].given or NOTHING) == NOTHING
     assert len(journey.journey.waiting) == 1
     journey.take(wakeup(START_MS + DAY_MS))
     assert len(journey.all(Confirm)) == 1
@@ -327,7 +327,7 @@ class Woken(Process):
             wakeups = self.inputs[WAKEUPS.name]
             for key in due:
                 value = CODEC.encode(Wakeup(key.decode(), FAR_MS))
-                wakeups.append(Record(len(wakeups), FAR_MS + len(wakeups), key, value))
+                wakeups.append(KafkaRecord(len(wakeups), FAR_MS + len(wakeups), key, value))
             super().run()
 
     def waits(self, key: bytes) -> bool:
@@ -335,9 +335,9 @@ class Woken(Process):
         return bool(self.start().journeys.get(key).journey.waiting)
 
 
-def scanned(r: random.Random) -> dict[str, list[Record]]:
+def scanned(r: random.Random) -> dict[str, list[KafkaRecord]]:
     """Purchases of six customers; clicks of persons and scanners, beacons, comments and traps, some twice."""
-    inputs: dict[str, list[Record]] = {PURCHASES.name: [], RESPONSES.name: [], WAKEUPS.name: []}
+    inputs: dict[str, list[KafkaRecord]] = {PURCHASES.name: [], RESPONSES.name: [], WAKEUPS.name: []}
     orders = [(f"o{i}", f"c{r.randrange(6)}") for i in range(8)]
     now_ms = START_MS
     for order, customer in orders:
@@ -359,12 +359,12 @@ def scanned(r: random.Random) -> dict[str, list[Record]]:
     return inputs
 
 
-def add(records: list[Record], event: Purchase | SurveyResponse, now_ms: int) -> None:
+def add(records: list[KafkaRecord], event: Purchase | SurveyResponse, now_ms: int) -> None:
     """One record more."""
-    records.append(Record(len(records), now_ms, event.customer_id.encode(), CODEC.encode(event)))
+    records.append(KafkaRecord(len(records), now_ms, event.customer_id.encode(), CODEC.encode(event)))
 
 
-def recounted(inputs: dict[str, list[Record]]) -> Counter[tuple[str, str, int, Band]]:
+def recounted(inputs: dict[str, list[KafkaRecord]]) -> Counter[tuple[str, str, int, Band]]:
     """Every persons' answer in the panes that it belongs to."""
     tallies: Counter[tuple[str, str, int, Band]] = Counter()
     segments = capture({"country": "BR"}, PROGRAM)[1]

@@ -14,9 +14,9 @@ from streams.domain.ids import survey_id
 from streams.domain.nps import Band, band
 from streams.domain.panes import MINUTE_MS, panes
 from streams.domain.segments import capture
-from streams.kafka.ports import Log, MemoryLog, Record
-from streams.processing.outputs import Outcome
-from streams.processing.partition import Work
+from streams.kafka.ports import KafkaRecord, Log, MemoryLog
+from streams.processing.outputs import BatchOutputs
+from streams.processing.partition import PartitionProcessor
 from streams.program import parse
 from tests.programs import program
 
@@ -26,15 +26,15 @@ PROGRAM = parse(program(remember="60d"), "test.toml")
 CODEC = Codec()
 
 
-def world(r: random.Random) -> dict[str, list[Record]]:
+def world(r: random.Random) -> dict[str, list[KafkaRecord]]:
     """Purchases and responses with edits, duplicates and withdrawals; some responses before their purchase."""
-    inputs: dict[str, list[Record]] = {PURCHASES.name: [], RESPONSES.name: []}
+    inputs: dict[str, list[KafkaRecord]] = {PURCHASES.name: [], RESPONSES.name: []}
     now = START_MS
 
     def append(topic: str, event: Purchase | SurveyResponse) -> None:
         for _ in range(r.choice((1, 1, 2))):
             records = inputs[topic]
-            records.append(Record(len(records), now, event.customer_id.encode(), CODEC.encode(event)))
+            records.append(KafkaRecord(len(records), now, event.customer_id.encode(), CODEC.encode(event)))
 
     orders = [(f"o{i}", f"c{r.randrange(6)}") for i in range(12)]
     for order, customer in orders:
@@ -59,7 +59,7 @@ def world(r: random.Random) -> dict[str, list[Record]]:
     return inputs
 
 
-def expected(inputs: dict[str, list[Record]]) -> Counter[tuple[str, str, int, Band]]:
+def expected(inputs: dict[str, list[KafkaRecord]]) -> Counter[tuple[str, str, int, Band]]:
     """Every answer in the panes it belongs to, by a rule of its own: newest score, first minute since withdrawal."""
     country = {}
     for record in inputs[PURCHASES.name]:
@@ -85,7 +85,12 @@ def expected(inputs: dict[str, list[Record]]) -> Counter[tuple[str, str, int, Ba
 class Process:
     """The worker of one partition: dies where it is told to, and comes back with what its topics hold."""
 
-    def __init__(self, r: random.Random, inputs: dict[str, list[Record]], kind: type[Work] = Work) -> None:
+    def __init__(
+        self,
+        r: random.Random,
+        inputs: dict[str, list[KafkaRecord]],
+        kind: type[PartitionProcessor] = PartitionProcessor,
+    ) -> None:
         self.kind = kind
         self.r = r
         self.inputs = inputs
@@ -93,7 +98,7 @@ class Process:
         self.committed = dict.fromkeys(inputs, 0)
         self.crashes = 0
 
-    def start(self) -> Work:
+    def start(self) -> PartitionProcessor:
         """Tables restored from their topics."""
         work = self.kind(0, PROGRAM, CODEC, lambda _: 0, lambda: START_MS + 10**9)
         for (topic, _), record in self.log.read([(PANES.name, 0), (JOURNEYS, 0)]):
@@ -104,7 +109,7 @@ class Process:
         work.restored()
         return work
 
-    def blocks(self) -> Iterator[tuple[str, list[Record]]]:
+    def batches(self) -> Iterator[tuple[str, list[KafkaRecord]]]:
         """Uncommitted records in blocks of any size, topics interleaved at random, replays first."""
         position = dict(self.committed)
         responses = self.inputs[RESPONSES.name]
@@ -113,9 +118,9 @@ class Process:
             if position[RESPONSES.name] <= self.replay_to and position[RESPONSES.name] < len(responses):
                 topic = RESPONSES.name
             size = self.r.randrange(1, 25)
-            block = self.inputs[topic][position[topic] : position[topic] + size]
-            position[topic] += len(block)
-            yield topic, block
+            batch = self.inputs[topic][position[topic] : position[topic] + size]
+            position[topic] += len(batch)
+            yield topic, batch
 
     def run(self) -> None:
         """Until all is processed and committed, through as many crashes as chance makes."""
@@ -124,15 +129,15 @@ class Process:
             self.replay_to = work.replayed_to
             self.life(work)
 
-    def life(self, work: Work) -> None:
+    def life(self, work: PartitionProcessor) -> None:
         """One process: blocks until the end or a crash; commits lag behind at random."""
         done = dict(self.committed)
-        for topic, block in self.blocks():
-            outcome = work.through(topic, block)
-            writes = len(outcome.outputs) + len(outcome.panes) + len(outcome.journeys)
+        for topic, batch in self.batches():
+            outcome = work.decide(topic, batch)
+            writes = len(outcome.records) + len(outcome.panes) + len(outcome.journeys)
             crash = self.r.random() < 0.3 and self.crashes < 40
             self.log.crash_at = self.log.sent + self.r.randrange(writes + 1) if crash else None
-            self.r.shuffle(outcome.outputs)
+            self.r.shuffle(outcome.records)
             outcome.panes = dict(self.r.sample(list(outcome.panes.items()), len(outcome.panes)))
             outcome.journeys = dict(self.r.sample(list(outcome.journeys.items()), len(outcome.journeys)))
             try:
@@ -140,7 +145,7 @@ class Process:
             except ConnectionError:
                 self.crashes += 1
                 return
-            done[topic] = block[-1].offset + 1
+            done[topic] = batch[-1].offset + 1
             if self.r.random() < 0.6:
                 self.committed = dict(done)
             self.feed_requeued()
@@ -154,13 +159,13 @@ class Process:
             records.append(record._replace(offset=len(records)))
 
 
-class Backwards(Work):
+class Backwards(PartitionProcessor):
     """The same work with journeys made durable before panes."""
 
-    async def make_durable(self, outcome: Outcome, log: Log, check_lease: Callable[[], None]) -> None:
+    async def make_durable(self, outcome: BatchOutputs, log: Log, check_lease: Callable[[], None]) -> None:
         """Swap the two stages that replay relies on."""
-        await super().make_durable(Outcome(outcome.last, journeys=outcome.journeys), log, check_lease)
-        await super().make_durable(Outcome(outcome.last, outcome.outputs, outcome.panes), log, check_lease)
+        await super().make_durable(BatchOutputs(outcome.last, journeys=outcome.journeys), log, check_lease)
+        await super().make_durable(BatchOutputs(outcome.last, outcome.records, outcome.panes), log, check_lease)
 
 
 def totals(process: Process) -> Counter[tuple[str, str, int, Band]]:

@@ -36,7 +36,7 @@ class World:
             rolling.take(0, offset, pane)
         return rolling
 
-    def tell(self, tally: Tally, at_ms: int, segment: str = "all", source: int = 0) -> None:
+    def add(self, tally: Tally, at_ms: int, segment: str = "all", source: int = 0) -> None:
         """One source partition states its tally of an instant's minute, hour and day."""
         for _, resolution, start_ms in panes((segment,), at_ms):
             offset = len(self.log)
@@ -103,7 +103,7 @@ def test_readers_hold_what_a_recount_gives(actions: list[tuple[Tally, int, str, 
             world.now_ms += action
         else:
             tally, back_ms, segment, source = action
-            world.tell(tally, world.now_ms - back_ms, segment, source)
+            world.add(tally, world.now_ms - back_ms, segment, source)
         if restart:
             world.rolling = world.restarted()
         rows = world.publish()
@@ -121,7 +121,7 @@ def test_readers_hold_what_a_recount_gives(actions: list[tuple[Tally, int, str, 
 def test_one_answer_is_one_row_for_each_window() -> None:
     """Published at once, in all five windows."""
     world = World()
-    world.tell(Tally(1, 0, 0), START_MS)
+    world.add(Tally(1, 0, 0), START_MS)
     rows = world.publish()
     assert [(row.window, row.n, row.nps, row.enough) for row in rows] == [(w, 1, 100.0, False) for w in LENGTHS]
 
@@ -129,7 +129,7 @@ def test_one_answer_is_one_row_for_each_window() -> None:
 def test_a_repeated_pane_publishes_nothing() -> None:
     """Redelivery of nps.panes changes no row."""
     world = World()
-    world.tell(Tally(1, 0, 0), START_MS)
+    world.add(Tally(1, 0, 0), START_MS)
     world.publish()
     for offset, pane in world.log:
         world.rolling.take(0, offset, pane)
@@ -142,7 +142,7 @@ def test_a_window_empties_on_time_and_says_so_once() -> None:
     09:00 answered     09:59 still in        10:00 out: n = 0     10:01 nothing
     """
     world = World()
-    world.tell(Tally(0, 0, 1), START_MS)
+    world.add(Tally(0, 0, 1), START_MS)
     world.publish()
     world.now_ms = START_MS + HOUR_MS - 1
     assert world.rows["all", "1h"].n == 1
@@ -158,7 +158,7 @@ def test_a_window_empties_on_time_and_says_so_once() -> None:
 def test_a_window_that_emptied_while_nobody_ran_is_told_at_start() -> None:
     """Answered, published, then all workers down for two hours: the row of the last hour must not stay for ever."""
     world = World()
-    world.tell(Tally(0, 0, 1), START_MS)
+    world.add(Tally(0, 0, 1), START_MS)
     world.publish()
     world.now_ms += 2 * HOUR_MS
     world.rolling = world.restarted()
@@ -170,8 +170,8 @@ def test_a_window_that_emptied_while_nobody_ran_is_told_at_start() -> None:
 def test_version_is_the_highest_offset_included() -> None:
     """Also where an older record comes after a younger one; whoever computes the row again writes the same."""
     world = World()
-    world.tell(Tally(1, 0, 0), START_MS)
-    world.tell(Tally(2, 0, 0), START_MS)
+    world.add(Tally(1, 0, 0), START_MS)
+    world.add(Tally(2, 0, 0), START_MS)
     assert {row.version for row in world.publish()} == {len(world.log) - 1}
     world.rolling.take(0, *world.log[0])
     world.now_ms += MINUTE_MS

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.codec import Codec
-from schemas.deadletters import NAMES, Death, Header, NotADeadLetter, opened, sealed
+from schemas.deadletters import NAMES, Death, Header, NotADeadLetter, unwrap, wrap
 from schemas.errors import FuseBlown
 from schemas.events import PaneTally, Wakeup
 from schemas.topics import DEAD_LETTERS, PANES
 from sinks.chdb.sqltext import insert_with_data, statements
 from sinks.rows import LINEAGE, TABLES, decode
 from sinks.warehouse import Refused, Row
-from sinks.writing import Fuse, write
+from sinks.writing import RefusalFuse, write
 
 CODEC = Codec()
 PANE = PaneTally("all", "day", 0, 3, 1, 2, 3, "prog", 7)
@@ -65,7 +65,7 @@ def test_a_deletion_on_a_compacted_topic_is_passed_over() -> None:
 def test_a_dead_letter_keeps_where_it_lay() -> None:
     """Origin, reason, bytes and original headers become columns; its own place is the lineage and the version."""
     death = Death("too_late", "8 days", "nps.responses", 4, 77, 555)
-    parts, _ = decode(CODEC, [message(DEAD_LETTERS, b"\xff", sealed([("a", None)], death))], loaded_ms=0)
+    parts, _ = decode(CODEC, [message(DEAD_LETTERS, b"\xff", wrap([("a", None)], death))], loaded_ms=0)
     row = named(DEAD_LETTERS, parts[DEAD_LETTERS].rows[0])
     assert (row["origin_topic"], row["origin_partition"], row["origin_offset"]) == ("nps.responses", 4, 77)
     assert (row["reason"], row["detail"], row["origin_ms"]) == ("too_late", "8 days", 555)
@@ -87,14 +87,14 @@ def test_a_dead_letter_without_a_label_is_kept() -> None:
 @given(HEADERS, DEATHS)
 def test_an_envelope_opens_to_what_was_sealed(original: list[Header], death: Death) -> None:
     """Original headers and the death come back exactly."""
-    assert opened(sealed(original, death)) == (original, death)
+    assert unwrap(wrap(original, death)) == (original, death)
 
 
 @given(HEADERS, DEATHS, DEATHS)
 def test_dying_twice_keeps_the_first_death_inside(original: list[Header], first: Death, second: Death) -> None:
     """The last death is the outer one; under it lies the record as it was when it died again."""
-    inner = sealed(original, first)
-    assert opened(sealed(inner, second)) == (inner, second)
+    inner = wrap(original, first)
+    assert unwrap(wrap(inner, second)) == (inner, second)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_dying_twice_keeps_the_first_death_inside(original: list[Header], first:
 def test_other_headers_are_no_envelope(headers: list[Header] | None) -> None:
     """Missing, partial or unreadable labels are refused."""
     with pytest.raises(NotADeadLetter):
-        opened(headers)
+        unwrap(headers)
 
 
 # -- SQL ---------------------------------------------------------------------------------------------------------------
@@ -163,14 +163,14 @@ class Picky:
 def test_halving_writes_the_good_and_finds_the_bad(numbers: list[int]) -> None:
     """Every good row is written once, in order, and exactly the bad ones come back, by place."""
     picky = Picky()
-    refused = write(picky, "t", ("n",), [(number,) for number in numbers], Fuse(100))
+    refused = write(picky, "t", ("n",), [(number,) for number in numbers], RefusalFuse(100))
     assert [row.index for row in refused] == [at for at, number in enumerate(numbers) if number < 0]
     assert picky.written == [(number,) for number in numbers if number >= 0]
 
 
 def test_the_fuse_blows_when_row_after_row_is_refused() -> None:
     """It counts across batches, and one row written starts it anew."""
-    picky, fuse = Picky(), Fuse(2)
+    picky, fuse = Picky(), RefusalFuse(2)
     for _ in range(3):
         write(picky, "t", ("n",), [(-1,), (-1,), (1,)], fuse)
     write(picky, "t", ("n",), [(-1,), (-1,)], fuse)

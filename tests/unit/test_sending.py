@@ -151,7 +151,7 @@ def test_a_customer_who_moves_is_asked_by_the_new_clock() -> None:
 
 def test_ten_thousand_that_wait_for_the_morning_do_not_leave_at_once() -> None:
     """Spread over the first hour: no second of it has more than a few, none is early."""
-    spread = program([asking(hours=replace(DAYTIME, spread_ms=HOUR_MS))])
+    spread = program([asking(hours=replace(DAYTIME, jitter_ms=HOUR_MS))])
     due = []
     for number in range(10_000):
         bought = purchase(f"p{number}", "x", MIDNIGHT_MS + HOUR_MS)

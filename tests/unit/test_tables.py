@@ -19,17 +19,17 @@ from streams.domain.state import (
     Clicks,
     Contact,
     Given,
-    Held,
+    Invitation,
     Journey,
     Message,
+    Parked,
     Pending,
-    Survey,
     Waiting,
 )
 from streams.errors import BadState
-from streams.kafka.ports import Record
-from streams.state.tables import BLANK, Entry, JourneyTable, PaneTable, PaneValue, encode
-from streams.state.timers import Wheel
+from streams.kafka.ports import KafkaRecord
+from streams.state.tables import BLANK, JourneyEntry, JourneyTable, PaneTable, PaneValue, encode
+from streams.state.timers import Timers
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -57,8 +57,8 @@ STATED = st.lists(st.tuples(TEXT, INSTANTS, st.booleans()), max_size=2).map(tupl
 CONTACT = st.builds(Contact, SAID, SAID, SAID, STATED, STATED, INSTANTS)
 CLICK = st.builds(Click, INSTANTS, st.integers(0, 10))
 CLICKS = st.builds(Clicks, st.lists(CLICK, max_size=2).map(tuple), st.lists(INSTANTS, max_size=2).map(tuple))
-SURVEY = st.builds(
-    Survey,
+INVITATION = st.builds(
+    Invitation,
     *[TEXT] * 4,
     SEGMENTS,
     DIMENSIONS,
@@ -84,8 +84,8 @@ JOURNEYS = st.builds(
     opted_out=st.booleans(),
     opted_ms=INSTANTS,
     pending=some(PENDING),
-    surveys=some(SURVEY),
-    held=some(st.builds(Held, TEXT, INSTANTS, st.binary(max_size=9))),
+    invitations=some(INVITATION),
+    parked=some(st.builds(Parked, TEXT, INSTANTS, st.binary(max_size=9))),
     seen=some(STAMPS),
     asked=some(st.tuples(TEXT, INSTANTS)),
     cancels=some(st.builds(Cancel, TEXT, TEXT, TEXT, INSTANTS)),
@@ -94,18 +94,18 @@ JOURNEYS = st.builds(
     reminders=some(REMINDER),
 )
 VERSIONS = st.lists(st.integers(-1, 2**63 - 1), min_size=len(INBOUND), max_size=len(INBOUND)).map(tuple)
-ENTRIES = st.builds(Entry, VERSIONS, st.one_of(st.none(), INSTANTS), JOURNEYS)
+ENTRIES = st.builds(JourneyEntry, VERSIONS, st.one_of(st.none(), INSTANTS), JOURNEYS)
 
 
 def restored(value: bytes | None) -> JourneyTable:
     """A table with this one record read back."""
     table = JourneyTable()
-    table.restore(Record(7, 0, b"c1", value))
+    table.restore(KafkaRecord(7, 0, b"c1", value))
     return table
 
 
 @given(ENTRIES)
-def test_a_journey_comes_back_as_it_was(entry: Entry) -> None:
+def test_a_journey_comes_back_as_it_was(entry: JourneyEntry) -> None:
     """Every field of every part, with the types that tuples need to be compared."""
     table = restored(encode(entry))
     assert table.get(b"c1") == entry
@@ -115,12 +115,12 @@ def test_a_journey_comes_back_as_it_was(entry: Entry) -> None:
 
 def test_unknown_and_forgotten_customers_are_blank() -> None:
     """Nothing is known of them, and every version is news."""
-    table = restored(encode(Entry((0,) * 5, 9, NEW)))
-    table.restore(Record(8, 0, b"c1", None))
+    table = restored(encode(JourneyEntry((0,) * 5, 9, NEW)))
+    table.restore(KafkaRecord(8, 0, b"c1", None))
     assert table.get(b"c1") == table.get(b"c2") == BLANK
     assert len(table) == 0
-    assert all(version == -1 for version in BLANK.as_of)
-    assert len(BLANK.as_of) == len(INBOUND)
+    assert all(version == -1 for version in BLANK.applied_version)
+    assert len(BLANK.applied_version) == len(INBOUND)
 
 
 @pytest.mark.parametrize("name", ["journey.01", "journey.02"])
@@ -129,9 +129,9 @@ def test_golden_state_reads_for_ever(name: str) -> None:
     lines = (GOLDEN / f"{name}.hex").read_text(encoding="utf-8").split()
     wanted = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
     assert len(lines) == len(wanted) >= 2
-    for line, (as_of, wake_ms, fields) in zip(lines, wanted, strict=True):
+    for line, (applied_version, wake_ms, fields) in zip(lines, wanted, strict=True):
         entry = restored(bytes.fromhex(line)).get(b"c1")
-        assert (list(entry.as_of), entry.wake_ms) == (as_of, wake_ms)
+        assert (list(entry.applied_version), entry.wake_ms) == (applied_version, wake_ms)
         got = msgspec.to_builtins(entry.journey._asdict())
         assert {name: trimmed(got[name], fields[name]) for name in fields} == fields
 
@@ -153,12 +153,12 @@ def test_another_format_stops_the_worker(value: bytes) -> None:
 def test_a_state_record_without_a_key_stops_the_worker() -> None:
     """Whose journey would it be?"""
     with pytest.raises(BadState, match="offset 7"):
-        JourneyTable().restore(Record(7, 0, None, encode(BLANK)))
+        JourneyTable().restore(KafkaRecord(7, 0, None, encode(BLANK)))
 
 
 @settings(max_examples=50)
 @given(ENTRIES)
-def test_a_cut_off_journey_stops_the_worker(entry: Entry) -> None:
+def test_a_cut_off_journey_stops_the_worker(entry: JourneyEntry) -> None:
     """Whatever byte it ends at: found when the table is restored, before the first event."""
     data = encode(entry)
     for size in range(1, len(data)):
@@ -169,7 +169,7 @@ def test_a_cut_off_journey_stops_the_worker(entry: Entry) -> None:
 @given(st.binary(max_size=40))
 def test_an_unreadable_journey_is_bad_state_wherever_it_is_met(junk: bytes) -> None:
     """Also where only the journey inside is wrong: never another error, never a blank journey instead."""
-    for value in (b"\x01" + junk, encode(Entry((1,) * 5, None, NEW))[:-1] + junk):
+    for value in (b"\x01" + junk, encode(JourneyEntry((1,) * 5, None, NEW))[:-1] + junk):
         table = restored(value)
         with pytest.raises(BadState):
             refused(table)
@@ -208,7 +208,7 @@ def test_the_wheel_names_each_key_once_when_it_is_due(
     pushes: list[tuple[bytes, int]], turns: list[tuple[int, int]]
 ) -> None:
     """Never before its time, oldest first, each push once, and nothing is lost."""
-    wheel, now_ms, taken = Wheel(), -6_000, list[bytes]()
+    wheel, now_ms, taken = Timers(), -6_000, list[bytes]()
     for key, due_ms in pushes:
         wheel.push(key, due_ms)
     for ahead_ms, at_most in [*turns, (50_000, 100)]:

@@ -53,8 +53,8 @@ def test_the_next_opening(window: list[int], time_zone: str, from_ms: int, share
 
     Where clocks are put past the opening, or back into the hours after closing, it may be as late as the next day's.
     """
-    spread_ms = min(spread, window[1] - window[0]) * MINUTE_MS
-    hours = Hours(window[0] * MINUTE_MS, window[1] * MINUTE_MS, "UTC", spread_ms)
+    jitter_ms = min(spread, window[1] - window[0]) * MINUTE_MS
+    hours = Hours(window[0] * MINUTE_MS, window[1] * MINUTE_MS, "UTC", jitter_ms)
     at_ms, first_ms = opening(hours, time_zone, from_ms, share), first_open(window, time_zone, from_ms)
     assert window[0] <= minute_of_day(at_ms, time_zone) < window[1]
     assert is_open(hours, time_zone, at_ms)
@@ -62,7 +62,7 @@ def test_the_next_opening(window: list[int], time_zone: str, from_ms: int, share
     if first_ms == from_ms:
         assert at_ms == from_ms
     elif minute_of_day(first_ms, time_zone) == window[0]:
-        put_off_ms = first_ms + int(share * spread_ms)
+        put_off_ms = first_ms + int(share * jitter_ms)
         fits = window[0] <= minute_of_day(put_off_ms, time_zone) < window[1]
         assert at_ms == (put_off_ms if fits else first_ms)
     else:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import Codec
-from schemas.deadletters import opened
+from schemas.deadletters import unwrap
 from schemas.events import Answer, ContactUpdate, Decision, Erasure, PaneTally, SurveyDispatch, Wakeup
 from schemas.events import Record as Event
 from schemas.reasons import Reason
@@ -32,9 +32,9 @@ from streams.domain.ids import survey_id
 from streams.domain.links import Claim, Keys, verify
 from streams.domain.nps import Tally
 from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane, Resolution
-from streams.kafka.ports import MemoryLog, Output, Record
-from streams.processing.outputs import Outcome
-from streams.processing.partition import Work
+from streams.kafka.ports import KafkaRecord, MemoryLog, Output
+from streams.processing.outputs import BatchOutputs
+from streams.processing.partition import PartitionProcessor
 from streams.state.tables import PaneValue
 from tests.unit.histories import OPEN, START_MS, case, program, purchase, response, rule
 
@@ -44,22 +44,22 @@ HEADERS = [("trace", b"\x00\xff"), ("nps.dead.reason", b"not ours"), ("empty", N
 KEY = b"c1"
 
 
-def work(epoch: int = 0) -> Work:
+def work(epoch: int = 0) -> PartitionProcessor:
     """The work of partition 3, blank."""
-    return Work(3, OPEN, CODEC, lambda segment: len(segment), lambda: NOW_MS, epoch)
+    return PartitionProcessor(3, OPEN, CODEC, lambda segment: len(segment), lambda: NOW_MS, epoch)
 
 
-def record(event: Event, offset: int = 0, at_ms: int = START_MS, key: bytes | None = KEY) -> Record:
+def record(event: Event, offset: int = 0, at_ms: int = START_MS, key: bytes | None = KEY) -> KafkaRecord:
     """An event as it was fetched."""
-    return Record(offset, at_ms, key, CODEC.encode(event), HEADERS)
+    return KafkaRecord(offset, at_ms, key, CODEC.encode(event), HEADERS)
 
 
-def published(outcome: Outcome, topic: str) -> list[Output]:
+def published(outcome: BatchOutputs, topic: str) -> list[Output]:
     """What goes to a topic."""
-    return [output for output in outcome.outputs if output.topic == topic]
+    return [output for output in outcome.records if output.topic == topic]
 
 
-def durable(one: Work, outcome: Outcome) -> MemoryLog:
+def durable(one: PartitionProcessor, outcome: BatchOutputs) -> MemoryLog:
     """Written and taken into the tables."""
     log = MemoryLog()
     asyncio.run(one.make_durable(outcome, log, lambda: None))
@@ -68,7 +68,7 @@ def durable(one: Work, outcome: Outcome) -> MemoryLog:
 
 SHOP = purchase("p", "order.delivered", START_MS)
 GOOD = record(SHOP)
-BAD: dict[str, tuple[Record, Reason]] = {
+BAD: dict[str, tuple[KafkaRecord, Reason]] = {
     "null value": (GOOD._replace(value=None), Reason.NO_VALUE),
     "not Avro": (GOOD._replace(value=b"\x00{junk"), Reason.UNKNOWN_SCHEMA),
     "no header": (GOOD._replace(value=b'{"score": 9}'), Reason.UNDECODABLE),
@@ -89,10 +89,10 @@ def test_a_bad_record_becomes_a_dead_letter(fault: str) -> None:
     """Original bytes, key, headers, topic, partition, offset and time; the reason; nothing else comes of it."""
     bad, reason = BAD[fault]
     bad = bad._replace(offset=42)
-    outcome = work().through(PURCHASES.name, [bad])
-    (letter,) = outcome.outputs
+    outcome = work().decide(PURCHASES.name, [bad])
+    (letter,) = outcome.records
     assert (letter.topic, letter.value, letter.key) == (DEAD_LETTERS, bad.value, bad.key)
-    headers, death = opened(letter.headers)
+    headers, death = unwrap(letter.headers)
     assert headers == HEADERS
     assert (death.reason, death.topic, death.partition, death.offset) == (reason, PURCHASES.name, 3, 42)
     assert death.timestamp_ms == bad.timestamp
@@ -103,29 +103,29 @@ def test_a_bad_record_becomes_a_dead_letter(fault: str) -> None:
 
 def test_the_last_moment_that_is_not_the_future() -> None:
     """A Kafka timestamp ahead by no more than `early` is a good one."""
-    outcome = work().through(PURCHASES.name, [record(purchase("p", "order.delivered", NOW_MS), 0, NOW_MS + 300_000)])
+    outcome = work().decide(PURCHASES.name, [record(purchase("p", "order.delivered", NOW_MS), 0, NOW_MS + 300_000)])
     assert published(outcome, DEAD_LETTERS) == []
     assert len(published(outcome, DECISIONS.name)) == 1
 
 
 @settings(max_examples=60)
 @given(st.lists(st.one_of(st.sampled_from(sorted(BAD)), st.integers(0, 4)), max_size=12))
-def test_neighbours_are_unaffected(block: list[str | int]) -> None:
+def test_neighbours_are_unaffected(batch: list[str | int]) -> None:
     """Good records lead to the same with bad ones between them; each bad one to one dead letter, told by position."""
     records = [
         (BAD[each][0] if isinstance(each, str) else record(purchase(f"p{each}", "order.delivered", START_MS)))._replace(
             offset=offset
         )
-        for offset, each in enumerate(block)
+        for offset, each in enumerate(batch)
     ]
     if not records:
         return
-    good = [each for each, name in zip(records, block, strict=True) if isinstance(name, int)]
-    outcome = work().through(PURCHASES.name, records)
-    wanted = work().through(PURCHASES.name, good).outputs if good else []
-    assert [output for output in outcome.outputs if output.topic != DEAD_LETTERS] == wanted
+    good = [each for each, name in zip(records, batch, strict=True) if isinstance(name, int)]
+    outcome = work().decide(PURCHASES.name, records)
+    wanted = work().decide(PURCHASES.name, good).records if good else []
+    assert [output for output in outcome.records if output.topic != DEAD_LETTERS] == wanted
     assert len(published(outcome, DEAD_LETTERS)) == len(records) - len(good)
-    bad = [position for position, name in enumerate(block) if isinstance(name, str) and name != "late"]
+    bad = [position for position, name in enumerate(batch) if isinstance(name, str) and name != "late"]
     assert [position for position, _ in outcome.bad] == bad, "what the fuse is told"
 
 
@@ -133,8 +133,8 @@ def test_the_fuse_is_told_of_answers_that_are_none() -> None:
     """A score of 11 and an empty answer are as bad as junk; an unknown survey or a late answer may be a backlog."""
     said = [response("a", START_MS, 11), response("b", START_MS), response("c", START_MS, 9)]
     late = response("d", START_MS - 8 * 24 * HOUR_MS, 9)
-    block = [record(event, offset) for offset, event in enumerate([*said, late])]
-    outcome = work().through(RESPONSES.name, block)
+    batch = [record(event, offset) for offset, event in enumerate([*said, late])]
+    outcome = work().decide(RESPONSES.name, batch)
     told = [(position, reject.reason) for position, reject in outcome.bad]
     assert told == [(0, Reason.INVALID_SCORE), (1, Reason.EMPTY_RESPONSE)]
     assert outcome.tally["in", RESPONSES.name] == 4, "they were stepped all the same"
@@ -158,26 +158,26 @@ def test_pieces_do_not_show(bought: list[tuple[str, int]], said: list[tuple[str,
         ],
     }
     owners = {PURCHASES.name: [name for name, _ in bought], RESPONSES.name: [name for name, _, _ in said]}
-    blocks = {
+    batches = {
         topic: [
             record(event._replace(customer_id=name), offset, START_MS + offset, name.encode())  # type: ignore[call-arg]
             for offset, (event, name) in enumerate(zip(events[topic], owners[topic], strict=True))
         ]
         for topic in events
     }
-    expected = in_pieces(100, blocks)
+    expected = in_pieces(100, batches)
     for size in (1, 2, 5):
-        assert in_pieces(size, blocks) == expected
+        assert in_pieces(size, batches) == expected
 
 
-def in_pieces(size: int, blocks: dict[str, list[Record]]) -> tuple[list[Outcome], list[bytes]]:
+def in_pieces(size: int, batches: dict[str, list[KafkaRecord]]) -> tuple[list[BatchOutputs], list[bytes]]:
     """What blocks lead to in pieces of this size, and who is due in the end."""
     one = work()
     outcomes = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("streams.processing.partition.PIECE_RECORDS", size)
-        for topic, records in blocks.items():
-            outcomes.append(one.through(topic, records))
+        for topic, records in batches.items():
+            outcomes.append(one.decide(topic, records))
             durable(one, outcomes[-1])
     return outcomes, one.due(START_MS + 400 * 24 * HOUR_MS, 100)
 
@@ -185,19 +185,19 @@ def in_pieces(size: int, blocks: dict[str, list[Record]]) -> tuple[list[Outcome]
 def test_through_changes_nothing() -> None:
     """Until a block is durable, the same block leads to the same."""
     one = work()
-    first = one.through(PURCHASES.name, [GOOD])
-    assert one.through(PURCHASES.name, [GOOD]) == first
+    first = one.decide(PURCHASES.name, [GOOD])
+    assert one.decide(PURCHASES.name, [GOOD]) == first
     durable(one, first)
-    assert one.through(PURCHASES.name, [GOOD]).outputs == []
-    assert one.through(PURCHASES.name, [GOOD]).tally["skipped", PURCHASES.name] == 1
+    assert one.decide(PURCHASES.name, [GOOD]).records == []
+    assert one.decide(PURCHASES.name, [GOOD]).tally["skipped", PURCHASES.name] == 1
 
 
 def test_what_is_published_carries_the_source_version() -> None:
     """Decision, dispatch, answer and panes: epoch and offset of their record, keyed by customer, on its partition."""
     one = work(epoch=2)
-    asked = one.through(PURCHASES.name, [GOOD._replace(offset=5)])
+    asked = one.decide(PURCHASES.name, [GOOD._replace(offset=5)])
     durable(one, asked)
-    answered = one.through(RESPONSES.name, [record(response("a", START_MS, 9), 7)])
+    answered = one.decide(RESPONSES.name, [record(response("a", START_MS, 9), 7)])
     for outcome, topic, cls, offset in (
         (asked, DECISIONS.name, Decision, 5), (asked, DISPATCHES.name, SurveyDispatch, 5),
         (answered, ANSWERS.name, Answer, 7),
@@ -222,8 +222,8 @@ def test_durable_in_the_order_that_replay_relies_on() -> None:
         def send_all(self, outputs: Iterable[Output]) -> None:
             topics.extend(out.topic for out in outputs)
 
-    durable(one, one.through(PURCHASES.name, [GOOD]))
-    outcome = one.through(RESPONSES.name, [record(response("a", START_MS, 3), 1)])
+    durable(one, one.decide(PURCHASES.name, [GOOD]))
+    outcome = one.decide(RESPONSES.name, [record(response("a", START_MS, 3), 1)])
     asyncio.run(one.make_durable(outcome, Listening(), lambda: checks.append(len(topics))))
     stages = [PANES.name if t == PANES.name else JOURNEYS if t == JOURNEYS else "outputs" for t in topics]
     assert stages == sorted(stages, key=["outputs", PANES.name, JOURNEYS].index)
@@ -233,10 +233,10 @@ def test_durable_in_the_order_that_replay_relies_on() -> None:
 def test_a_lost_lease_writes_nothing_into_the_tables() -> None:
     """The block is read again by whoever owns the partition now."""
     one = work()
-    outcome = one.through(PURCHASES.name, [GOOD])
+    outcome = one.decide(PURCHASES.name, [GOOD])
     with pytest.raises(RuntimeError, match="lost"):
         asyncio.run(one.make_durable(outcome, MemoryLog(), lost))
-    assert one.through(PURCHASES.name, [GOOD]) == outcome
+    assert one.decide(PURCHASES.name, [GOOD]) == outcome
 
 
 def lost() -> None:
@@ -248,10 +248,10 @@ def test_an_answer_held_too_long_dies_as_it_came() -> None:
     """Given up by a wakeup on another topic, the dead letter is the response: bytes, headers, its own offset."""
     one = work()
     orphan = record(response("a", START_MS, 9, survey="nobody's"), 9)
-    durable(one, one.through(RESPONSES.name, [orphan]))
-    outcome = one.through(WAKEUPS.name, [record(Wakeup("c1", NOW_MS), 0, NOW_MS)])
-    (letter,) = outcome.outputs
-    headers, death = opened(letter.headers)
+    durable(one, one.decide(RESPONSES.name, [orphan]))
+    outcome = one.decide(WAKEUPS.name, [record(Wakeup("c1", NOW_MS), 0, NOW_MS)])
+    (letter,) = outcome.records
+    headers, death = unwrap(letter.headers)
     assert (letter.topic, letter.value, letter.key, headers) == (DEAD_LETTERS, orphan.value, KEY, HEADERS)
     assert (death.reason, death.topic, death.offset, death.timestamp_ms) == (
         Reason.UNKNOWN_SURVEY, RESPONSES.name, 9, START_MS
@@ -262,12 +262,12 @@ def test_an_early_answer_is_put_back_as_it_came() -> None:
     """Once its survey is sent: same bytes, key, headers, partition and Kafka timestamp, and then it counts."""
     one = work()
     early = record(response("a", START_MS - 5, 9), 0, START_MS - 5)
-    durable(one, one.through(RESPONSES.name, [early]))
-    outcome = one.through(PURCHASES.name, [GOOD])
+    durable(one, one.decide(RESPONSES.name, [early]))
+    outcome = one.decide(PURCHASES.name, [GOOD])
     (back,) = published(outcome, RESPONSES.name)
     assert (list(back.headers), back[:5]) == (HEADERS, (RESPONSES.name, early.value, KEY, 3, early.timestamp))
     durable(one, outcome)
-    again = one.through(RESPONSES.name, [early._replace(offset=1)])
+    again = one.decide(RESPONSES.name, [early._replace(offset=1)])
     assert len(published(again, ANSWERS.name)) == 1
     assert {value.tally for value in again.panes.values()} == {Tally(1, 0, 0)}
 
@@ -275,18 +275,18 @@ def test_an_early_answer_is_put_back_as_it_came() -> None:
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_when_all_is_counted_anew_an_old_wakeup_gives_up_on_nothing(epoch: int) -> None:
     """It was written when all before it was read; now its topic may be ahead of the purchase that is answered."""
-    hold_ms = OPEN.limits.hold_ms
-    late_ms = START_MS + 2 * hold_ms
+    park_ms = OPEN.limits.park_ms
+    late_ms = START_MS + 2 * park_ms
     early = record(response("a", START_MS - 5, 9), 0, START_MS - 5)
     old = record(Wakeup("c1", late_ms), 0, late_ms)._replace(headers=[] if epoch == 1 else [(EPOCH_HEADER, b"1")])
     for wakeup, left in ((old, 0), (old._replace(headers=[(EPOCH_HEADER, str(epoch).encode())]), 1)):
-        one = Work(3, OPEN, CODEC, len, lambda: late_ms, epoch=epoch)
+        one = PartitionProcessor(3, OPEN, CODEC, len, lambda: late_ms, epoch=epoch)
         assert one.written_under == ((EPOCH_HEADER, str(epoch).encode()),)
-        durable(one, one.through(RESPONSES.name, [early]))
-        outcome = one.through(WAKEUPS.name, [wakeup])
+        durable(one, one.decide(RESPONSES.name, [early]))
+        outcome = one.decide(WAKEUPS.name, [wakeup])
         assert len(published(outcome, DEAD_LETTERS)) == left
         durable(one, outcome)
-        back = published(one.through(PURCHASES.name, [GOOD._replace(timestamp=late_ms + 1)]), RESPONSES.name)
+        back = published(one.decide(PURCHASES.name, [GOOD._replace(timestamp=late_ms + 1)]), RESPONSES.name)
         assert len(back) == 1 - left
 
 
@@ -295,9 +295,9 @@ def test_history_is_told_by_its_header() -> None:
     strict = program(rules=[replace(rule("r", "s", "order.delivered", HOUR_MS), send_within_ms=MINUTE_MS)])
     late = record(Wakeup("c1", START_MS + 3 * HOUR_MS), 0, START_MS + 3 * HOUR_MS)
     for headers, reason in (([(HISTORY_HEADER, b"1")], None), ([("other", None)], Reason.MISSED), ((), Reason.MISSED)):
-        one = Work(3, strict, CODEC, len, lambda: START_MS + 3 * HOUR_MS)
-        durable(one, one.through(PURCHASES.name, [GOOD._replace(headers=headers)]))
-        (decision,) = published(one.through(WAKEUPS.name, [late]), DECISIONS.name)
+        one = PartitionProcessor(3, strict, CODEC, len, lambda: START_MS + 3 * HOUR_MS)
+        durable(one, one.decide(PURCHASES.name, [GOOD._replace(headers=headers)]))
+        (decision,) = published(one.decide(WAKEUPS.name, [late]), DECISIONS.name)
         assert CODEC.decode(Decision, decision.value).reason == reason
 
 
@@ -305,8 +305,8 @@ def test_a_dispatch_carries_a_token_when_there_are_keys() -> None:
     """Signed by the shell, for this survey, customer and expiry; without keys there is none."""
     keys = Keys.parse("k1:0123456789abcdef")
     for given_keys in (keys, None):
-        one = Work(3, OPEN, CODEC, len, lambda: NOW_MS, keys=given_keys)
-        (sent,) = published(one.through(PURCHASES.name, [GOOD]), DISPATCHES.name)
+        one = PartitionProcessor(3, OPEN, CODEC, len, lambda: NOW_MS, keys=given_keys)
+        (sent,) = published(one.decide(PURCHASES.name, [GOOD]), DISPATCHES.name)
         dispatch = CODEC.decode(SurveyDispatch, sent.value)
         claim = Claim(dispatch.survey_id, "c1", dispatch.expires_ms)
         assert (dispatch.token and verify(keys, dispatch.token, NOW_MS)) == (claim if given_keys else None)
@@ -315,9 +315,9 @@ def test_a_dispatch_carries_a_token_when_there_are_keys() -> None:
 def test_an_erasure_is_published_and_leaves_a_stub() -> None:
     """One record for the sinks; of the journey nothing is kept but when it was."""
     one = work()
-    durable(one, one.through(PURCHASES.name, [GOOD]))
+    durable(one, one.decide(PURCHASES.name, [GOOD]))
     forget = ContactUpdate("crm", "e", "contact.erased", START_MS + 1, "c1", None, None, None, {}, erased=True)
-    outcome = one.through(CONTACTS.name, [record(forget, 4, START_MS + 1)])
+    outcome = one.decide(CONTACTS.name, [record(forget, 4, START_MS + 1)])
     (told,) = published(outcome, ERASURES.name)
     erasure = CODEC.decode(Erasure, told.value)
     assert (erasure.customer_id, erasure.erased_ms, erasure.version) == ("c1", START_MS + 1, 4)
@@ -330,7 +330,7 @@ def test_an_erasure_is_published_and_leaves_a_stub() -> None:
 def test_who_must_be_woken() -> None:
     """A customer is named when something is due, once, and not at all before."""
     one = work()
-    durable(one, one.through(RESPONSES.name, [record(response("a", START_MS, 9, survey="?"), 0)]))
+    durable(one, one.decide(RESPONSES.name, [record(response("a", START_MS, 9, survey="?"), 0)]))
     assert one.due(START_MS + HOUR_MS - 1_000, 10) == []
     assert one.due(START_MS + HOUR_MS, 10) == [KEY]
     assert one.due(START_MS + HOUR_MS, 10) == []
@@ -341,8 +341,8 @@ def test_who_must_be_woken() -> None:
 def test_block_size_changes_nothing(scores: Sequence[int], size: int) -> None:
     """The same records in blocks of any size leave the same panes and publish the same."""
     events: list[Event] = [purchase(f"p{n}", "order.delivered", START_MS) for n in range(len(scores))]
-    whole, parts = run_in_blocks(events, scores, len(scores)), run_in_blocks(events, scores, size)
-    assert whole == parts
+    raw_fields, parts = run_in_blocks(events, scores, len(scores)), run_in_blocks(events, scores, size)
+    assert raw_fields == parts
 
 
 def run_in_blocks(events: list[Event], scores: Sequence[int], size: int) -> tuple[list[Output], dict[Pane, Tally]]:
@@ -353,8 +353,8 @@ def run_in_blocks(events: list[Event], scores: Sequence[int], size: int) -> tupl
     for topic, all_events in ((PURCHASES.name, events), (RESPONSES.name, answers)):
         records = [record(event, offset) for offset, event in enumerate(all_events)]
         for start in range(0, len(records), size):
-            outcome = one.through(topic, records[start : start + size])
-            outputs += outcome.outputs
+            outcome = one.decide(topic, records[start : start + size])
+            outputs += outcome.records
             panes |= {pane: value.tally for pane, value in outcome.panes.items()}
             durable(one, outcome)
     return outputs, panes

@@ -5,7 +5,7 @@ from typing import TextIO
 from schemas.events import Alert
 
 
-class Console:
+class ConsoleNotifier:
     """Writes to a stream.  Comments, which are personal data, only when asked for."""
 
     def __init__(self, out: TextIO, *, show_comments: bool = False) -> None:

@@ -14,7 +14,7 @@ from sinks.notify.webhook.signature import sign
 TOO_MANY_REQUESTS = 429
 
 
-class Webhook:
+class WebhookNotifier:
     """One receiver.  Raises ValueError for an address that is not plain http(s)."""
 
     def __init__(self, url: str, secret: str, timeout_s: float = 10.0) -> None:
