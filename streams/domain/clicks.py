@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from schemas.events import SurveyResponse
-from streams.domain.effects import Confirm, Effect
+from streams.domain.effects import Confirm, Step
 from streams.domain.ids import confirmation_id, fingerprint
 from streams.domain.policy import Program
 from streams.domain.state import Click, Clicks, Given, Invitation, Journey
@@ -72,19 +72,19 @@ def confirmation(survey_id: str, customer_id: str, click: Click) -> SurveyRespon
     )
 
 
-def confirm_due(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
+def confirm_due(journey: Journey, step: Step) -> Journey:
     """Put clicks whose time is over on the responses' topic, where alone they can count; drop the machines'."""
-    due = [waiting for waiting in journey.waiting if waiting.due_ms <= to_ms]
+    due = [waiting for waiting in journey.waiting if waiting.due_ms <= step.now_ms]
     if not due:
         return journey
-    invitations = {invitation.survey_id: invitation for invitation in journey.invitations if invitation.clicks}
+    clicked = {invitation.survey_id: invitation for invitation in journey.invitations if invitation.clicks}
     for waiting in sorted(due):
-        invitation = invitations.get(waiting.survey_id)
-        if invitation is not None and _is_open(invitation, waiting.click, program):
-            answer = confirmation(waiting.survey_id, customer_id, waiting.click)
-            at_ms = min(waiting.due_ms, waiting.click.time_ms + program.limits.late_ms)
-            effects.append(Confirm(answer, at_ms))
-    return journey._replace(waiting=tuple(waiting for waiting in journey.waiting if waiting.due_ms > to_ms))
+        invitation = clicked.get(waiting.survey_id)
+        if invitation is not None and _is_open(invitation, waiting.click, step.program):
+            answer = confirmation(waiting.survey_id, step.customer_id, waiting.click)
+            at_ms = min(waiting.due_ms, waiting.click.time_ms + step.program.limits.late_ms)
+            step.effects.append(Confirm(answer, at_ms))
+    return journey._replace(waiting=tuple(waiting for waiting in journey.waiting if waiting.due_ms > step.now_ms))
 
 
 def _is_open(invitation: Invitation, click: Click, program: Program) -> bool:

@@ -7,8 +7,9 @@ at its due time whenever it is read.
 """
 
 from schemas.reasons import Reason
+from schemas.records import positional
 from streams.domain import contacts, decisions, eligibility
-from streams.domain.effects import Effect, Requeue
+from streams.domain.effects import Requeue, Step
 from streams.domain.eligibility import Ask, Suppress
 from streams.domain.hours import is_open, opening
 from streams.domain.ids import share_of
@@ -25,27 +26,27 @@ def defer(journey: Journey, rule: Rule, from_ms: int, survey_id: str) -> int:
     return opening(rule.hours, _time_zone(journey), from_ms, share_of(survey_id))
 
 
-def send_due(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
+def send_due(journey: Journey, step: Step, to_ms: int) -> Journey:
     """Send, or suppress, what fell due up to `to_ms`."""
     while _falls_due(journey, to_ms):
         surveys = [pending for pending in journey.pending if pending.due_ms <= to_ms]
         reminders = [reminder for reminder in journey.reminders if reminder.due_ms <= to_ms]
-        pending = min(surveys, key=lambda survey: _turn(survey, program), default=None)
+        pending = min(surveys, key=lambda survey: _turn(survey, step.program), default=None)
         reminder = min(reminders, default=None)
         if pending is not None and (reminder is None or pending.due_ms <= reminder.due_ms):
             journey = journey._replace(pending=tuple(other for other in journey.pending if other is not pending))
-            journey = _send(journey, pending, customer_id, program, to_ms, effects)
+            journey = _send(journey, pending, step, to_ms)
         elif reminder is not None:
-            journey = journey._replace(reminders=tuple(one for one in journey.reminders if one is not reminder))
-            journey = _remind(journey, reminder, customer_id, program, to_ms, effects)
+            journey = journey._replace(reminders=tuple(other for other in journey.reminders if other is not reminder))
+            journey = _remind(journey, reminder, step, to_ms)
     return journey
 
 
 def _falls_due(journey: Journey, to_ms: int) -> bool:
     """True when there is something to send up to `to_ms`."""
-    for waiting in (journey.pending, journey.reminders):
-        for one in waiting:
-            if one.due_ms <= to_ms:
+    for coming in (journey.pending, journey.reminders):
+        for message in coming:
+            if message.due_ms <= to_ms:
                 return True
     return False
 
@@ -56,81 +57,79 @@ def rule_of(pending: Pending, program: Program) -> Rule:
     return known or Rule(pending.rule, pending.survey, frozenset(), {}, 0, pending.lifetime_ms, frozenset())
 
 
-def _send(
-    journey: Journey, pending: Pending, customer_id: str, program: Program, to_ms: int, effects: list[Effect]
-) -> Journey:
-    rule, due_ms = rule_of(pending, program), pending.due_ms
+def _send(journey: Journey, pending: Pending, step: Step, to_ms: int) -> Journey:
+    rule, due_ms = rule_of(pending, step.program), pending.due_ms
     now_ms, decided_ms = due_ms if pending.history else to_ms, due_ms
-    verdict = eligibility.decide(journey, rule, due_ms, program)
+    verdict = eligibility.decide(journey, rule, due_ms, step.program)
     if isinstance(verdict, Ask):
         if rule.send_within_ms is not None and now_ms - due_ms > rule.send_within_ms:
             verdict, decided_ms = Suppress(Reason.MISSED), now_ms
         elif not _may_leave(journey, rule, now_ms):
             later = pending._replace(due_ms=defer(journey, rule, now_ms, pending.survey_id))
             return journey._replace(pending=(*journey.pending, later))
-        elif rival := _rival(journey, pending, rule, program):
+        elif rival := _rival(journey, pending, rule, step.program):
             verdict = Suppress(Reason.ALREADY_PENDING, rival.id)
-    effects.append(decisions.decided(pending, rule, customer_id, verdict, decided_ms, program))
+    step.effects.append(decisions.decided(pending, rule, verdict, decided_ms, step))
     if isinstance(verdict, Suppress):
         return journey
-    return _sent(journey, pending, rule, customer_id, verdict, program, effects)
+    return _sent(journey, pending, rule, verdict, step)
 
 
-def _sent(
-    journey: Journey, pending: Pending, rule: Rule, customer_id: str, ask: Ask, program: Program, effects: list[Effect]
-) -> Journey:
-    ends = [c.time_ms for c in journey.cancels if rule.cancel_closes and cancels(c.type, c.correlation, pending, rule)]
-    invitation = Invitation(
-        pending.survey_id,
-        pending.rule,
-        pending.survey,
-        pending.correlation,
-        pending.segments,
-        pending.dimensions,
-        ask.due_ms,
-        ask.due_ms + pending.lifetime_ms,
-        None,
-        None,
-        ask.channel,
-        min((at_ms for at_ms in ends if at_ms >= pending.time_ms), default=-1),
-        (),
-        pending.time_ms,
-    )
-    first = Message(
-        ask.due_ms,
-        0,
-        pending.survey_id,
-        pending.source,
-        pending.id,
-        pending.values,
-        pending.probability,
-        pending.history,
-    )
-    effects.append(decisions.dispatch(journey, invitation, first, rule, customer_id, ask.channel, program))
-    waiting = [parked for parked in journey.parked if parked.survey_id == invitation.survey_id]
-    effects.extend(Requeue(parked.raw) for parked in waiting)
-    journey = journey._replace(
-        invitations=(*journey.invitations, invitation),
-        parked=tuple(parked for parked in journey.parked if parked.survey_id != invitation.survey_id)
-        if waiting
-        else journey.parked,
-        asked=tuple(sorted((*journey.asked, (invitation.survey, ask.due_ms)), key=_asked_ms)),
-    )
-    if waiting:  # there is an answer already
-        return journey
+def _sent(journey: Journey, pending: Pending, rule: Rule, ask: Ask, step: Step) -> Journey:
+    invitation, first = _invited(journey, pending, rule, ask), _first_message(pending, ask)
+    step.effects.append(decisions.dispatch(journey, invitation, first, rule, ask.channel, step))
+    asked = tuple(sorted((*journey.asked, (invitation.survey, ask.due_ms)), key=_asked_ms))
+    journey = journey._replace(invitations=(*journey.invitations, invitation), asked=asked)
+    answers = [parked for parked in journey.parked if parked.survey_id == invitation.survey_id]
+    if answers:
+        step.effects.extend(Requeue(parked.raw) for parked in answers)
+        return journey._replace(parked=tuple(parked for parked in journey.parked if parked not in answers))
     return _with_reminder(journey, invitation, first._replace(number=1), rule, ask.due_ms + rule.remind_after_ms)
+
+
+@positional
+def _invited(journey: Journey, pending: Pending, rule: Rule, ask: Ask) -> Invitation:
+    ends = [c.time_ms for c in journey.cancels if rule.cancel_closes and cancels(c.type, c.correlation, pending, rule)]
+    return Invitation(
+        survey_id=pending.survey_id,
+        rule=pending.rule,
+        survey=pending.survey,
+        correlation=pending.correlation,
+        segments=pending.segments,
+        dimensions=pending.dimensions,
+        sent_ms=ask.due_ms,
+        expires_ms=ask.due_ms + pending.lifetime_ms,
+        given=None,
+        clicks=None,
+        channel=ask.channel,
+        cancelled_ms=min((at_ms for at_ms in ends if at_ms >= pending.time_ms), default=-1),
+        reminded=(),
+        trigger_ms=pending.time_ms,
+    )
+
+
+@positional
+def _first_message(pending: Pending, ask: Ask) -> Message:
+    return Message(
+        due_ms=ask.due_ms,
+        number=0,
+        survey_id=pending.survey_id,
+        source=pending.source,
+        id=pending.id,
+        values=pending.values,
+        probability=pending.probability,
+        history=pending.history,
+    )
 
 
 def _asked_ms(asked: tuple[str, int]) -> int:
     return asked[1]
 
 
-def _remind(
-    journey: Journey, reminder: Message, customer_id: str, program: Program, to_ms: int, effects: list[Effect]
-) -> Journey:
+def _remind(journey: Journey, reminder: Message, step: Step, to_ms: int) -> Journey:
     due_ms, now_ms = reminder.due_ms, reminder.due_ms if reminder.history else to_ms
-    invitation = next((one for one in journey.invitations if one.survey_id == reminder.survey_id), None)
-    rule = program.rule_by_name.get(invitation.rule) if invitation else None
+    invitation = next((sent for sent in journey.invitations if sent.survey_id == reminder.survey_id), None)
+    rule = step.program.rule_by_name.get(invitation.rule) if invitation else None
     if invitation is None or rule is None or invitation.is_answered or invitation.cancelled_ms >= 0:
         return journey
     if eligibility.refusal(journey, rule):
@@ -139,14 +138,15 @@ def _remind(
         return journey
     if not _may_leave(journey, rule, now_ms):
         return _with_reminder(journey, invitation, reminder, rule, now_ms)
-    channel = contacts.reach(journey, rule, due_ms, program)
+    channel = contacts.reach(journey, rule, due_ms, step.program)
     if isinstance(channel, Reason):
         return journey
-    effects.append(decisions.dispatch(journey, invitation, reminder, rule, customer_id, channel, program))
+    step.effects.append(decisions.dispatch(journey, invitation, reminder, rule, channel, step))
     reminded = invitation._replace(reminded=(*invitation.reminded, (channel, due_ms)))
-    journey = journey._replace(invitations=tuple(reminded if one is invitation else one for one in journey.invitations))
+    invitations = tuple(reminded if sent is invitation else sent for sent in journey.invitations)
     following = reminder._replace(number=reminder.number + 1)
-    return _with_reminder(journey, reminded, following, rule, due_ms + rule.remind_after_ms)
+    later_ms = due_ms + rule.remind_after_ms
+    return _with_reminder(journey._replace(invitations=invitations), reminded, following, rule, later_ms)
 
 
 def _with_reminder(journey: Journey, invitation: Invitation, reminder: Message, rule: Rule, from_ms: int) -> Journey:

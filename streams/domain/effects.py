@@ -1,10 +1,12 @@
 """What a step wants done.  Wire records stand for their own publication; the shell fills in their `version`."""
 
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from schemas.events import Alert, Answer, Decision, Erasure, SurveyDispatch, SurveyResponse
 from schemas.reasons import Reason
 from streams.domain.nps import Band
+from streams.domain.policy import Program
 
 
 class Count(NamedTuple):
@@ -51,3 +53,20 @@ class Confirm(NamedTuple):
 
 Publication: TypeAlias = Decision | SurveyDispatch | Answer | Alert | Erasure
 Effect: TypeAlias = Publication | Scheduled | Count | Reject | Ignore | Requeue | Confirm
+
+
+@dataclass(slots=True)
+class Step:
+    """One event's step through its customer's journey: what it is taken with, and what it leads to.
+
+    `now_ms` is the Kafka timestamp of the event's record and `raw` the record itself, opaque: it comes back in `Reject`
+    and `Requeue`.  `history` says that the record was loaded as history: what it asks for is never too late to send.
+    `effects` grows while the step is taken, in the order in which things happen.
+    """
+
+    customer_id: str
+    program: Program
+    now_ms: int
+    history: bool = False
+    raw: bytes = b""
+    effects: list[Effect] = field(default_factory=list)

@@ -4,31 +4,29 @@ from schemas.events import ContactUpdate, Erasure, Inbound, Wakeup
 from schemas.reasons import Reason
 from streams.domain import contacts, decisions
 from streams.domain.dispatching import rule_of
-from streams.domain.effects import Effect, Ignore
+from streams.domain.effects import Ignore, Step
 from streams.domain.eligibility import Suppress
 from streams.domain.ids import erasure_id
-from streams.domain.policy import Program
 from streams.domain.state import SILENT, Journey
 
 
-def is_forgotten(journey: Journey, event: Inbound) -> bool:
+def is_erased(journey: Journey, event: Inbound) -> bool:
     """True for an event from before the customer's erasure: it must change nothing and leave no trace."""
     return journey.contact is not None and not isinstance(event, Wakeup) and event.time <= journey.contact.erased_ms
 
 
-def erase(journey: Journey, event: ContactUpdate, program: Program, now_ms: int, effects: list[Effect]) -> Journey:
+def erase(journey: Journey, event: ContactUpdate, step: Step) -> Journey:
     """Forget the customer up to the event's time: decide what is scheduled, tell the sinks, keep the time alone.
 
     What happened later stays: it may be read before.  From then on nobody is asked without a new consent.
     """
-    until_ms, keep_from_ms = event.time, event.time + program.limits.park_ms
+    until_ms, keep_from_ms = event.time, event.time + step.program.limits.park_ms
     for pending in journey.pending:
         if pending.time_ms <= until_ms:
             why = Suppress(Reason.ERASED, event.id)
-            rule = rule_of(pending, program)
-            effects.append(decisions.decided(pending, rule, event.customer_id, why, now_ms, program))
-    effects.extend(Ignore(Reason.ERASED) for parked in journey.parked if parked.until_ms <= keep_from_ms)
-    effects.append(_record(event, now_ms, program))
+            step.effects.append(decisions.decided(pending, rule_of(pending, step.program), why, step.now_ms, step))
+    step.effects.extend(Ignore(Reason.ERASED) for parked in journey.parked if parked.until_ms <= keep_from_ms)
+    step.effects.append(_record(event, step))
     invitations = tuple(invitation for invitation in journey.invitations if invitation.trigger_ms > until_ms)
     known = {invitation.survey_id for invitation in invitations}
     opted_later = journey.opted_ms > until_ms
@@ -48,14 +46,14 @@ def erase(journey: Journey, event: ContactUpdate, program: Program, now_ms: int,
     )
 
 
-def _record(event: ContactUpdate, now_ms: int, program: Program) -> Erasure:
+def _record(event: ContactUpdate, step: Step) -> Erasure:
     return Erasure(
         erasure_id=erasure_id(event.source, event.id),
         customer_id=event.customer_id,
         source=event.source,
         id=event.id,
         erased_ms=event.time,
-        received_ms=now_ms,
-        program=program.hash,
+        received_ms=step.now_ms,
+        program=step.program.hash,
         version=0,
     )

@@ -11,51 +11,31 @@ With them the result is the same as long as wakeups come in time, which is what 
 
 from schemas.events import ContactUpdate, Inbound, SurveyResponse, Trigger, Wakeup
 from schemas.reasons import Reason
-from schemas.records import new
+from schemas.records import replacer
 from streams.domain import clicks, contacts, dispatching, erasure, responses, triggers
-from streams.domain.effects import Effect, Ignore, Reject
+from streams.domain.effects import Effect, Ignore, Reject, Step
 from streams.domain.panes import DAY_MS, floor_ms
 from streams.domain.policy import Program
 from streams.domain.state import Journey
+
+_at = replacer(Journey, "clock_ms")
 
 
 def step(
     journey: Journey, event: Inbound, program: Program, now_ms: int, raw: bytes = b"", history: bool = False
 ) -> tuple[Journey, list[Effect]]:
-    """What becomes of a customer by this event, and what the world should hear of it.
+    """What becomes of a customer by this event, and what the world should hear of it; see `Step` for the arguments.
 
-    `now_ms` is the Kafka timestamp of the event's record, `raw` the record itself, opaque: it comes back in
-    `Reject` and `Requeue`.  `history` says that the record was loaded as history: what it asks for is never too late
-    to send.  Deterministic: no clock, no randomness, no environment.
+    Deterministic: no clock, no randomness, no environment.
     """
-    journey, effects = advance(journey, event.customer_id, program, now_ms)
-    if isinstance(event, Wakeup):
-        return responses.give_up(journey, now_ms, effects), effects
-    late_ms, limits = now_ms - event.time, program.limits
-    if not -limits.early_ms <= late_ms <= limits.late_ms and (objection := _out_of_time(event, late_ms)):
-        return journey, [*effects, objection]
-    if isinstance(event, SurveyResponse):
-        if objection := responses.fault(event):
-            return journey, [*effects, objection]
-        if journey.contact is not None and erasure.is_forgotten(journey, event):
-            return journey, [*effects, Ignore(Reason.ERASED)]
-        return responses.respond(journey, event, program, now_ms, raw, effects), effects
-    if isinstance(event, ContactUpdate):
-        return _contact(journey, event, program, now_ms, effects), effects
-    if erasure.is_forgotten(journey, event):
-        return journey, [*effects, Ignore(Reason.ERASED)]
-    asked = triggers.trigger(journey, event, program, now_ms, history, effects)
-    if asked.pending is not journey.pending:
-        asked = dispatching.send_due(asked, event.customer_id, program, asked.clock_ms, effects)
-    return asked, effects
+    taken = Step(event.customer_id, program, now_ms, history, raw, [])
+    return _take(journey, event, taken), taken.effects
 
 
 def advance(journey: Journey, customer_id: str, program: Program, now_ms: int) -> tuple[Journey, list[Effect]]:
     """The customer's own time moves on to `now_ms` and whatever fell due happens; nothing is given up on."""
-    effects: list[Effect] = []
-    if journey.clock_ms < now_ms:
-        journey = _advance(journey, customer_id, program, now_ms, effects)
-    return journey, effects
+    taken = Step(customer_id, program, now_ms)
+    return _advance(journey, taken), taken.effects
 
 
 def wake_ms(journey: Journey, program: Program) -> int | None:
@@ -80,29 +60,63 @@ def is_blank(journey: Journey) -> bool:
     return not known and not journey.opted_out and journey.opted_ms < 0 and journey.contact is None
 
 
-def _contact(journey: Journey, event: ContactUpdate, program: Program, now_ms: int, effects: list[Effect]) -> Journey:
-    if objection := contacts.fault(event, journey.contact):
-        effects.append(objection)
+def _take(journey: Journey, event: Inbound, step: Step) -> Journey:
+    journey = _advance(journey, step)
+    if isinstance(event, Wakeup):
+        return responses.give_up(journey, step)
+    late_ms, limits = step.now_ms - event.time, step.program.limits
+    if not -limits.early_ms <= late_ms <= limits.late_ms and (objection := _out_of_time(event, late_ms)):
+        step.effects.append(objection)
         return journey
-    if erasure.is_forgotten(journey, event):
-        effects.append(Ignore(Reason.DUPLICATE if event.erased else Reason.ERASED))
+    if isinstance(event, SurveyResponse):
+        return _response(journey, event, step)
+    if isinstance(event, ContactUpdate):
+        return _contact(journey, event, step)
+    if erasure.is_erased(journey, event):
+        step.effects.append(Ignore(Reason.ERASED))
+        return journey
+    asked = triggers.trigger(journey, event, step)
+    if asked.pending is not journey.pending:
+        asked = dispatching.send_due(asked, step, asked.clock_ms)
+    return asked
+
+
+def _response(journey: Journey, event: SurveyResponse, step: Step) -> Journey:
+    if objection := responses.fault(event):
+        step.effects.append(objection)
+        return journey
+    if journey.contact is not None and erasure.is_erased(journey, event):
+        step.effects.append(Ignore(Reason.ERASED))
+        return journey
+    return responses.respond(journey, event, step)
+
+
+def _contact(journey: Journey, event: ContactUpdate, step: Step) -> Journey:
+    if objection := contacts.fault(event, journey.contact):
+        step.effects.append(objection)
+        return journey
+    if erasure.is_erased(journey, event):
+        step.effects.append(Ignore(Reason.DUPLICATE if event.erased else Reason.ERASED))
         return journey
     if event.erased:
-        return erasure.erase(journey, event, program, now_ms, effects)
+        return erasure.erase(journey, event, step)
     return contacts.told(journey, event)
 
 
-def _advance(journey: Journey, customer_id: str, program: Program, to_ms: int, effects: list[Effect]) -> Journey:
+def _advance(journey: Journey, step: Step) -> Journey:
+    """The journey at `step.now_ms`, after whatever fell due until then; itself when its time is later."""
+    if journey.clock_ms >= step.now_ms:
+        return journey
     if journey.pending or journey.reminders:
-        journey = dispatching.send_due(journey, customer_id, program, to_ms, effects)
+        journey = dispatching.send_due(journey, step, step.now_ms)
     if journey.waiting:
-        journey = clicks.confirm_due(journey, customer_id, program, to_ms, effects)
-    return _forget(journey, program, to_ms)
+        journey = clicks.confirm_due(journey, step)
+    return _forget(journey, step.program, step.now_ms)
 
 
 def _forget(journey: Journey, program: Program, to_ms: int) -> Journey:
     """The journey at `to_ms`, without what is no longer remembered then."""
-    invitations, seen, asked, cancels = journey[4], journey[6], journey[7], journey[8]
+    invitations, seen, asked, cancels = journey.invitations, journey.seen, journey.asked, journey.cancels
     oldest_ms, unquarantined_ms = to_ms - program.limits.remember_ms, to_ms - program.longest_quarantine_ms
     if (
         (not invitations or invitations[0].sent_ms > oldest_ms)
@@ -110,7 +124,7 @@ def _forget(journey: Journey, program: Program, to_ms: int) -> Journey:
         and (not asked or asked[0][1] > unquarantined_ms)
         and (not cancels or cancels[0].time_ms > oldest_ms)
     ):
-        return new(Journey, (to_ms, *journey[1:]))
+        return _at(journey, to_ms)
     return journey._replace(
         clock_ms=to_ms,
         invitations=tuple(invitation for invitation in invitations if invitation.sent_ms > oldest_ms),

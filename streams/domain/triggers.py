@@ -2,85 +2,84 @@
 
 from schemas.events import Trigger
 from schemas.reasons import Reason
-from schemas.records import new
+from schemas.records import positional, replacer
 from streams.domain import decisions, eligibility
 from streams.domain.conditions import attributes_of
 from streams.domain.decisions import correlation
 from streams.domain.dispatching import cancels, defer, rule_of
-from streams.domain.effects import Effect, Ignore, Scheduled
+from streams.domain.effects import Ignore, Scheduled, Step
 from streams.domain.eligibility import Suppress
 from streams.domain.ids import fingerprint, survey_id
 from streams.domain.policy import Program, Rule
 from streams.domain.segments import capture
 from streams.domain.state import Cancel, Invitation, Journey, Pending
 
+_with_seen = replacer(Journey, "seen")
 
-def trigger(
-    journey: Journey, event: Trigger, program: Program, now_ms: int, history: bool, effects: list[Effect]
-) -> Journey:
+
+def trigger(journey: Journey, event: Trigger, step: Step) -> Journey:
     """Take a purchase or support event: cancel what it cancels, schedule what it asks for.  Once per source and id."""
-    known = fingerprint(event.source, event.id)
+    program, known = step.program, fingerprint(event.source, event.id)
     for seen, _ in journey.seen:
         if seen == known:
-            effects.append(Ignore(Reason.DUPLICATE))
+            step.effects.append(Ignore(Reason.DUPLICATE))
             return journey
-    journey = new(Journey, (*journey[:6], (*journey.seen, (known, event.time)), *journey[7:]))
+    journey = _with_seen(journey, (*journey.seen, (known, event.time)))
     is_cancel = event.type in program.cancel_types
     if is_cancel:
-        journey = _cancel(journey, event, program, effects)
+        journey = _cancel(journey, event, step)
     rule = program.rule_for(event.type, attributes_of(event) if program.prices else event.attributes)
     if rule is not None:
-        return _schedule(journey, event, rule, program, now_ms, history, effects)
+        return _schedule(journey, event, rule, step)
     if not is_cancel:
         unknown = program.events and event.type not in program.events
         why = Suppress(Reason.UNKNOWN_TYPE if unknown else Reason.NO_RULE)
-        effects.append(decisions.turned_down(event, None, why, now_ms, program))
+        step.effects.append(decisions.turned_down(event, None, why, step))
     return journey
 
 
-def _schedule(
-    journey: Journey, event: Trigger, rule: Rule, program: Program, now_ms: int, history: bool, effects: list[Effect]
-) -> Journey:
+def _schedule(journey: Journey, event: Trigger, rule: Rule, step: Step) -> Journey:
     """Cheap objections first: most triggers lead to nothing, and must cost next to nothing."""
     refused = eligibility.refusal(journey, rule)
     if refused is None and not eligibility.is_sampled(rule, event.customer_id):
         refused = Reason.SAMPLED_OUT
-    due_ms = max(event.time + rule.delay_ms, now_ms)
+    due_ms = max(event.time + rule.delay_ms, step.now_ms)
     if not refused and (rule.jitter_ms or rule.hours):
         due_ms = defer(journey, rule, due_ms, survey_id(event.source, event.id, rule.name))
     why: Suppress | None = _cancelled(journey, event, rule, due_ms) if journey.cancels else None
     if why is None and refused:
         why = Suppress(refused)
-    if why is None and isinstance(verdict := eligibility.decide(journey, rule, due_ms, program), Suppress):
+    if why is None and isinstance(verdict := eligibility.decide(journey, rule, due_ms, step.program), Suppress):
         why = verdict
     if why is not None:
-        effects.append(decisions.turned_down(event, rule, why, now_ms, program))
+        step.effects.append(decisions.turned_down(event, rule, why, step))
         return journey
-    pending = _pending(event, rule, program, due_ms, history)
+    pending = _pending(event, rule, due_ms, step)
     if due_ms > journey.clock_ms:
-        effects.append(Scheduled(decisions.decided(pending, rule, event.customer_id, None, due_ms, program)))
+        step.effects.append(Scheduled(decisions.decided(pending, rule, None, due_ms, step)))
     return journey._replace(pending=(*journey.pending, pending))
 
 
-def _pending(event: Trigger, rule: Rule, program: Program, due_ms: int, history: bool) -> Pending:
-    dimensions, segments = capture(event.attributes, program)
+@positional
+def _pending(event: Trigger, rule: Rule, due_ms: int, step: Step) -> Pending:
+    dimensions, segments = capture(event.attributes, step.program)
     said = attributes_of(event) if rule.personalise else event.attributes
     return Pending(
-        due_ms,
-        survey_id(event.source, event.id, rule.name),
-        rule.name,
-        rule.survey,
-        event.source,
-        event.id,
-        event.type,
-        event.time,
-        correlation(event),
-        segments,
-        dimensions,
-        rule.expires_ms,
-        tuple((name, said[name]) for name in rule.personalise if name in said),
-        rule.sample,
-        history,
+        due_ms=due_ms,
+        survey_id=survey_id(event.source, event.id, rule.name),
+        rule=rule.name,
+        survey=rule.survey,
+        source=event.source,
+        id=event.id,
+        type=event.type,
+        time_ms=event.time,
+        correlation=correlation(event),
+        segments=segments,
+        dimensions=dimensions,
+        lifetime_ms=rule.expires_ms,
+        values=tuple((name, said[name]) for name in rule.personalise if name in said),
+        probability=rule.sample,
+        history=step.history,
     )
 
 
@@ -92,21 +91,20 @@ def _cancelled(journey: Journey, event: Trigger, rule: Rule, due_ms: int) -> Sup
     return None
 
 
-def _cancel(journey: Journey, event: Trigger, program: Program, effects: list[Effect]) -> Journey:
-    about, kept = correlation(event), []
+def _cancel(journey: Journey, event: Trigger, step: Step) -> Journey:
+    about, kept, program = correlation(event), [], step.program
     for pending in journey.pending:
         rule = rule_of(pending, program)
         if cancels(event.type, about, pending, rule) and pending.time_ms <= event.time:
             why = Suppress(Reason.CANCELLED, event.id)
-            effects.append(decisions.decided(pending, rule, event.customer_id, why, event.time, program))
+            step.effects.append(decisions.decided(pending, rule, why, event.time, step))
         else:
             kept.append(pending)
     cancel = Cancel(event.type, about, event.id, event.time)
     journey = journey._replace(pending=tuple(kept), cancels=(*journey.cancels, cancel))
     if any(rule.cancel_closes for rule in program.rules):
-        journey = journey._replace(
-            invitations=tuple(_closed(invitation, cancel, program) for invitation in journey.invitations)
-        )
+        invitations = tuple(_closed(invitation, cancel, program) for invitation in journey.invitations)
+        journey = journey._replace(invitations=invitations)
     return journey
 
 
