@@ -21,7 +21,7 @@ ALERT_SECONDS = Histogram(
     "nps_event_to_alert_seconds", "Seconds from a response's Kafka timestamp to its durable alert.",
     buckets=LATENCY_BUCKETS,
 )  # fmt: skip
-LAG_MS = Gauge("nps_lag_milliseconds", "Age of the last record of the last batch, by topic and partition.",
+LAG_SECONDS = Gauge("nps_lag_seconds", "Age of the last record of the last batch, by topic and partition.",
                ["topic", "partition"])  # fmt: skip
 JOURNEYS = Gauge("nps_journeys", "Customers in state, by partition.", ["partition"])
 RESTORED = Counter("nps_restored_records_total", "State records read back at assignment.")

@@ -6,18 +6,41 @@ from streams import program
 from streams.commands.session import armed, codec_of, in_force, serve_metrics
 from streams.engine import failpoints
 from streams.engine.fuse import FuseLimits
+from streams.kafka.ports import Log
+from streams.kafka.producer import Producer
 from streams.processing.worker import Worker
+from streams.settings import Settings
 
 
 def run(_: argparse.Namespace) -> int:
     """Process events until asked to stop."""
     settings = in_force()
     points = armed(failpoints.WORKER)
-    if points:
-        failpoints.fail_commits(points)
+    if points is None:
+        return worker_of(settings, producer_of(settings)).run()
+    failpoints.fail_commits(points)
+    worker = worker_of(settings, failpoints.FailingLog(producer_of(settings), points))
+    worker.agents[0] = failpoints.FailingAgent(worker.agents[0], points)
+    return worker.run()
+
+
+def producer_of(settings: Settings) -> Producer:
+    """Where a worker's outputs go: a record that waited a session long may be a successor's to write by then."""
+    engine = settings.engine()
+    return Producer(
+        engine.brokers,
+        client_id=engine.client_id,
+        security=engine.security,
+        delivery_timeout_ms=engine.session_timeout_ms,
+    )
+
+
+def worker_of(settings: Settings, log: Log) -> Worker:
+    """The worker that these settings ask for, its metrics served.  Raises BadSettings, BadProgram."""
     rules = program.load(settings.program_path)
     fuse = FuseLimits(in_a_row=settings.fuse_in_a_row, ratio=settings.fuse_ratio)
     serve_metrics(settings)
-    engine, codec, epoch, keys = settings.engine(), codec_of(settings), settings.topic_epoch, settings.keys
-    pace = settings.wakeups_per_s
-    return Worker(engine, rules, codec, fuse, epoch, failpoints=points, keys=keys, wakeups_per_s=pace).run()
+    return Worker(
+        settings.engine(), rules, codec_of(settings), log, fuse,
+        epoch=settings.topic_epoch, keys=settings.keys, wakeups_per_s=settings.wakeups_per_s,
+    )  # fmt: skip

@@ -17,7 +17,7 @@ from faust.types import TP
 from streams.engine.config import EngineConfig
 from streams.engine.extents import Extent, StateExtents, extents, partitions_of
 from streams.engine.lease import Lease, monotonic_ms
-from streams.kafka.batch import FetchedRecord
+from streams.kafka.ports import FetchedRecord
 from streams.kafka.security import for_aiokafka
 
 _T = TypeVar("_T")

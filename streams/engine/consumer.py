@@ -24,7 +24,7 @@ from streams.engine.lease import Lease
 from streams.engine.offsets import Tracker
 from streams.engine.positions import Positions
 from streams.errors import BadTopics
-from streams.kafka.batch import Batch, FetchedRecord
+from streams.kafka.ports import Batch, FetchedRecord
 
 logger = logging.getLogger("streams.engine")
 

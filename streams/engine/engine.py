@@ -25,7 +25,7 @@ from streams.engine.guard import Stop, guard, stop_at_once
 from streams.engine.lease import Lease, monotonic_ms
 from streams.errors import BrokerAway, ExitCode, LeaseLost, exit_code
 from streams.kafka.admin import check_topics, wait_for_broker
-from streams.kafka.batch import Batch
+from streams.kafka.ports import Batch
 
 logger = logging.getLogger("streams.engine")
 

@@ -14,12 +14,11 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from schemas.topics import JOURNEYS, PANES, ROLLING, WAKEUPS
-from streams.kafka.batch import Batch
-from streams.kafka.ports import Log, Output
+from streams.kafka.ports import Batch, Log, Output
 
 VARIABLE = "NPS_FAILPOINTS"
 
@@ -124,16 +123,20 @@ class FailingLog:
             await self._points.at(f"after-{stage}")
 
 
-def failing_handler(
-    handler: Callable[[Batch], Awaitable[None]], points: Failpoints
-) -> Callable[[Batch], Awaitable[None]]:
-    """A handler of blocks that fails before it does anything."""
+class FailingAgent:
+    """An agent that fails as a batch comes, before it does anything."""
 
-    async def handle(batch: Batch) -> None:
-        await points.at("in-block")
-        await handler(batch)
+    def __init__(self, agent: Any, points: Failpoints) -> None:
+        self._agent = agent
+        self._points = points
 
-    return handle
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._agent, name)
+
+    async def handle(self, batch: Batch) -> None:
+        """Reach the point, then hand the batch on."""
+        await self._points.at("in-block")
+        await self._agent.handle(batch)
 
 
 def fail_commits(points: Failpoints) -> None:

@@ -1,17 +1,33 @@
-"""The log as the pipeline needs it: two ports, and the adapter that keeps it in memory.
+"""Kafka as the pipeline needs it: records, batches of them, and the two ports through which they are written and read.
 
-The Kafka adapters are `streams.kafka.producer` and `streams.kafka.reader`; tests of crashes use the one in memory.
+The adapters are `producer` and `reader` over librdkafka, and `memory` for tests and trials.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 TopicPartition = tuple[str, int]
 Headers = Sequence[tuple[str, bytes | None]]
 
 
+class FetchedRecord(Protocol):
+    """One record as fetched, never changed.  `timestamp` in ms UTC; key and value None when absent."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...  # noqa: D102
+
+
 class KafkaRecord(NamedTuple):
-    """One record of a topic partition.  `timestamp` is Kafka's, in milliseconds."""
+    """One record of a topic partition, as `Reader` gives it.  `timestamp` is Kafka's, in milliseconds UTC."""
 
     offset: int
     timestamp: int
@@ -22,6 +38,31 @@ class KafkaRecord(NamedTuple):
 
 Records = Iterator[tuple[TopicPartition, KafkaRecord]]
 """Records with where they lie."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What one fetch brought from one partition: one record or more, in offset order."""
+
+    topic: str
+    partition: int
+    records: Sequence[FetchedRecord]
+
+    @property
+    def first_offset(self) -> int:
+        """The offset of the first record."""
+        return self.records[0].offset
+
+    @property
+    def last_offset(self) -> int:
+        """The offset of the last record."""
+        return self.records[-1].offset
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}] offsets {self.first_offset} to {self.last_offset}"
 
 
 class Output(NamedTuple):
@@ -36,46 +77,20 @@ class Output(NamedTuple):
 
 
 class Log(Protocol):
-    """Where effects go.  Nothing is durable until `flush` returns."""
+    """Where records are written.  Nothing is durable until `flush` returns."""
 
     def send_all(self, outputs: Iterable[Output]) -> None:
-        """Hand over records, in order."""
+        """Hand over records, in order.  Raises Undelivered when an earlier one failed."""
 
     async def flush(self) -> None:
-        """Wait until all that was sent is durable.  Raises when anything is not."""
+        """Wait until all that was sent is durable.  Raises Undelivered when anything is not."""
 
 
 class Reader(Protocol):
-    """Where state comes back from."""
+    """Where records are read back from."""
 
     def read(self, partitions: Collection[TopicPartition]) -> Records:
         """The records of partitions from their beginning to their present end, once, in order within each."""
 
-
-class MemoryLog:
-    """A log in memory: partitions are lists.  With `crash_at`, the nth record from now on is lost and raises."""
-
-    def __init__(self) -> None:
-        self.partitions: dict[TopicPartition, list[KafkaRecord]] = {}
-        self.sent = 0
-        self.crash_at: int | None = None
-
-    def send_all(self, outputs: Iterable[Output]) -> None:
-        """Append the records, or raise ConnectionError where the crash was asked for."""
-        for out in outputs:
-            if self.sent == self.crash_at:
-                raise ConnectionError("crashed as asked")
-            self.sent += 1
-            records = self.partitions.setdefault((out.topic, max(out.partition, 0)), [])
-            records.append(KafkaRecord(len(records), out.timestamp_ms, out.key, out.value, tuple(out.headers)))
-
-    async def flush(self) -> None:
-        """All is durable that was sent, unless the crash was asked for here."""
-        if self.sent == self.crash_at:
-            raise ConnectionError("crashed as asked")
-
-    def read(self, partitions: Collection[TopicPartition]) -> Records:
-        """The partitions' records."""
-        for partition in partitions:
-            for record in self.partitions.get(partition, ()):
-                yield partition, record
+    def tail(self, partitions: Collection[TopicPartition], records: int) -> Records:
+        """The last so many records of each partition, at times some more."""

@@ -5,7 +5,7 @@ from schemas.events import Inbound
 from schemas.reasons import Reason
 from schemas.topics import LARGEST_EVENT_BYTES
 from streams.domain.effects import Reject
-from streams.kafka.batch import FetchedRecord
+from streams.kafka.ports import FetchedRecord
 
 
 def accept(codec: Codec, cls: type[Inbound], record: FetchedRecord, latest_ms: int) -> Inbound | Reject:

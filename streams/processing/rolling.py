@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 from schemas.codec import Codec
 from schemas.events import PaneTally, SegmentNps
-from schemas.topics import ROLLING
+from schemas.topics import PANES, ROLLING
 from streams.domain.nps import EMPTY, Tally, interval, score
 from streams.domain.panes import MINUTE_MS, Resolution
 from streams.domain.policy import Program
 from streams.domain.windows import RunningSum, SegmentWindows
-from streams.kafka.ports import Output
+from streams.kafka.ports import Batch, KafkaRecord, Log, Output
+from streams.processing.agent import Assignment
 
 
 class _Segment:
@@ -27,8 +28,11 @@ class _Segment:
         self.published: dict[str, tuple[int, Tally]] = {}
 
 
-class Rolling:
-    """The segments of the assigned partitions of nps.panes.  `now_ms` is the wall clock: windows age by it."""
+class RollingRows:
+    """The segments of the assigned partitions of nps.panes, and the rows that changed.
+
+    `now_ms` is the wall clock, by which windows age; `version` makes a row's version of an offset of nps.panes.
+    """
 
     def __init__(
         self, program: Program, codec: Codec, now_ms: Callable[[], int], version: Callable[[int], int]
@@ -101,3 +105,62 @@ class Rolling:
             version=segment.version,
         )
         return Output(ROLLING.name, self._codec.encode(row), f"{name}|{row.window}".encode(), partition)
+
+
+class Rolling:
+    """The agent of the segments' side: panes come in, rolling rows go out.
+
+    `check_lease` raises when this process may no longer write; `make_rows` makes rows without any segment.
+    """
+
+    topics: tuple[str, ...] = (PANES.name,)
+
+    def __init__(
+        self, log: Log, codec: Codec, check_lease: Callable[[], None], make_rows: Callable[[], RollingRows]
+    ) -> None:
+        self.make_rows = make_rows
+        self.rows = make_rows()
+        self._log = log
+        self._codec = codec
+        self._check_lease = check_lease
+
+    def restore(self, assignment: Assignment) -> "RollingRestore":
+        """Begin to read panes back."""
+        return RollingRestore(self, assignment)
+
+    async def handle(self, batch: Batch) -> None:
+        """Take the panes; the rows that they change go out at the next tick."""
+        for record in batch.records:
+            if record.value is not None:
+                self.rows.take(batch.partition, record.offset, self._codec.decode(PaneTally, record.value))
+
+    def tick(self) -> None:
+        """Write the rows that changed, by answers or by the clock.  Raises LeaseLost."""
+        if rows := self.rows.changes():
+            self._check_lease()
+            self._log.send_all(rows)
+
+    def revoke(self) -> None:
+        """Forget all segments."""
+        self.rows = self.make_rows()
+
+
+class RollingRestore:
+    """The windows of an assignment as nps.panes holds them."""
+
+    def __init__(self, rolling: Rolling, assignment: Assignment) -> None:
+        self._rolling = rolling
+        self._partitions = assignment.partitions
+        self._rows = rolling.make_rows()
+
+    def take(self, topic: str, partition: int, record: KafkaRecord, pane: PaneTally | None) -> None:
+        """Take a pane of one of the assigned partitions."""
+        if pane is not None and partition in self._partitions:
+            self._rows.take(partition, record.offset, pane)
+
+    def complete(self) -> None:
+        """Nothing is left to do: every pane was taken as it came."""
+
+    async def put_in_place(self) -> None:
+        """Go on with these windows."""
+        self._rolling.rows = self._rows

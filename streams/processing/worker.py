@@ -1,4 +1,4 @@
-"""A worker: the journeys and the rolling windows of its partitions, restored before the first batch is touched."""
+"""A worker: agents on the partitions that the group assigns, their state read back before the first batch comes."""
 
 import asyncio
 import gc
@@ -6,34 +6,28 @@ import logging
 import sys
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
 
 from schemas.codec import Codec
-from schemas.events import PaneTally
 from schemas.topics import INBOUND, JOURNEYS, PANES
 from streams import metrics
 from streams.clock import wall_ms
 from streams.domain.links import Keys
 from streams.domain.policy import Program
 from streams.engine.config import EngineConfig
-from streams.engine.engine import BatchHandler, Engine
-from streams.engine.failpoints import FailingLog, Failpoints, failing_handler
+from streams.engine.engine import Engine
 from streams.engine.fuse import Fuse, FuseLimits
 from streams.engine.guard import guard, stop_at_once
 from streams.errors import ExitCode
 from streams.kafka.admin import topic_ids, wait_for_broker
-from streams.kafka.batch import Batch
-from streams.kafka.ports import Log, Output
-from streams.kafka.producer import Producer
+from streams.kafka.ports import Batch, Log
 from streams.kafka.reader import KafkaReader
+from streams.processing.agent import Agent, Assignment, Restore, read_back
 from streams.processing.journeys import WAKEUPS_PER_S, Journeys
 from streams.processing.partition import EPOCH_SHIFT, PartitionProcessor
-from streams.processing.rolling import Rolling
-from streams.state.lineage import KEY as ORIGIN
-from streams.state.lineage import Lineage, decode, encode
-from streams.state.recovery import TAIL_RECORDS, Recovery, output_partitions
+from streams.processing.rolling import Rolling, RollingRows
+from streams.state.lineage import Lineage
 
 TICK_S = 0.2
 """How often wakeups and rolling rows go out."""
@@ -50,9 +44,9 @@ logger = logging.getLogger("streams.worker")
 
 
 class Worker:
-    """One worker process.
+    """One worker process.  Outputs go to `log`, which must give a record up after the session timeout.
 
-    `epoch` is the topics' epoch, `now_ms` the wall clock; `keys` sign survey links; `failpoints` are for tests.
+    `epoch` is the topics' epoch, `now_ms` the wall clock; `keys` sign the links of surveys.
     """
 
     def __init__(
@@ -60,41 +54,41 @@ class Worker:
         config: EngineConfig,
         program: Program,
         codec: Codec,
+        log: Log,
         fuse: FuseLimits,
+        *,
         epoch: int = 0,
         now_ms: Callable[[], int] = wall_ms,
-        failpoints: Failpoints | None = None,
         keys: Keys | None = None,
         wakeups_per_s: int = WAKEUPS_PER_S,
     ) -> None:
-        self._config = config
-        self._program = program
-        self._codec = codec
-        self._epoch = epoch
-        self._now_ms = now_ms
-        self._keys = keys
-        self._log: Log = Producer(
-            config.brokers,
-            client_id=config.client_id,
-            security=config.security,
-            delivery_timeout_ms=config.session_timeout_ms,  # what waited longer may be a successor's to write
-        )
-        batch: BatchHandler = self._journey_batch
-        if failpoints:
-            self._log, batch = FailingLog(self._log, failpoints), failing_handler(batch, failpoints)
-        handlers = {topic.name: batch for topic in INBOUND}
+        self._config, self._codec, self._log, self._epoch = config, codec, log, epoch
         self._engine = Engine(
             config,
-            {**handlers, PANES.name: self._pane_batch},
+            dict.fromkeys((*Journeys.topics, *Rolling.topics), self._handle),
             state_topics=(JOURNEYS, PANES.name),
-            assigned=self._assigned,
-            revoked=self._revoked,
+            assigned=self._assign,
+            revoked=self._revoke,
         )
-        self._journeys = Journeys(self._log, codec, Fuse(fuse), self._engine.lease.check, now_ms, wakeups_per_s)
-        self._rolling = self._no_segments()
-        self._segment_partitions = 0
-        self._held_back: Mapping[int, str] = {}
-        self._unsigned: list[int] = []
+        check_lease = self._engine.lease.check
+
+        def processor(number: int, segment_partitions: int) -> PartitionProcessor:
+            def partition_of(segment: str) -> int:
+                return zlib.crc32(segment.encode()) % segment_partitions
+
+            return PartitionProcessor(number, program, codec, partition_of, now_ms, epoch, keys)
+
+        def rows() -> RollingRows:
+            return RollingRows(program, codec, now_ms, lambda offset: epoch << EPOCH_SHIFT | offset)
+
+        self.agents: list[Agent] = [
+            Journeys(
+                log, codec, Fuse(fuse), check_lease, now_ms, processor,
+                hold_back=self._engine.hold_back, wakeups_per_s=wakeups_per_s,
+            ),
+            Rolling(log, codec, check_lease, rows),
+        ]  # fmt: skip
+        """Who handles which topics; a test may put one of its own around them before `run`."""
         self._ticking: asyncio.Task[None] | None = None
 
     def run(self) -> ExitCode:
@@ -103,115 +97,42 @@ class Worker:
         sys.setswitchinterval(SWITCH_S)
         return self._engine.run()
 
-    async def _journey_batch(self, batch: Batch) -> None:
-        await self._journeys.handle(batch)
-        if self._held_back:
-            self._hold_back()
+    async def _handle(self, batch: Batch) -> None:
+        for agent in self.agents:
+            if batch.topic in agent.topics:
+                await agent.handle(batch)
 
-    async def _pane_batch(self, batch: Batch) -> None:
-        for record in batch.records:
-            if record.value is not None:
-                self._rolling.take(batch.partition, record.offset, self._codec.decode(PaneTally, record.value))
-
-    async def _assigned(self, partitions: frozenset[int]) -> None:
-        config = self._config
-        known = await wait_for_broker(config.brokers, config.security, config.broker_wait_ms)
-        self._segment_partitions = known[PANES.name]
-        rolling = self._no_segments()
-        lineage = Lineage(
-            self._epoch, await topic_ids(config.brokers, config.security, [topic.name for topic in INBOUND])
-        )
-        processors, recovery = await asyncio.to_thread(self._restored, partitions, rolling, lineage)
-        for number, work in processors.items():
-            self._journeys.assign(work, partial(self._engine.unread, partition=number), recovery.of(number))
-        await self._sign(lineage)
-        self._hold_back()
-        self._rolling = rolling
+    async def _assign(self, partitions: frozenset[int]) -> None:
+        brokers, security = self._config.brokers, self._config.security
+        known = await wait_for_broker(brokers, security, self._config.broker_wait_ms)
+        lineage = Lineage(self._epoch, await topic_ids(brokers, security, [topic.name for topic in INBOUND]))
+        assignment = Assignment(partitions, known[PANES.name], lineage, self._engine.unread)
+        restores = [agent.restore(assignment) for agent in self.agents]
+        await asyncio.to_thread(self._read_back, assignment, restores)
+        for restore in restores:
+            await restore.put_in_place()
         self._ticking = asyncio.create_task(self._tick())
 
-    async def _sign(self, lineage: Lineage) -> None:
-        """Say in the state what it is made from, where it does not say so yet."""
-        if self._unsigned and lineage.topics:
-            self._engine.lease.check()
-            self._log.send_all(Output(JOURNEYS, encode(lineage), ORIGIN, number) for number in self._unsigned)
-            await self._log.flush()
-
-    def _hold_back(self) -> None:
-        """Let nothing but one topic in where it is still being replayed."""
-        self._held_back = self._journeys.replaying
-        first = self._held_back.items()
-        self._engine.hold_back((each.name, number) for number, name in first for each in INBOUND if each.name != name)
-
-    async def _revoked(self, partitions: frozenset[int]) -> None:
+    async def _revoke(self, partitions: frozenset[int]) -> None:
         if self._ticking is not None:
             self._ticking.cancel()
         await self._log.flush()
-        self._journeys.revoke(partitions)
-        self._rolling = self._no_segments()
+        for agent in self.agents:
+            agent.revoke()
 
-    def _restored(
-        self, partitions: frozenset[int], rolling: Rolling, lineage: Lineage
-    ) -> tuple[dict[int, PartitionProcessor], Recovery]:
-        """Tables of these partitions as their topics hold them; nps.panes is read once for tables and windows."""
-        started, count = time.perf_counter(), 0
-        processors = {number: self._work(number) for number in partitions}
-        made_from: dict[int, Lineage] = {}
-        journeys = [(JOURNEYS, number) for number in partitions]
-        panes = [(PANES.name, number) for number in range(self._segment_partitions)]
-        ours = tuple(f"|{number}".encode() for number in partitions)
+    def _read_back(self, assignment: Assignment, restores: Sequence[Restore]) -> None:
+        started = time.perf_counter()
         with closing(KafkaReader(self._config.brokers, self._config.security)) as reader:
-            for (topic, number), record in reader.read([*journeys, *panes]):
-                count += 1
-                if count % 10_000 == 0:
-                    metrics.LAST_PROGRESS.set_to_current_time()
-                if topic == JOURNEYS and record.key == ORIGIN:
-                    made_from[number] = decode(record.value or b"")
-                    lineage.follow(made_from[number])
-                elif topic == JOURNEYS:
-                    processors[number].journeys.restore(record)
-                elif record.value is not None and (number in processors or (record.key or b"").endswith(ours)):
-                    self._restore_pane(number, record.offset, record.value, processors, rolling)
-            recovery = Recovery(self._codec, {number: work.journeys for number, work in processors.items()})
-            for (topic, number), record in reader.tail(output_partitions(partitions), TAIL_RECORDS):
-                recovery.take(topic, number, record)
-        for work in processors.values():
-            work.restored()
-        self._unsigned = [number for number in partitions if made_from.get(number) != lineage]
+            count = read_back(reader, self._codec, assignment, restores)
         seconds = time.perf_counter() - started
         metrics.RESTORED.inc(count)
         metrics.RESTORE_SECONDS.observe(seconds)
-        logger.info("restored partitions=%s records=%d seconds=%.2f", sorted(partitions), count, seconds)
-        return processors, recovery
-
-    def _restore_pane(
-        self, number: int, offset: int, value: bytes, processors: dict[int, PartitionProcessor], rolling: Rolling
-    ) -> None:
-        pane = self._codec.decode(PaneTally, value)
-        if pane.source_partition in processors:
-            processors[pane.source_partition].panes.restore(pane)
-        if number in processors:
-            rolling.take(number, offset, pane)
-
-    def _no_segments(self) -> Rolling:
-        return Rolling(self._program, self._codec, self._now_ms, lambda offset: self._epoch << EPOCH_SHIFT | offset)
-
-    def _work(self, partition: int) -> PartitionProcessor:
-        program, codec = self._program, self._codec
-        return PartitionProcessor(
-            partition, program, codec, self._segment_partition, self._now_ms, self._epoch, self._keys
-        )
-
-    def _segment_partition(self, segment: str) -> int:
-        return zlib.crc32(segment.encode()) % self._segment_partitions
+        logger.info("restored partitions=%s records=%d seconds=%.2f", sorted(assignment.partitions), count, seconds)
 
     async def _tick(self) -> None:
-        """Write due wakeups and changed rolling rows, again and again while the partitions are ours."""
+        """Let the agents write what the clock makes due, again and again while the partitions are ours."""
         while True:
             with guard("writing wakeups and rolling rows", stop_at_once):
-                self._journeys.wake()
-                if not self._journeys.busy:
-                    metrics.LAST_PROGRESS.set_to_current_time()
-                if rows := self._rolling.changes():
-                    self._engine.lease.check()
-                    self._log.send_all(rows)
+                for agent in self.agents:
+                    agent.tick()
             await asyncio.sleep(TICK_S)

@@ -58,7 +58,7 @@ class Recovery:
             written_ms, highest = causes.get(cause, (-1, -1))
             causes[cause] = max(record.timestamp, written_ms), max(version, highest)
 
-    def of(self, partition: int) -> BatchInDoubt | None:
+    def batch_in_doubt(self, partition: int) -> BatchInDoubt | None:
         """The topic that was decided last, and how far.  A customer who is forgotten since may look like a doubt."""
         causes = self._found.get(partition)
         if not causes:

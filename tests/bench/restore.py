@@ -24,7 +24,8 @@ from rich.table import Table
 
 from schemas.topics import JOURNEYS, PURCHASES, RESPONSES
 from streams import program
-from streams.kafka.ports import KafkaRecord, MemoryLog, Output
+from streams.kafka.memory import MemoryLog
+from streams.kafka.ports import KafkaRecord, Output
 from streams.kafka.producer import Producer
 from streams.kafka.topics import ensure_topics
 from streams.local.servers import local_broker

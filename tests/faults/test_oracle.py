@@ -1,15 +1,14 @@
 """The oracle agrees with the real code over whole histories in memory, and objects to every kind of wrong output."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
 from schemas.codec import Codec
 from schemas.events import Alert, Decision, SurveyDispatch
-from streams.processing.partition import PartitionProcessor
-from streams.state.recovery import BatchInDoubt
+from streams.kafka.ports import Records, TopicPartition
 from tests.faults.generator import CLEAN, Mix, generate, live
 from tests.faults.invariants import SETTLE_MS, differing, judge
 from tests.faults.memory_pipeline import MemoryPipeline
@@ -18,6 +17,7 @@ from tests.faults.oracle_inputs import judge as judge_inputs
 from tests.faults.oracle_terms import PROGRAM, read_terms
 from tests.faults.outputs import ALERTS, DECISIONS, DISPATCHES, decode
 from tests.faults.reading import Row
+from tests.support.crashing import CrashingLog
 
 SEEDS = 50
 CHUNKS = 5
@@ -99,12 +99,18 @@ def test_orders_of_reading_are_all_walked() -> None:
     assert sum(len(set().union(*ledgers)) == 2 for ledgers in asked) > 5, "either may win"
 
 
+class Endless(CrashingLog):
+    """Topics whose last records nobody finds."""
+
+    def tail(self, partitions: Collection[TopicPartition], records: int) -> Records:
+        """Nothing."""
+        return iter(())
+
+
 class Careless(MemoryPipeline):
     """Workers that take no care in which order they replay after a crash."""
 
-    def doubts(self, works: Mapping[int, PartitionProcessor]) -> Mapping[int, BatchInDoubt | None]:
-        """Nothing is in doubt."""
-        return {}
+    log = Endless
 
 
 def test_the_order_of_a_replay_matters() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from streams.engine.config import EngineConfig
 from streams.engine.engine import Engine
-from streams.kafka.batch import Batch
+from streams.kafka.ports import Batch
 
 
 class Worker:

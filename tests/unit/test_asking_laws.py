@@ -19,7 +19,8 @@ from streams.domain.ids import share
 from streams.domain.journey import step
 from streams.domain.panes import DAY_MS
 from streams.domain.state import NEW
-from streams.kafka.ports import KafkaRecord, MemoryLog, Output
+from streams.kafka.memory import MemoryLog
+from streams.kafka.ports import KafkaRecord, Output
 from streams.processing.partition import PartitionProcessor
 from streams.state.tables import JourneyEntry
 from tests.unit.asking_histories import (

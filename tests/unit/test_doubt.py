@@ -6,7 +6,8 @@ from schemas.codec import Codec
 from schemas.events import Decision, Purchase, SupportCase
 from schemas.topics import DECISIONS, JOURNEYS, PURCHASES, RESPONSES, SUPPORT
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.kafka.ports import KafkaRecord, MemoryLog
+from streams.kafka.memory import MemoryLog
+from streams.kafka.ports import KafkaRecord
 from streams.processing.journeys import Journeys
 from streams.processing.partition import PartitionProcessor
 from streams.program import parse
@@ -29,16 +30,21 @@ BLOCKS = {
 }
 
 
+def processor(number: int, _: int) -> PartitionProcessor:
+    """A blank one."""
+    return PartitionProcessor(number, PROGRAM, CODEC, lambda _: 0, lambda: NOW_MS)
+
+
 def restored(log: MemoryLog) -> tuple[PartitionProcessor, BatchInDoubt | None]:
     """What a new worker knows."""
-    work = PartitionProcessor(0, PROGRAM, CODEC, lambda _: 0, lambda: NOW_MS)
+    work = processor(0, 1)
     for _, record in log.read([(JOURNEYS, 0)]):
         work.journeys.restore(record)
     work.restored()
     recovery = Recovery(CODEC, {0: work.journeys})
     for (topic, number), record in log.read(output_partitions([0])):
         recovery.take(topic, number, record)
-    return work, recovery.of(0)
+    return work, recovery.batch_in_doubt(0)
 
 
 def stepped(work: PartitionProcessor, log: MemoryLog, topic: str, *, dies: bool = False) -> None:
@@ -52,7 +58,7 @@ def stepped(work: PartitionProcessor, log: MemoryLog, topic: str, *, dies: bool 
 
 def owning(work: PartitionProcessor, in_doubt: BatchInDoubt | None) -> Journeys:
     """The agent that has taken the partition over, nothing of which was ever committed."""
-    journeys = Journeys(MemoryLog(), CODEC, Fuse(FuseLimits()), lambda: None, lambda: NOW_MS)
+    journeys = Journeys(MemoryLog(), CODEC, Fuse(FuseLimits()), lambda: None, lambda: NOW_MS, processor)
     journeys.assign(work, lambda topic: range(BLOCKS[topic][-1].offset + 1 if topic in BLOCKS else 0), in_doubt)
     return journeys
 

@@ -8,7 +8,8 @@ import pytest
 from schemas.topics import ANSWERS, JOURNEYS, PANES, ROLLING
 from sinks.failing import FailingWarehouse
 from streams.engine.failpoints import SINK, WORKER, Failed, FailingLog, Failpoints
-from streams.kafka.ports import MemoryLog, Output
+from streams.kafka.memory import MemoryLog
+from streams.kafka.ports import Output
 from tests.commands import run
 from tests.support.warehouses import memory_warehouse
 

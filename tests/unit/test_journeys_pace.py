@@ -4,10 +4,11 @@ from schemas.codec import Codec
 from schemas.topics import WAKEUPS
 from streams.domain.state import Journey
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.kafka.ports import KafkaRecord, MemoryLog
+from streams.kafka.ports import KafkaRecord
 from streams.processing.journeys import QUIET_MS, Journeys
 from streams.processing.partition import PartitionProcessor
 from streams.state.tables import JourneyEntry, encode
+from tests.support.crashing import CrashingLog
 from tests.unit.histories import PROGRAM, START_MS
 
 CODEC = Codec()
@@ -16,7 +17,7 @@ DUE = 1_000
 TICK_MS = 200
 
 
-def overdue(partition: int) -> PartitionProcessor:
+def overdue(partition: int, _: int = 1) -> PartitionProcessor:
     """A restored partition whose customers fell due one a second, long ago."""
     work = PartitionProcessor(partition, PROGRAM, CODEC, lambda _: 0, lambda: START_MS)
     for number in range(DUE):
@@ -29,14 +30,14 @@ def overdue(partition: int) -> PartitionProcessor:
 
 def test_a_backlog_leaves_at_the_pace_and_oldest_first() -> None:
     """After each tick no more is out than the pace allows, in the end all is, and each partition in its order."""
-    log, clock = MemoryLog(), [START_MS]
-    journeys = Journeys(log, CODEC, Fuse(FuseLimits()), lambda: None, lambda: clock[0], PER_S)
+    log, clock = CrashingLog(), [START_MS]
+    journeys = Journeys(log, CODEC, Fuse(FuseLimits()), lambda: None, lambda: clock[0], overdue, wakeups_per_s=PER_S)
     for partition in (0, 1):
         journeys.assign(overdue(partition), lambda _: range(0))
     clock[0] += QUIET_MS
     began_ms = clock[0]
     while log.sent < 2 * DUE:
-        journeys.wake()
+        journeys.tick()
         assert log.sent * 1_000 <= PER_S * (1_000 + clock[0] - began_ms)
         clock[0] += TICK_MS
         assert clock[0] - began_ms < 60_000

@@ -14,11 +14,12 @@ from streams.domain.ids import survey_id
 from streams.domain.nps import Band, band
 from streams.domain.panes import MINUTE_MS, panes
 from streams.domain.segments import capture
-from streams.kafka.ports import KafkaRecord, Log, MemoryLog
+from streams.kafka.ports import KafkaRecord, Log
 from streams.processing.outputs import BatchOutputs
 from streams.processing.partition import PartitionProcessor
 from streams.program import parse
 from tests.programs import program
+from tests.support.crashing import CrashingLog
 
 SEEDS = 600
 START_MS = 1_700_000_000_000
@@ -94,7 +95,7 @@ class Process:
         self.kind = kind
         self.r = r
         self.inputs = inputs
-        self.log = MemoryLog()
+        self.log = CrashingLog()
         self.committed = dict.fromkeys(inputs, 0)
         self.crashes = 0
 
@@ -165,7 +166,9 @@ class Backwards(PartitionProcessor):
     async def make_durable(self, outcome: BatchOutputs, log: Log, check_lease: Callable[[], None]) -> None:
         """Swap the two stages that replay relies on."""
         await super().make_durable(BatchOutputs(outcome.last, journeys=outcome.journeys), log, check_lease)
-        await super().make_durable(BatchOutputs(outcome.last, outcome.records, outcome.panes), log, check_lease)
+        await super().make_durable(
+            BatchOutputs(outcome.last, records=outcome.records, panes=outcome.panes), log, check_lease
+        )
 
 
 def totals(process: Process) -> Counter[tuple[str, str, int, Band]]:

@@ -11,7 +11,7 @@ from schemas.topics import ROLLING
 from streams.domain.nps import EMPTY, Tally, interval, score
 from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, MINUTE_MS, Resolution, panes
 from streams.kafka.ports import Output
-from streams.processing.rolling import Rolling
+from streams.processing.rolling import RollingRows
 from streams.program import load
 
 CODEC = Codec()
@@ -29,9 +29,9 @@ class World:
         self.rolling = self.restarted()
         self.rows: dict[tuple[str, str], SegmentNps] = {}
 
-    def restarted(self) -> Rolling:
+    def restarted(self) -> RollingRows:
         """A new worker that has read the topic from its beginning."""
-        rolling = Rolling(PROGRAM, CODEC, lambda: self.now_ms, lambda offset: offset)
+        rolling = RollingRows(PROGRAM, CODEC, lambda: self.now_ms, lambda offset: offset)
         for offset, pane in self.log:
             rolling.take(0, offset, pane)
         return rolling

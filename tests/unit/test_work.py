@@ -32,7 +32,8 @@ from streams.domain.ids import survey_id
 from streams.domain.links import Claim, Keys, verify
 from streams.domain.nps import Tally
 from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane, Resolution
-from streams.kafka.ports import KafkaRecord, MemoryLog, Output
+from streams.kafka.memory import MemoryLog
+from streams.kafka.ports import KafkaRecord, Output
 from streams.processing.outputs import BatchOutputs
 from streams.processing.partition import PartitionProcessor
 from streams.state.tables import PaneValue
@@ -175,7 +176,7 @@ def in_pieces(size: int, batches: dict[str, list[KafkaRecord]]) -> tuple[list[Ba
     one = work()
     outcomes = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("streams.processing.partition.PIECE_RECORDS", size)
+        patch.setattr("streams.processing.partition.CHUNK_RECORDS", size)
         for topic, records in batches.items():
             outcomes.append(one.decide(topic, records))
             durable(one, outcomes[-1])
