@@ -15,12 +15,11 @@ from streams import program
 from streams.commands.session import in_force, out
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.topics import ensure_topics, verify_topics
+from streams.local.demo import PROGRAM as DEMO_PROGRAM
 from streams.local.demo import Demo
 from streams.local.stack import local_stack
 from streams.local.supervisor import Supervisor
 from streams.settings import Settings
-
-DEMO_PROGRAM = Path(program.__file__).parents[1] / "demo.toml"
 
 
 def topics(parsed: argparse.Namespace) -> int:

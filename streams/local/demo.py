@@ -31,6 +31,7 @@ from streams.local.stack import Stack
 from streams.proof.reconciliation import Query, Reconciliation, reconcile
 from streams.settings import Settings
 
+PROGRAM = Path(__file__).with_name("demo.toml")
 HISTORY_DAYS = 30
 HISTORY_ORDERS = 6_000
 ORDERS_PER_S = 8
