@@ -69,7 +69,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[KafkaCluster]":
 
 
 def _need_chromium() -> None:
-    from tests.chromium import binary
+    from tests.support.chromium import binary
 
     if binary() is None:
         pytest.skip(f"{NO_CHROMIUM}: apt-get install chromium")

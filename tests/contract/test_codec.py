@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from schemas.codec import CONFLUENT, SINGLE_OBJECT, Codec, RegistryAway, Undecodable, versions
 from schemas.events import RECORDS, AlertAction, Answer, Purchase, Record, SurveyResponse, Wakeup
-from tests.contract.records import ANY
 from tests.contract.test_events_match_avsc import FILES, stem
+from tests.support.records import ANY
 
 GOLDEN = Path(__file__).parent / "golden"
 CODEC = Codec()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.codec import Codec, Undecodable, versions
 from schemas.events import RECORDS, Purchase, Record, SurveyResponse
 from schemas.fast.decoder import record_decoder
-from tests.contract.records import ANY
+from tests.support.records import ANY
 
 CODEC = Codec()
 SCHEMAS: dict[type[Record], Any] = {cls: fastavro.parse_schema(versions(cls)[-1]) for cls in RECORDS}

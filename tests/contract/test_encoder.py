@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from schemas.codec import Codec, versions
 from schemas.events import Record, Wakeup
 from schemas.fast.encoder import record_encoder
-from tests.contract.records import ANY
+from tests.support.records import ANY
 
 CODEC = Codec()
 

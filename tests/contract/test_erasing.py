@@ -13,7 +13,7 @@ from sinks.memory import Memory
 from sinks.personal import PERSONAL
 from sinks.rows import TABLES, digest
 from sinks.warehouse import Row
-from tests.contract.ledger_rows import (
+from tests.support.ledger_rows import (
     ALERTED,
     ANSWERED,
     ASKED,

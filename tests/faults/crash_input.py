@@ -13,7 +13,7 @@ from typing import NamedTuple
 from schemas.events import Purchase, SurveyResponse
 from schemas.topics import PURCHASES, RESPONSES
 from streams.domain.ids import survey_id
-from tests.programs import program
+from tests.support.programs import program
 
 PROGRAM = program(
     {"name": "at-once"},

@@ -8,8 +8,8 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from schemas.topics import ALERTS, BY_NAME, INBOUND
 from sinks.rows import TABLES
-from tests.commands import BOUND_S
 from tests.faults.patience import Group, Offsets, patiently
+from tests.support.commands import BOUND_S
 
 READS = {
     "worker": tuple(topic.name for topic in INBOUND),

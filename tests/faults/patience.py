@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from tests.commands import BOUND_S
+from tests.support.commands import BOUND_S
 
 _T = TypeVar("_T")
 Offsets = dict[tuple[str, int], int]

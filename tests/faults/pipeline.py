@@ -21,10 +21,10 @@ from typing import Self, TypeVar
 from sinks.clickhouse.client import connect
 from sinks.warehouse import Row
 from streams.local.servers import HOST, local_clickhouse
-from tests.commands import Service, done
 from tests.faults.kafka import KafkaCluster
 from tests.faults.lag import Lag
 from tests.faults.running import Pipeline
+from tests.support.commands import Service, done
 
 T = TypeVar("T")
 PARTITIONS = 4

@@ -11,9 +11,9 @@ from schemas.events import Answer
 from schemas.topics import ANSWERS, INBOUND, PURCHASES, RESPONSES
 from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
-from tests.commands import BOUND_S
 from tests.faults.crash_input import Written
 from tests.faults.patience import Group, Offsets
+from tests.support.commands import BOUND_S
 
 OFFSET_OF = (1 << 48) - 1
 """A version is the topic's epoch above the offset of its cause."""

@@ -17,8 +17,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from schemas.topics import JOURNEYS, PURCHASES
 from streams.kafka.reader import KafkaReader
-from tests.commands import BOUND_S, Child, Service, done, until
 from tests.faults.patience import Group
+from tests.support.commands import BOUND_S, Child, Service, done, until
 
 HERE = Path(__file__).parent
 STOCK, OURS = "stock_worker.py", "block_worker.py"

@@ -14,12 +14,12 @@ import pytest
 from schemas.topics import INBOUND
 from streams.errors import ExitCode
 from streams.local.servers import free_port
-from tests.commands import Service
 from tests.faults.generator import generate, produce
 from tests.faults.oracle_terms import PROGRAM
 from tests.faults.pipeline import Deployment
 from tests.faults.reading import read_topics
 from tests.faults.scenario import ALONE, Traffic, conclude, visits
+from tests.support.commands import Service
 
 pytestmark = pytest.mark.kafka
 

@@ -17,10 +17,10 @@ import pytest
 from schemas.deadletters import unwrap
 from schemas.events import Alert, Answer, Decision, PaneTally, SurveyDispatch, SurveyResponse
 from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, DECISIONS, DISPATCHES, PANES, RESPONSES, pane_key
-from tests.commands import Service, done
 from tests.faults.crash_input import PROGRAM, Cell, Given, day
 from tests.faults.kafka import KafkaCluster
 from tests.faults.running import OFFSET_OF, Pipeline
+from tests.support.commands import Service, done
 
 pytestmark = pytest.mark.kafka
 

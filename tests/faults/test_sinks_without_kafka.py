@@ -10,8 +10,8 @@ from confluent_kafka.admin import AdminClient
 
 from streams.errors import ExitCode
 from streams.local.servers import local_clickhouse
-from tests.commands import BOUND_S, Service, done, until
 from tests.faults.kafka import KafkaCluster
+from tests.support.commands import BOUND_S, Service, done, until
 
 pytestmark = pytest.mark.kafka
 

@@ -21,11 +21,11 @@ from schemas.events import PaneTally
 from schemas.topics import JOURNEYS, PANES, RESPONSES
 from streams.errors import ExitCode
 from streams.local.servers import free_port
-from tests.commands import BOUND_S, done, until
 from tests.faults.generator import generate, produce
 from tests.faults.oracle_terms import PROGRAM
 from tests.faults.pipeline import Deployment
 from tests.faults.scenario import ALONE, conclude, metric, visits
+from tests.support.commands import BOUND_S, done, until
 
 pytestmark = pytest.mark.kafka
 

@@ -15,9 +15,9 @@ from confluent_kafka import Producer
 
 from schemas.topics import JOURNEYS, LARGEST_RECORD_BYTES
 from streams.errors import ExitCode
-from tests.commands import BOUND_S, until
 from tests.faults.kafka import KafkaCluster
 from tests.faults.stock_input import OURS, PARTITIONS, STOCK, Input, Shop, Worker
+from tests.support.commands import BOUND_S, until
 
 pytestmark = pytest.mark.kafka
 

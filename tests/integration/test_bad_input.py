@@ -28,8 +28,8 @@ from streams.domain.ids import survey_id
 from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
 from streams.local.servers import local_broker, local_clickhouse
-from tests.commands import Service, done, until
 from tests.faults.crash_input import PROGRAM
+from tests.support.commands import Service, done, until
 
 PARTITIONS = 2
 HOUR_MS = 3_600_000

@@ -21,8 +21,8 @@ from streams.domain.clicks import confirmation
 from streams.domain.state import Click
 from streams.kafka.ports import Output
 from streams.local.servers import free_port, local_broker
-from tests.collecting import BEARER, CODEC, FAR_MS, LINK_KEYS, Collecting, environ, head
-from tests.commands import done, run, until
+from tests.support.collector import BEARER, CODEC, FAR_MS, LINK_KEYS, Collecting, environ, head
+from tests.support.commands import done, run, until
 
 NOW_MS = 1_700_000_000_000
 

@@ -28,13 +28,13 @@ from sinks.notify.notifier import GiveUp, Notifier, TryLater
 from sinks.notify.webhook.notifier import WebhookNotifier, retry_after_s
 from sinks.notify.webhook.signature import is_genuine, sign
 from streams.local.servers import LocalServer
-from tests.integration import waiting
+from tests.support import waits
 
 CODEC = Codec()
 SECRET = "whsec_test"
 BOUND_S = 30.0
-eventually = partial(waiting.eventually, within_s=BOUND_S)
-dead_letters = partial(waiting.dead_letters, within_s=BOUND_S)
+eventually = partial(waits.eventually, within_s=BOUND_S)
+dead_letters = partial(waits.dead_letters, within_s=BOUND_S)
 
 
 class Receiver(ThreadingHTTPServer):

@@ -16,7 +16,19 @@ from streams.domain.ids import alert_id, fingerprint, survey_id
 from streams.domain.nps import Band, Tally, band
 from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.domain.responses import MOST_PARKED
-from tests.unit.histories import CUSTOMER, OPEN, START_MS, Moment, Run, program, purchase, response, rule, run, wakeup
+from tests.support.histories import (
+    CUSTOMER,
+    OPEN,
+    START_MS,
+    Moment,
+    Run,
+    program,
+    purchase,
+    response,
+    rule,
+    run,
+    wakeup,
+)
 
 SURVEY = survey_id("shop", "p", "r")
 SEGMENTS = ("all", "country=BR")

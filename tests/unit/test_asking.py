@@ -8,7 +8,7 @@ from schemas.reasons import Reason
 from streams.domain.effects import Ignore, Reject
 from streams.domain.ids import decision_id, survey_id
 from streams.domain.panes import DAY_MS, HOUR_MS
-from tests.unit.histories import (
+from tests.support.histories import (
     DELIVERY_QUARANTINE_MS,
     OPEN,
     PROGRAM,

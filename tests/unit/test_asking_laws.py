@@ -22,7 +22,8 @@ from streams.domain.state import NEW
 from streams.kafka.ports import KafkaRecord, MemoryLog, Output
 from streams.processing.partition import PartitionProcessor
 from streams.state.tables import JourneyEntry
-from tests.unit.asking_histories import (
+from tests.support.histories import Moment, Run, wakeup
+from tests.support.trigger_histories import (
     DELIVERY_QUARANTINE_MS,
     HOME,
     PROGRAM,
@@ -40,7 +41,6 @@ from tests.unit.asking_histories import (
     told_by,
     triggers,
 )
-from tests.unit.histories import Moment, Run, wakeup
 from tests.unit.test_journey import through_bytes
 
 CODEC = Codec()

@@ -10,7 +10,7 @@ from streams.domain.contacts import MOST_CONSENTS, locale_for
 from streams.domain.effects import Reject
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import CHANNELS, Cap, Program, Rule
-from tests.unit.histories import CUSTOMER, START_MS, Moment, Run, opted, program, purchase, run, told, wakeup
+from tests.support.histories import CUSTOMER, START_MS, Moment, Run, opted, program, purchase, run, told, wakeup
 
 CONSENTS = st.dictionaries(
     st.sampled_from(["feedback/email", "feedback/sms", "feedback/*", "news/email"]),

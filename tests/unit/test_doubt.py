@@ -11,7 +11,7 @@ from streams.processing.journeys import Journeys
 from streams.processing.partition import PartitionProcessor
 from streams.program import parse
 from streams.state.recovery import BatchInDoubt, Recovery, output_partitions
-from tests.programs import program
+from tests.support.programs import program
 
 CODEC = Codec()
 NOW_MS = 1_800_000_000_000

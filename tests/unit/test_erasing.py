@@ -13,8 +13,7 @@ from streams.domain.journey import is_blank, step, wake_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.state import NEW, Contact
 from streams.state.tables import JourneyEntry, encode
-from tests.unit.asking_histories import PROGRAM, end, histories
-from tests.unit.histories import (
+from tests.support.histories import (
     CUSTOMER,
     OPEN,
     START_MS,
@@ -29,6 +28,7 @@ from tests.unit.histories import (
     told,
     wakeup,
 )
+from tests.support.trigger_histories import PROGRAM, end, histories
 
 TO = survey_id("shop", "p", "r")
 ASKED: Moment = (START_MS, purchase("p", "order.delivered", START_MS))

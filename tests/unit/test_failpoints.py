@@ -9,7 +9,7 @@ from schemas.topics import ANSWERS, JOURNEYS, PANES, ROLLING
 from sinks.failing import FailingWarehouse
 from streams.engine.failpoints import SINK, WORKER, Failed, FailingLog, Failpoints
 from streams.kafka.ports import MemoryLog, Output
-from tests.commands import run
+from tests.support.commands import run
 from tests.support.warehouses import memory_warehouse
 
 

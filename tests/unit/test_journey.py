@@ -11,7 +11,7 @@ from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import Program
 from streams.domain.state import NEW, Journey
 from streams.state.tables import JourneyEntry, JourneyTable, encode
-from tests.unit.histories import (
+from tests.support.histories import (
     DELIVERY_QUARANTINE_MS,
     START_MS,
     Moment,

@@ -8,7 +8,7 @@ from streams.kafka.ports import KafkaRecord, MemoryLog
 from streams.processing.journeys import QUIET_MS, Journeys
 from streams.processing.partition import PartitionProcessor
 from streams.state.tables import JourneyEntry, encode
-from tests.unit.histories import PROGRAM, START_MS
+from tests.support.histories import PROGRAM, START_MS
 
 CODEC = Codec()
 PER_S = 100

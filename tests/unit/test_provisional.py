@@ -22,7 +22,7 @@ from streams.domain.responses import NOTHING
 from streams.domain.segments import capture
 from streams.domain.state import Click
 from streams.kafka.ports import KafkaRecord
-from tests.unit.histories import CUSTOMER, OPEN, START_MS, Moment, Run, purchase, response, run, wakeup
+from tests.support.histories import CUSTOMER, OPEN, START_MS, Moment, Run, purchase, response, run, wakeup
 from tests.unit.test_answering import ASKED, EXPIRES_MS, FIRST_MS, SEGMENTS, SURVEY, net
 from tests.unit.test_replay import PROGRAM, Process, check_answers, totals
 

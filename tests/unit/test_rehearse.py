@@ -8,7 +8,7 @@ from schemas.topics import CONTACTS, INBOUND_RECORDS, PURCHASES
 from streams.domain.panes import DAY_MS
 from streams.kafka.ports import MemoryLog, Output
 from streams.proof.rehearse import Comparison, rehearse
-from tests.unit.histories import START_MS, program, rule
+from tests.support.histories import START_MS, program, rule
 
 CODEC = Codec()
 RULES = (rule("after-delivery", "delivery", "order.delivered", DAY_MS, ["order.returned"]),)

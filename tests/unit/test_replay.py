@@ -18,7 +18,7 @@ from streams.kafka.ports import KafkaRecord, Log, MemoryLog
 from streams.processing.outputs import BatchOutputs
 from streams.processing.partition import PartitionProcessor
 from streams.program import parse
-from tests.programs import program
+from tests.support.programs import program
 
 SEEDS = 600
 START_MS = 1_700_000_000_000

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.domain.segments import LONGEST, MISSING, capture
-from tests.unit.histories import program
+from tests.support.histories import program
 
 NAMES = st.lists(st.from_regex(r"[a-z][a-z_]{0,8}", fullmatch=True), unique=True, max_size=4)
 

@@ -13,7 +13,7 @@ from streams.domain.ids import survey_id
 from streams.domain.journey import step, wake_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import Rule
-from tests.unit.histories import (
+from tests.support.histories import (
     CUSTOMER,
     QUARANTINE_MS,
     START_MS,

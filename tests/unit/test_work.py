@@ -36,7 +36,7 @@ from streams.kafka.ports import KafkaRecord, MemoryLog, Output
 from streams.processing.outputs import BatchOutputs
 from streams.processing.partition import PartitionProcessor
 from streams.state.tables import PaneValue
-from tests.unit.histories import OPEN, START_MS, case, program, purchase, response, rule
+from tests.support.histories import OPEN, START_MS, case, program, purchase, response, rule
 
 CODEC = Codec()
 NOW_MS = START_MS + HOUR_MS

@@ -14,7 +14,7 @@ from streams.domain.hours import MINUTE_MS, Hours
 from streams.domain.journey import wake_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import Cap, Program, Rule
-from tests.unit.histories import Moment, Run, case, program, purchase, told, wakeup
+from tests.support.histories import Moment, Run, case, program, purchase, told, wakeup
 
 ZONES = ["Asia/Kolkata", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"]
 HOME = "Europe/Berlin"

@@ -13,7 +13,7 @@ from schemas.topics import DEAD_LETTERS, RESPONSES
 from streams.domain.links import Keys, mint
 from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
-from tests.commands import Service
+from tests.support.commands import Service
 
 PARTITIONS = 2
 LINK_KEYS = "k1:0123456789abcdef0123"

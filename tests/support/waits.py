@@ -5,7 +5,7 @@ from collections.abc import Callable
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from schemas.topics import DEAD_LETTERS
-from tests.commands import BOUND_S, until
+from tests.support.commands import BOUND_S, until
 
 
 def eventually(holds: Callable[[], object], within_s: float = BOUND_S) -> None:
