@@ -21,7 +21,7 @@ from streams.local.servers import LocalServer, local_broker
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests import each other as `tests.faults.kafka`, from anywhere
 
 if TYPE_CHECKING:
-    from tests.faults.kafka import KafkaCluster
+    from tests.faults.harness.kafka import KafkaCluster
 
 settings.register_profile("anew", deadline=None)
 settings.register_profile("laws", settings.get_profile("anew"), derandomize=True)
@@ -61,7 +61,7 @@ def broker() -> Iterator[LocalServer]:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[KafkaCluster]":
     """One real Kafka broker for the whole run; use topics and groups of your own, and leave it running."""
-    from tests.faults.kafka import KafkaCluster
+    from tests.faults.harness.kafka import KafkaCluster
 
     _need_kafka()
     with KafkaCluster(tmp_path_factory.mktemp("kafka")) as cluster:
@@ -76,7 +76,7 @@ def _need_chromium() -> None:
 
 
 def _need_kafka() -> None:
-    from tests.faults.kafka_jars import unavailable
+    from tests.faults.harness.kafka_jars import unavailable
 
     reason = unavailable()
     if reason is None:

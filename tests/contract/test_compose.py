@@ -28,8 +28,8 @@ from streams.kafka.topics import ensure_topics
 from streams.local import process
 from streams.local.servers import HOST, free_port
 from streams.settings import Settings
-from tests.faults.kafka import JAVA_OPTIONS
-from tests.faults.kafka_jars import jars
+from tests.faults.harness.kafka import JAVA_OPTIONS
+from tests.faults.harness.kafka_jars import jars
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -20,7 +20,7 @@ from streams.local.servers import LocalServer, local_broker
 from tests.support.gate import gate
 
 if TYPE_CHECKING:
-    from tests.faults.kafka import KafkaCluster
+    from tests.faults.harness.kafka import KafkaCluster
 
 PARTITIONS = 4
 BOUND_S = 30.0
