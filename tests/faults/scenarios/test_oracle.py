@@ -102,7 +102,7 @@ def test_orders_of_reading_are_all_walked() -> None:
 class Careless(MemoryPipeline):
     """Workers that take no care in which order they replay after a crash."""
 
-    def doubts(self, works: Mapping[int, PartitionProcessor]) -> Mapping[int, BatchInDoubt | None]:
+    def recovery(self, processors: Mapping[int, PartitionProcessor]) -> Mapping[int, BatchInDoubt | None]:
         """Nothing is in doubt."""
         return {}
 
