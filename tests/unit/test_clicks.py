@@ -22,9 +22,9 @@ from streams.domain.responses import NOTHING
 from streams.domain.segments import capture
 from streams.domain.state import Click
 from streams.kafka.ports import KafkaRecord
+from tests.laws.test_replay import PROGRAM, Process, check_answers, totals
 from tests.support.histories import CUSTOMER, OPEN, START_MS, Moment, Run, purchase, response, run, wakeup
-from tests.unit.test_answering import ASKED, EXPIRES_MS, FIRST_MS, SEGMENTS, SURVEY, net
-from tests.unit.test_replay import PROGRAM, Process, check_answers, totals
+from tests.unit.test_responses import ASKED, EXPIRES_MS, FIRST_MS, SEGMENTS, SURVEY, net
 
 WAIT_MS = OPEN.limits.confirm_ms
 SECONDS = (0, 1, 10, 20, 29.999, 30, 45, 59.999, 60, 75, 90, 600)

@@ -92,7 +92,7 @@ def test_the_result_does_not_depend_on_wakeups(history: list[Moment], wakes: lis
     """Woken at any times, or only at the end: the same decisions and dispatches, and the same answers.
 
     Where a response came before its survey, its place among later ones depends on when it was put back; then only
-    decisions and dispatches are compared, and test_answering holds the answer to any order.
+    decisions and dispatches are compared, and test_responses holds the answer to any order.
     """
     end = wakeup(history[-1][0] + 30 * DAY_MS if history else START_MS)
     extra = [wakeup(history[at % len(history)][0] + after) for at, after in wakes if history]

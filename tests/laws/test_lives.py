@@ -22,6 +22,7 @@ from streams.domain.state import NEW
 from streams.kafka.ports import KafkaRecord, MemoryLog, Output
 from streams.processing.partition import PartitionProcessor
 from streams.state.tables import JourneyEntry
+from tests.laws.test_journey import through_bytes
 from tests.support.histories import Moment, Run, wakeup
 from tests.support.trigger_histories import (
     DELIVERY_QUARANTINE_MS,
@@ -41,7 +42,6 @@ from tests.support.trigger_histories import (
     told_by,
     triggers,
 )
-from tests.unit.test_journey import through_bytes
 
 CODEC = Codec()
 LAW = settings(max_examples=1_000, deadline=None)
