@@ -9,8 +9,8 @@ from streams.domain.ids import survey_id
 from streams.domain.journey import is_blank, step, wake_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import Program
-from streams.domain.state import NEW, Journey
-from streams.state.tables import JourneyEntry, JourneyTable, encode
+from streams.domain.state import NEW
+from streams.state.tables import JourneyEntry, encode
 from tests.support.histories import (
     DELIVERY_QUARANTINE_MS,
     START_MS,
@@ -24,6 +24,7 @@ from tests.support.histories import (
     run,
     wakeup,
 )
+from tests.support.tables import through_bytes
 
 RULES = [
     rule("after-delivery", "delivery", "order.delivered", 3 * DAY_MS, ["order.returned"]),
@@ -63,13 +64,6 @@ def histories(draw: st.DrawFn) -> list[Moment]:
 def told(history: list[Moment], program: Program) -> list[tuple[int, Effect]]:
     """All effects of a history."""
     return run(history, program).effects
-
-
-def through_bytes(journey: Journey) -> Journey:
-    """The journey as it comes back from its topic."""
-    table = JourneyTable()
-    table.put(b"c1", encode(JourneyEntry((1, 2, 3, 4, 5), None, journey)))
-    return table.get(b"c1").journey
 
 
 @settings(max_examples=120)

@@ -1,17 +1,13 @@
 """A block through one partition's work: bad records become dead letters whole, neighbours are unaffected."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from schemas.codec import Codec
 from schemas.deadletters import unwrap
 from schemas.events import Answer, ContactUpdate, Decision, Erasure, PaneTally, SurveyDispatch, Wakeup
-from schemas.events import Record as Event
 from schemas.reasons import Reason
 from schemas.topics import (
     ANSWERS,
@@ -28,60 +24,14 @@ from schemas.topics import (
     RESPONSES,
     WAKEUPS,
 )
-from streams.domain.ids import survey_id
 from streams.domain.links import Claim, Keys, verify
 from streams.domain.nps import Tally
 from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane, Resolution
-from streams.kafka.ports import KafkaRecord, MemoryLog, Output
-from streams.processing.outputs import BatchOutputs
+from streams.kafka.ports import MemoryLog, Output
 from streams.processing.partition import PartitionProcessor
 from streams.state.tables import PaneValue
-from tests.support.histories import OPEN, START_MS, case, program, purchase, response, rule
-
-CODEC = Codec()
-NOW_MS = START_MS + HOUR_MS
-HEADERS = [("trace", b"\x00\xff"), ("nps.dead.reason", b"not ours"), ("empty", None)]
-KEY = b"c1"
-
-
-def work(epoch: int = 0) -> PartitionProcessor:
-    """The work of partition 3, blank."""
-    return PartitionProcessor(3, OPEN, CODEC, lambda segment: len(segment), lambda: NOW_MS, epoch)
-
-
-def record(event: Event, offset: int = 0, at_ms: int = START_MS, key: bytes | None = KEY) -> KafkaRecord:
-    """An event as it was fetched."""
-    return KafkaRecord(offset, at_ms, key, CODEC.encode(event), HEADERS)
-
-
-def published(outcome: BatchOutputs, topic: str) -> list[Output]:
-    """What goes to a topic."""
-    return [output for output in outcome.records if output.topic == topic]
-
-
-def durable(one: PartitionProcessor, outcome: BatchOutputs) -> MemoryLog:
-    """Written and taken into the tables."""
-    log = MemoryLog()
-    asyncio.run(one.make_durable(outcome, log, lambda: None))
-    return log
-
-
-SHOP = purchase("p", "order.delivered", START_MS)
-GOOD = record(SHOP)
-BAD: dict[str, tuple[KafkaRecord, Reason]] = {
-    "null value": (GOOD._replace(value=None), Reason.NO_VALUE),
-    "not Avro": (GOOD._replace(value=b"\x00{junk"), Reason.UNKNOWN_SCHEMA),
-    "no header": (GOOD._replace(value=b'{"score": 9}'), Reason.UNDECODABLE),
-    "empty": (GOOD._replace(value=b""), Reason.UNDECODABLE),
-    "cut off": (GOOD._replace(value=(GOOD.value or b"")[:-1]), Reason.UNDECODABLE),
-    "another type": (record(case("k", "case.solved", START_MS)), Reason.WRONG_TYPE),
-    "another's key": (GOOD._replace(key=b"c2"), Reason.WRONG_KEY),
-    "no key": (GOOD._replace(key=None), Reason.WRONG_KEY),
-    "key not UTF-8": (GOOD._replace(key=b"\xff"), Reason.WRONG_KEY),
-    "future timestamp": (GOOD._replace(timestamp=NOW_MS + 300_001), Reason.TOO_EARLY),
-    "no timestamp": (GOOD._replace(timestamp=-1), Reason.TOO_EARLY),
-    "late": (record(purchase("p", "order.delivered", START_MS - 8 * 24 * HOUR_MS)), Reason.TOO_LATE),
-}
+from tests.support.histories import OPEN, START_MS, program, purchase, response, rule
+from tests.support.partition import BAD, CODEC, GOOD, HEADERS, KEY, NOW_MS, durable, published, record, work
 
 
 @pytest.mark.parametrize("fault", BAD)
@@ -108,27 +58,6 @@ def test_the_last_moment_that_is_not_the_future() -> None:
     assert len(published(outcome, DECISIONS.name)) == 1
 
 
-@settings(max_examples=60)
-@given(st.lists(st.one_of(st.sampled_from(sorted(BAD)), st.integers(0, 4)), max_size=12))
-def test_neighbours_are_unaffected(batch: list[str | int]) -> None:
-    """Good records lead to the same with bad ones between them; each bad one to one dead letter, told by position."""
-    records = [
-        (BAD[each][0] if isinstance(each, str) else record(purchase(f"p{each}", "order.delivered", START_MS)))._replace(
-            offset=offset
-        )
-        for offset, each in enumerate(batch)
-    ]
-    if not records:
-        return
-    good = [each for each, name in zip(records, batch, strict=True) if isinstance(name, int)]
-    outcome = work().decide(PURCHASES.name, records)
-    wanted = work().decide(PURCHASES.name, good).records if good else []
-    assert [output for output in outcome.records if output.topic != DEAD_LETTERS] == wanted
-    assert len(published(outcome, DEAD_LETTERS)) == len(records) - len(good)
-    bad = [position for position, name in enumerate(batch) if isinstance(name, str) and name != "late"]
-    assert [position for position, _ in outcome.bad] == bad, "what the fuse is told"
-
-
 def test_the_fuse_is_told_of_answers_that_are_none() -> None:
     """A score of 11 and an empty answer are as bad as junk; an unknown survey or a late answer may be a backlog."""
     said = [response("a", START_MS, 11), response("b", START_MS), response("c", START_MS, 9)]
@@ -138,48 +67,6 @@ def test_the_fuse_is_told_of_answers_that_are_none() -> None:
     told = [(position, reject.reason) for position, reject in outcome.bad]
     assert told == [(0, Reason.INVALID_SCORE), (1, Reason.EMPTY_RESPONSE)]
     assert outcome.tally["in", RESPONSES.name] == 4, "they were stepped all the same"
-
-
-CUSTOMERS = st.sampled_from(["c1", "c2"])
-
-
-@settings(max_examples=60)
-@given(
-    st.lists(st.tuples(CUSTOMERS, st.integers(0, 4)), min_size=1, max_size=12),
-    st.lists(st.tuples(CUSTOMERS, st.integers(0, 4), st.integers(0, 10)), min_size=1, max_size=12),
-)
-def test_pieces_do_not_show(bought: list[tuple[str, int]], said: list[tuple[str, int, int]]) -> None:
-    """Blocks lead to the same however they are cut into pieces: outputs, panes, journeys, and who is woken when."""
-    events: dict[str, list[Event]] = {
-        PURCHASES.name: [purchase(f"{name}{n}", "order.delivered", START_MS, name) for name, n in bought],
-        RESPONSES.name: [
-            response(f"r{place}", START_MS + place, score, survey_id("shop", f"{name}{n}", "r"))
-            for place, (name, n, score) in enumerate(said)
-        ],
-    }
-    owners = {PURCHASES.name: [name for name, _ in bought], RESPONSES.name: [name for name, _, _ in said]}
-    batches = {
-        topic: [
-            record(event._replace(customer_id=name), offset, START_MS + offset, name.encode())  # type: ignore[call-arg]
-            for offset, (event, name) in enumerate(zip(events[topic], owners[topic], strict=True))
-        ]
-        for topic in events
-    }
-    expected = in_pieces(100, batches)
-    for size in (1, 2, 5):
-        assert in_pieces(size, batches) == expected
-
-
-def in_pieces(size: int, batches: dict[str, list[KafkaRecord]]) -> tuple[list[BatchOutputs], list[bytes]]:
-    """What blocks lead to in pieces of this size, and who is due in the end."""
-    one = work()
-    outcomes = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("streams.processing.partition.PIECE_RECORDS", size)
-        for topic, records in batches.items():
-            outcomes.append(one.decide(topic, records))
-            durable(one, outcomes[-1])
-    return outcomes, one.due(START_MS + 400 * 24 * HOUR_MS, 100)
 
 
 def test_through_changes_nothing() -> None:
@@ -334,27 +221,3 @@ def test_who_must_be_woken() -> None:
     assert one.due(START_MS + HOUR_MS - 1_000, 10) == []
     assert one.due(START_MS + HOUR_MS, 10) == [KEY]
     assert one.due(START_MS + HOUR_MS, 10) == []
-
-
-@settings(max_examples=40)
-@given(st.lists(st.integers(0, 10), min_size=1, max_size=20), st.integers(1, 20))
-def test_block_size_changes_nothing(scores: Sequence[int], size: int) -> None:
-    """The same records in blocks of any size leave the same panes and publish the same."""
-    events: list[Event] = [purchase(f"p{n}", "order.delivered", START_MS) for n in range(len(scores))]
-    raw_fields, parts = run_in_blocks(events, scores, len(scores)), run_in_blocks(events, scores, size)
-    assert raw_fields == parts
-
-
-def run_in_blocks(events: list[Event], scores: Sequence[int], size: int) -> tuple[list[Output], dict[Pane, Tally]]:
-    """All that is published, and the panes that are left."""
-    one, outputs, panes = work(), list[Output](), dict[Pane, Tally]()
-    answers = [response(f"r{n}", START_MS + n, score, survey=survey_id("shop", f"p{n}", "r")) for n, score in
-               enumerate(scores)]  # fmt: skip
-    for topic, all_events in ((PURCHASES.name, events), (RESPONSES.name, answers)):
-        records = [record(event, offset) for offset, event in enumerate(all_events)]
-        for start in range(0, len(records), size):
-            outcome = one.decide(topic, records[start : start + size])
-            outputs += outcome.records
-            panes |= {pane: value.tally for pane, value in outcome.panes.items()}
-            durable(one, outcome)
-    return outputs, panes

@@ -117,3 +117,15 @@ def metric(port: int, name: str, labels: Mapping[str, str] | None = None) -> flo
         families = list(text_string_to_metric_families(reply.read().decode()))
     wanted = (labels or {}).items()
     return sum(s.value for family in families for s in family.samples if s.name == name and wanted <= s.labels.items())
+
+
+def start(nps: Deployment, *names: str) -> None:
+    """Start these members."""
+    for name in names:
+        nps.run(name)
+
+
+def wait(nps: Deployment, seconds: float) -> None:
+    """Let so much time pass, as part of the scenario, while whoever dies is started again."""
+    until_s = time.monotonic() + seconds
+    nps.until(lambda: time.monotonic() >= until_s, "time passes")

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from streams.local.servers import HOST, free_port, local_clickhouse
-from tests.contract.test_compose import OURS, ROOT, environment, mounts
 from tests.faults.harness.kafka import KafkaCluster
 from tests.support.commands import Service, done, run, until
+from tests.support.compose import OURS, ROOT, environment, mounts
 
 pytestmark = pytest.mark.kafka
 

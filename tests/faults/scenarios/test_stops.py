@@ -13,8 +13,7 @@ from streams.settings import Settings
 from tests.faults.harness.deployment import Deployment
 from tests.faults.oracle.terms import PROGRAM
 from tests.faults.scenarios.lengths import LENGTH, SEED, times
-from tests.faults.scenarios.scenario import Traffic, conclude, now_ms, visits
-from tests.faults.scenarios.test_workers import start, wait
+from tests.faults.scenarios.scenario import Traffic, conclude, now_ms, start, visits, wait
 from tests.faults.traffic.generator import Sent, produce
 
 pytestmark = pytest.mark.kafka

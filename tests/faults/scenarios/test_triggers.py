@@ -15,8 +15,7 @@ from streams.processing.journeys import WAKEUPS_PER_S
 from tests.faults.harness.deployment import Deployment
 from tests.faults.oracle.terms import PROGRAM
 from tests.faults.scenarios.lengths import SEED, times
-from tests.faults.scenarios.scenario import Traffic, conclude, now_ms
-from tests.faults.scenarios.test_workers import start, wait
+from tests.faults.scenarios.scenario import Traffic, conclude, now_ms, start, wait
 from tests.faults.traffic.generator import CLEAN, Mix, Sent, generate, produce
 
 pytestmark = pytest.mark.kafka

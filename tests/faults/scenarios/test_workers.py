@@ -2,7 +2,6 @@
 
 import random
 import re
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import count, cycle, islice
@@ -15,7 +14,7 @@ from streams.errors import ExitCode
 from tests.faults.harness.deployment import Deployment, Member
 from tests.faults.oracle.terms import PROGRAM
 from tests.faults.scenarios.lengths import SEED, times
-from tests.faults.scenarios.scenario import Traffic, conclude
+from tests.faults.scenarios.scenario import Traffic, conclude, start, wait
 from tests.faults.traffic.generator import Mix, generate, produce
 
 pytestmark = pytest.mark.kafka
@@ -114,18 +113,6 @@ def test_frozen_for_two_sessions(tmp_path: Path) -> None:
             frozen.wanted = False
             assert frozen.ended() in (ExitCode.LEASE_LOST, ExitCode.UNDELIVERED), frozen.said()
         conclude(nps, "6 frozen for two sessions", SEED + 3, {"SIGSTOP": 1})
-
-
-def start(nps: Deployment, *names: str) -> None:
-    """Start these members."""
-    for name in names:
-        nps.run(name)
-
-
-def wait(nps: Deployment, seconds: float) -> None:
-    """Let so much time pass, as part of the scenario, while whoever dies is started again."""
-    until_s = time.monotonic() + seconds
-    nps.until(lambda: time.monotonic() >= until_s, "time passes")
 
 
 def orders(points: tuple[str, ...], action: str, rounds: int) -> Iterator[str]:
