@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+LAWS = ROOT / "tests" / "support" / "laws.py"
 PACKAGES = ("schemas", "sinks", "streams")
 
 
@@ -111,3 +112,15 @@ def test_what_is_shared_needs_no_test() -> None:
     for path in (ROOT / "tests" / "support").rglob("*.py"):
         ours = {name for name in imports_of(ast.parse(path.read_text(encoding="utf-8"))) if name.startswith("tests")}
         assert {name for name in ours if not name.startswith("tests.support")} == set(), path.name
+
+
+def test_no_law_pins_its_examples() -> None:
+    """How many examples a law is checked on is its own number scaled by the profile: see tests/support/laws.py."""
+    pinned = []
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.keyword) or node.arg not in ("max_examples", "derandomize", "deadline"):
+                continue
+            if path != LAWS and ast.unparse(node.value).partition("(")[0] != "examples":
+                pinned.append(f"{path.name}:{node.value.lineno}")
+    assert pinned == []

@@ -24,7 +24,10 @@ from tests.support.answers import ASKED, FIRST_MS, SURVEY, net
 from tests.support.clicks import WAIT_MS, Visit, beacon, click, confirmed, trap, visited
 from tests.support.crashes import PROGRAM, Process, check_answers, totals
 from tests.support.histories import OPEN, START_MS, response, run
+from tests.support.laws import examples, seeds
 
+SEEDS = 400
+PARTS = 4
 SECONDS = (0, 1, 10, 20, 29.999, 30, 45, 59.999, 60, 75, 90, 600)
 TIMES_MS = st.sampled_from([FIRST_MS + int(seconds * 1_000) for seconds in SECONDS])
 
@@ -68,7 +71,7 @@ def persons(said: Sequence[SurveyResponse]) -> set[tuple[int, int, int]]:
     }
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=examples(1_500))
 @example([click(FIRST_MS, 0), click(FIRST_MS, 3), click(FIRST_MS, 6), beacon(FIRST_MS, 0)], random.Random(0))
 @example([click(FIRST_MS, 0), trap(FIRST_MS + 29_999), response("r", FIRST_MS + 1, 8, "me")], random.Random(0))
 @given(visits(), st.randoms(use_true_random=False))
@@ -102,7 +105,7 @@ def check_answer(visit: Visit, scores: set[tuple[int, int, int]], said: Sequence
     assert bool(visit.alerts and visit.alerts[-1].status == "open") == bad
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(visits(), st.randoms(use_true_random=False))
 def test_repeats_add_nothing(said: list[SurveyResponse], chance: random.Random) -> None:
     """What was taken once is ignored from then on, clicks and confirmations too."""
@@ -188,11 +191,11 @@ def recounted(inputs: dict[str, list[KafkaRecord]]) -> Counter[tuple[str, str, i
     return tallies
 
 
-@pytest.mark.parametrize("chunk", range(4))
-def test_killed_before_any_write_clicks_count_once(chunk: int) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_before_any_write_clicks_count_once(part: int) -> None:
     """Whatever write a crash falls before, panes and last answers hold the persons' answers and no machine's."""
-    crashes = 0
-    for seed in range(chunk * 100, chunk * 100 + 100):
+    crashes, tried = 0, seeds(SEEDS, part, PARTS)
+    for seed in tried:
         r = random.Random(seed)
         inputs = scanned(r)
         want = recounted(inputs)
@@ -201,4 +204,4 @@ def test_killed_before_any_write_clicks_count_once(chunk: int) -> None:
         crashes += process.crashes
         assert totals(process) == want, f"seed {seed}: panes differ"
         check_answers(seed, process, want)
-    assert crashes > 100, "the crashes must happen"
+    assert crashes > len(tried), "the crashes must happen"

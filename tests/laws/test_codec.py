@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from schemas.codec import CONFLUENT, SINGLE_OBJECT, Undecodable
 from schemas.events import RECORDS, Answer, Record
 from tests.support.codecs import CODEC, REGISTERED, header_of, reason_of
+from tests.support.laws import examples
 from tests.support.records import ANY
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(ANY)
 def test_round_trip(record: Record) -> None:
     """Every record of every type, with either header, whichever codec reads it."""
@@ -42,7 +43,7 @@ def test_trailing_bytes(record: Record, more: bytes) -> None:
     assert reason_of(lambda: CODEC.decode(type(record), CODEC.encode(record) + more)) == "undecodable"
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(ANY, st.data())
 def test_damaged_bytes_are_undecodable_or_a_record(record: Record, data: st.DataObject) -> None:
     """Whatever byte is changed, it reads as a record of the type or is refused; no other error."""
@@ -61,7 +62,7 @@ def decoded_or_reason(cls: type[Record], data: bytes) -> Record | str:
         return error.reason
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.sampled_from(RECORDS), st.binary(max_size=60))
 def test_junk_behind_a_good_header(cls: type[Record], junk: bytes) -> None:
     """The header is right, the rest is noise: lengths that lie, wrong union branches, bad UTF-8."""

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from schemas.reasons import Reason
 from tests.support.contacts import asking, outcome
 from tests.support.histories import START_MS, Moment, told
+from tests.support.laws import examples
 
 CONSENTS = st.dictionaries(
     st.sampled_from(["feedback/email", "feedback/sms", "feedback/*", "news/email"]),
@@ -41,7 +42,7 @@ def expected(updates: list[tuple[int, dict[str, str], dict[str, str], bool | Non
     return objections[0] if len(set(objections)) == 1 else Reason.NO_CHANNEL
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=examples(1_000))
 @given(UPDATES, st.booleans(), st.randoms())
 def test_a_withdrawal_wins_whatever_the_order_of_arrival(
     updates: list[tuple[int, dict[str, str], dict[str, str], bool | None]], required: bool, random: "st.randoms"  # type: ignore[valid-type]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from schemas.events import Record
 from schemas.fast.decoder import record_decoder
 from tests.support.fastavro_reader import SCHEMAS, library
+from tests.support.laws import examples
 from tests.support.records import ANY
 
 
@@ -21,7 +22,7 @@ def written(record: Record, schema: Any) -> bytes:
     return out.getvalue()
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(ANY)
 def test_what_fastavro_wrote_is_read_as_it_was(record: Record) -> None:
     """Every record comes back from the bytes that fastavro made of it."""
@@ -31,7 +32,7 @@ def test_what_fastavro_wrote_is_read_as_it_was(record: Record) -> None:
     assert decode(written(record, schema), 0) == record
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=examples(2_000))
 @given(ANY, st.randoms(use_true_random=False))
 def test_of_broken_bytes_nothing_is_read_that_fastavro_would_not(record: Record, r: Random) -> None:
     """Bytes that were changed, cut or added to are refused, or give what fastavro reads in them."""

@@ -7,12 +7,13 @@ from hypothesis import given, settings
 
 from schemas.codec import Codec, versions
 from schemas.events import Record
+from tests.support.laws import examples
 from tests.support.records import ANY
 
 CODEC = Codec()
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(1_000))
 @given(ANY)
 def test_bytes_are_those_of_fastavro(record: Record) -> None:
     """Every record is encoded byte for byte as fastavro encodes it."""

@@ -14,6 +14,7 @@ from tests.support.histories import (
     Run,
     told,
 )
+from tests.support.laws import examples
 from tests.support.trigger_histories import PROGRAM, end, histories
 
 
@@ -27,7 +28,7 @@ def strings_of(history: list[Moment]) -> set[bytes]:
     return found
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=examples(1_000))
 @given(histories())
 def test_after_any_life_nothing_is_left(history: list[Moment]) -> None:
     """Of all that was ever said no text is left in the stored bytes; told again, all of it is ignored, unpublished."""
@@ -48,7 +49,7 @@ def test_after_any_life_nothing_is_left(history: list[Moment]) -> None:
     assert not journey.journey.pending
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=examples(1_000))
 @given(histories())
 def test_nobody_is_asked_after_an_erasure_without_a_new_yes(history: list[Moment]) -> None:
     """Erased in the middle of a life: whoever is asked later has said yes since, in event time."""

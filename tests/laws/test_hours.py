@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from streams.domain.hours import MINUTE_MS, Hours, is_open, opening
 from streams.domain.panes import DAY_MS, HOUR_MS
 from tests.support.instants import minute_of_day, ms
+from tests.support.laws import examples
 
 ZONES = ["Asia/Kolkata", "Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"]
 
@@ -30,7 +31,7 @@ def first_open(window: list[int], time_zone: str, from_ms: int) -> int:
     return at_ms
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=examples(1_000))
 @given(WINDOWS, st.sampled_from(ZONES), MOMENTS, SHARES, st.integers(0, 90))
 def test_the_next_opening(window: list[int], time_zone: str, from_ms: int, share: float, spread: int) -> None:
     """Inside: at once.  Outside: within the spread after the first minute that is inside, and itself inside.

@@ -24,6 +24,7 @@ from tests.support.histories import (
     run,
     wakeup,
 )
+from tests.support.laws import examples
 from tests.support.tables import through_bytes
 
 RULES = [
@@ -66,7 +67,7 @@ def told(history: list[Moment], program: Program) -> list[tuple[int, Effect]]:
     return run(history, program).effects
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(histories(), st.integers(0, 25))
 def test_replay_from_any_prefix(history: list[Moment], cut: int) -> None:
     """Stored after any prefix and read back, the rest makes the same effects and the same journey, byte for byte."""
@@ -80,7 +81,7 @@ def test_replay_from_any_prefix(history: list[Moment], cut: int) -> None:
     assert told(history, SHORT) == raw_fields.effects
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(histories(), st.lists(st.tuples(st.integers(0, 24), st.integers(0, 5 * DAY_MS)), max_size=8))
 def test_the_result_does_not_depend_on_wakeups(history: list[Moment], wakes: list[tuple[int, int]]) -> None:
     """Woken at any times, or only at the end: the same decisions and dispatches, and the same answers.
@@ -100,7 +101,7 @@ def test_the_result_does_not_depend_on_wakeups(history: list[Moment], wakes: lis
         assert poked.alerts == plain.alerts
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(histories())
 def test_step_changes_nothing_it_was_given(history: list[Moment]) -> None:
     """Journey and event read the same after the step; the same step again gives the same."""
@@ -113,7 +114,7 @@ def test_step_changes_nothing_it_was_given(history: list[Moment]) -> None:
         journey = after
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(histories())
 def test_time_never_goes_back(history: list[Moment]) -> None:
     """A customer's own time is the highest Kafka timestamp stepped to, also where records come out of order."""
@@ -126,7 +127,7 @@ def test_time_never_goes_back(history: list[Moment]) -> None:
         assert all(pending.due_ms > journey.clock_ms for pending in journey.pending)
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(histories())
 def test_woken_until_all_is_forgotten(history: list[Moment]) -> None:
     """Woken whenever it asks to be, a quiet customer is soon forgotten, but for a wish not to be asked."""
@@ -143,7 +144,7 @@ def test_woken_until_all_is_forgotten(history: list[Moment]) -> None:
     assert is_blank(journey.journey) == (journey.journey.opted_ms == -1)
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(histories())
 def test_a_rejected_event_changes_only_the_time(history: list[Moment]) -> None:
     """Apart from what fell due before it, a bad event leaves no trace in the journey."""

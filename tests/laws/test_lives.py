@@ -22,6 +22,7 @@ from streams.kafka.ports import KafkaRecord, MemoryLog, Output
 from streams.processing.partition import PartitionProcessor
 from streams.state.tables import JourneyEntry
 from tests.support.histories import Moment, Run, wakeup
+from tests.support.laws import examples
 from tests.support.tables import through_bytes
 from tests.support.trigger_histories import (
     DELIVERY_QUARANTINE_MS,
@@ -43,7 +44,7 @@ from tests.support.trigger_histories import (
 )
 
 CODEC = Codec()
-LAW = settings(max_examples=1_000, deadline=None)
+LAW = settings(max_examples=examples(1_000))
 
 
 @LAW

@@ -18,10 +18,11 @@ from streams.domain.panes import HOUR_MS, Pane
 from streams.kafka.ports import KafkaRecord, Output
 from streams.processing.outputs import BatchOutputs
 from tests.support.histories import START_MS, purchase, response
+from tests.support.laws import examples
 from tests.support.partition import BAD, durable, published, record, work
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.one_of(st.sampled_from(sorted(BAD)), st.integers(0, 4)), max_size=12))
 def test_neighbours_are_unaffected(batch: list[str | int]) -> None:
     """Good records lead to the same with bad ones between them; each bad one to one dead letter, told by position."""
@@ -45,7 +46,7 @@ def test_neighbours_are_unaffected(batch: list[str | int]) -> None:
 CUSTOMERS = st.sampled_from(["c1", "c2"])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.tuples(CUSTOMERS, st.integers(0, 4)), min_size=1, max_size=12),
     st.lists(st.tuples(CUSTOMERS, st.integers(0, 4), st.integers(0, 10)), min_size=1, max_size=12),
@@ -84,7 +85,7 @@ def in_pieces(size: int, batches: dict[str, list[KafkaRecord]]) -> tuple[list[Ba
     return outcomes, one.due(START_MS + 400 * 24 * HOUR_MS, 100)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(st.integers(0, 10), min_size=1, max_size=20), st.integers(1, 20))
 def test_block_size_changes_nothing(scores: Sequence[int], size: int) -> None:
     """The same records in blocks of any size leave the same panes and publish the same."""

@@ -9,8 +9,10 @@ from streams.kafka.ports import Log
 from streams.processing.outputs import BatchOutputs
 from streams.processing.partition import PartitionProcessor
 from tests.support.crashes import Process, check_answers, expected, totals, world
+from tests.support.laws import seeds
 
 SEEDS = 600
+PARTS = 6
 
 
 class Backwards(PartitionProcessor):
@@ -35,11 +37,11 @@ def test_the_order_matters() -> None:
     assert wrong > 10
 
 
-@pytest.mark.parametrize("chunk", range(6))
-def test_killed_before_any_write_counts_once(chunk: int) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_before_any_write_counts_once(part: int) -> None:
     """Whatever single write a crash falls before, pane totals and last answers equal a recount of the input."""
-    crashes = 0
-    for seed in range(chunk * SEEDS // 6, (chunk + 1) * SEEDS // 6):
+    crashes, tried = 0, seeds(SEEDS, part, PARTS)
+    for seed in tried:
         r = random.Random(seed)
         inputs = world(r)
         want = expected(inputs)
@@ -48,4 +50,4 @@ def test_killed_before_any_write_counts_once(chunk: int) -> None:
         crashes += process.crashes
         assert totals(process) == want, f"seed {seed}: panes differ"
         check_answers(seed, process, want)
-    assert crashes > SEEDS // 6, "the crashes must happen"
+    assert crashes > len(tried), "the crashes must happen"

@@ -22,6 +22,7 @@ from tests.support.histories import (
     response,
     run,
 )
+from tests.support.laws import examples
 
 TIMES_MS = st.sampled_from([FIRST_MS + minutes * MINUTE_MS for minutes in (0, 1, 2, 40, 90, 600, 1_500)])
 
@@ -75,7 +76,7 @@ def stamp(said: SurveyResponse) -> tuple[int, int]:
     return said.time, fingerprint(said.source, said.id)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(responses(), st.sampled_from([OPEN, SHORT_LIVED]), st.randoms(use_true_random=False))
 def test_any_order_and_thrice_gives_the_same_answer(said: list[SurveyResponse], asks: object, random: Random) -> None:
     """In whatever order parts, corrections and withdrawals come, and however often: one final answer, counted once."""
@@ -93,7 +94,7 @@ def test_any_order_and_thrice_gives_the_same_answer(said: list[SurveyResponse], 
         assert net(journey) == final.tallies
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(responses())
 def test_redelivery_adds_nothing(said: list[SurveyResponse]) -> None:
     """Whatever was taken once is ignored from then on: no answer, no count, no alert."""
@@ -103,7 +104,7 @@ def test_redelivery_adds_nothing(said: list[SurveyResponse]) -> None:
         assert all(isinstance(effect, Ignore) for effect in effects)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(responses(), st.sampled_from([OPEN, SHORT_LIVED]))
 def test_answers_counts_and_alerts_agree_at_every_step(said: list[SurveyResponse], asks: object) -> None:
     """After each response: revisions rise by one, tallies hold the last answer, and its alert is open or resolved."""

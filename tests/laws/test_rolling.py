@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from schemas.events import SegmentNps
 from streams.domain.nps import EMPTY, Tally, interval, score
 from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS
+from tests.support.laws import examples
 from tests.support.rolling import LENGTHS, PROGRAM, World
 
 
@@ -25,7 +26,7 @@ ANSWERS = st.tuples(TALLIES, st.integers(0, 100 * DAY_MS), st.sampled_from(["all
 JUMPS = st.sampled_from([0, 1, MINUTE_MS, HOUR_MS, DAY_MS, 8 * DAY_MS, 100 * DAY_MS])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.one_of(ANSWERS, JUMPS), max_size=15), st.booleans())
 def test_readers_hold_what_a_recount_gives(actions: list[tuple[Tally, int, str, int] | int], restart: bool) -> None:
     """After any answers, jumps of the clock and restarts, the last row of each window equals a recount."""

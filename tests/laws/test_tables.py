@@ -24,6 +24,7 @@ from streams.domain.state import (
 )
 from streams.errors import BadState
 from streams.state.tables import JourneyEntry, JourneyTable, PaneTable, PaneValue, encode
+from tests.support.laws import examples
 from tests.support.tables import restored
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -107,7 +108,7 @@ def test_another_format_stops_the_worker(value: bytes) -> None:
         restored(value)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(ENTRIES)
 def test_a_cut_off_journey_stops_the_worker(entry: JourneyEntry) -> None:
     """Whatever byte it ends at: found when the table is restored, before the first event."""

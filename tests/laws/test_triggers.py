@@ -20,6 +20,7 @@ from tests.support.histories import (
     run,
     wakeup,
 )
+from tests.support.laws import examples
 
 DELAY_MS = {"after-delivery": 3 * DAY_MS, "after-support": HOUR_MS, "at-once": 0}
 GAPS_MS = st.sampled_from([0, 0, 1_000, HOUR_MS - 1, HOUR_MS, 5 * HOUR_MS, DAY_MS, 3 * DAY_MS, 9 * DAY_MS])
@@ -77,7 +78,7 @@ def check_quarantines(dispatches: list[SurveyDispatch]) -> None:
             assert survey != "delivery" or other != survey or later_ms - earlier_ms >= DELIVERY_QUARANTINE_MS
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(histories())
 def test_one_decision_for_each_trigger(history: list[Moment]) -> None:
     """Triggers = sent + suppressed + still pending, at any time; a dispatch for each `sent` and for nothing else."""
@@ -93,7 +94,7 @@ def test_one_decision_for_each_trigger(history: list[Moment]) -> None:
     assert len(journey.all(Decision)) == len(triggers), "in the end nothing is left pending"
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(histories())
 def test_never_inside_a_quarantine(history: list[Moment]) -> None:
     """Two clocks, over all surveys and of the same survey."""
@@ -102,7 +103,7 @@ def test_never_inside_a_quarantine(history: list[Moment]) -> None:
     check_quarantines(journey.all(SurveyDispatch))
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(histories(), st.data())
 def test_never_inside_a_quarantine_when_topics_drift(history: list[Moment], data: st.DataObject) -> None:
     """The same where topics are read up to two days apart, as they are while catching up."""
@@ -111,7 +112,7 @@ def test_never_inside_a_quarantine_when_topics_drift(history: list[Moment], data
     check_quarantines(journey.all(SurveyDispatch))
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(histories(), st.data())
 def test_never_early(history: list[Moment], data: st.DataObject) -> None:
     """Neither before the delay has passed, nor before the trigger was read, nor ahead of the customer's own time."""
@@ -124,7 +125,7 @@ def test_never_early(history: list[Moment], data: st.DataObject) -> None:
                 assert effect.expires_ms == effect.due_ms + 30 * DAY_MS
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(histories())
 def test_no_dispatch_after_an_opt_out(history: list[Moment]) -> None:
     """Whoever said no before the due time and has not said yes since is not asked."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from streams.domain.nps import EMPTY, Tally
 from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, MINUTE_MS, Resolution
 from streams.domain.windows import SegmentWindows, Window
+from tests.support.laws import examples
 from tests.support.windows import START_MS, WINDOWS, kept
 
 TALLIES = st.builds(Tally, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
@@ -51,7 +52,7 @@ ADVANCES = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(st.one_of(put(), ADVANCES), max_size=60), st.integers(0, DAY_MS))
 def test_equals_a_recount(actions: list[Put | int], offset_ms: int) -> None:
     """Absolute tallies of three source partitions, repeated and in any order of version, under any clock."""
@@ -99,7 +100,7 @@ def test_every_window_empties_on_time_without_traffic(puts: list[Put]) -> None:
     assert kept(windows) == 0
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(st.tuples(st.integers(0, 30 * DAY_MS), st.integers(0, 200 * DAY_MS)), min_size=1, max_size=60))
 def test_state_is_bounded(jumps: list[tuple[int, int]]) -> None:
     """Only panes inside the longest window of their resolution are kept, whatever came and however the clock ran."""
