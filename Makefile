@@ -21,7 +21,7 @@ test-kafka: $(READY)  ## the fault suite on real Apache Kafka, with its report; 
 	FAULTS=all $(BIN)/pytest $(PARALLEL) tests/faults $(ARGS)
 
 soak: $(READY)  ## SOAK minutes of everything that can go wrong, mixed from one seed: make soak SOAK=30 SEED=7
-	SOAK=$(or $(SOAK),30) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest tests/faults/test_soak.py -s $(ARGS)
+	SOAK=$(or $(SOAK),30) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest tests/faults/scenarios/test_soak.py -s $(ARGS)
 
 check: $(READY)  ## what CI runs: style, types, import contracts, README, then all tests
 	$(BIN)/ruff format --check .

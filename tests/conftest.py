@@ -3,13 +3,13 @@
 Tests marked `kafka` are skipped where Java or Maven is missing, and the last lines of the run say so; with
 NPS_REQUIRE_KAFKA=1 in the environment they fail instead.
 
-Laws are checked on the same examples every time, so that a commit that passed passes again, and without a deadline, for
-a busy machine is no counterexample; `make test ARGS="tests/unit --hypothesis-profile=anew"` draws others.
+Laws are checked on few examples, the same ones every time, so that a commit that passed passes again; LAWS=many checks
+them on all, LAWS=anew on others each time (see `tests/support/laws.py`).
 """
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,15 +18,20 @@ from hypothesis import settings
 
 from streams.local.servers import LocalServer, local_broker
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests import each other as `tests.faults.kafka`, from anywhere
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests import what they share as `tests.support.…`, from anywhere
+
+from tests.support import laws
 
 if TYPE_CHECKING:
-    from tests.faults.kafka import KafkaCluster
+    from tests.faults.harness.kafka import KafkaCluster
 
-settings.register_profile("anew", deadline=None)
-settings.register_profile("laws", settings.get_profile("anew"), derandomize=True)
-settings.load_profile("laws")
+laws.register()
+try:
+    settings.load_profile(laws.chosen(os.environ))
+except ValueError as wrong:
+    raise pytest.UsageError(str(wrong)) from wrong
 
+UNIT = "tests/unit/"
 NO_KAFKA = "needs a real Kafka"
 NO_CHROMIUM = "needs a Chromium"
 
@@ -43,7 +48,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly what was not tested."""
+    """Say how long the unit tests took themselves, and loudly what was not tested."""
+    if line := _unit_tests(terminalreporter.stats):
+        terminalreporter.line(line)
     reasons = [test.longrepr[2] for test in terminalreporter.stats.get("skipped", [])]
     for missing in (NO_CHROMIUM, NO_KAFKA):
         if left_out := [reason for reason in reasons if missing in reason]:
@@ -61,22 +68,30 @@ def broker() -> Iterator[LocalServer]:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[KafkaCluster]":
     """One real Kafka broker for the whole run; use topics and groups of your own, and leave it running."""
-    from tests.faults.kafka import KafkaCluster
+    from tests.faults.harness.kafka import KafkaCluster
 
     _need_kafka()
     with KafkaCluster(tmp_path_factory.mktemp("kafka")) as cluster:
         yield cluster
 
 
+def _unit_tests(stats: Mapping[str, Sequence[object]]) -> str:
+    """How many unit tests ran, and their own time with that of their fixtures: not what starting pytest takes."""
+    reports = [report for told in stats.values() for report in told if isinstance(report, pytest.TestReport)]
+    ours = [report for report in reports if report.nodeid.startswith(UNIT)]
+    ran = sum(report.when == "call" for report in ours)
+    return f"unit tests: {ran} in {sum(report.duration for report in ours):.1f} s of their own" if ran else ""
+
+
 def _need_chromium() -> None:
-    from tests.chromium import binary
+    from tests.support.chromium import binary
 
     if binary() is None:
         pytest.skip(f"{NO_CHROMIUM}: apt-get install chromium")
 
 
 def _need_kafka() -> None:
-    from tests.faults.kafka_jars import unavailable
+    from tests.faults.harness.kafka_jars import unavailable
 
     reason = unavailable()
     if reason is None:

@@ -33,7 +33,7 @@ from streams.local.stack import PARTITIONS
 from streams.processing.partition import PartitionProcessor
 from tests.bench.bench import Run
 from tests.bench.load import Load, out, programs
-from tests.faults.kafka import KafkaCluster
+from tests.faults.harness.kafka import KafkaCluster
 
 DISTINCT = 20_000
 """So many customers live through the real steps; the others have the same lives under names of their own."""

@@ -1,4 +1,4 @@
-"""The import rules of the house hold."""
+"""The import rules of the house hold, in its tests too."""
 
 import ast
 import subprocess
@@ -7,7 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
+LAWS = ROOT / "tests" / "support" / "laws.py"
 PACKAGES = ("schemas", "sinks", "streams")
 
 
@@ -69,3 +72,55 @@ def test_at_most_twenty_rooms() -> None:
     """A newcomer sees the architecture from `ls`: packages in the two top levels."""
     rooms = [path.parent for package in PACKAGES for path in (ROOT / package).glob("**/__init__.py")]
     assert len([room for room in rooms if len(room.relative_to(ROOT).parts) <= 2]) <= 20
+
+
+def imports_of(module: ast.Module) -> Iterator[str]:
+    """Every module that this one imports or may import a name from, wherever in it that stands."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported_tests(module: ast.Module) -> set[str]:
+    """The test files among what it imports."""
+    return {name for name in imports_of(module) for part in name.split(".") if part.startswith("test_")}
+
+
+def test_no_test_imports_another() -> None:
+    """What tests share lies in tests/support or in rooms of its own, so that a test can be moved or read alone."""
+    modules = {path: ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "tests").rglob("*.py")}
+    assert len(modules) > 100, "the search itself works"
+    assert {path.name: found for path, module in modules.items() if (found := imported_tests(module))} == {}
+    assert not list((ROOT / "tests").rglob("__init__.py")), "folders of tests are no packages"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import tests.unit.test_nps", "from tests.unit import test_nps", "from tests.unit.test_nps import tallied",
+     "def late():\n    from tests.unit.test_nps import tallied", "from .test_nps import tallied"],
+)  # fmt: skip
+def test_an_import_of_a_test_would_be_seen(line: str) -> None:
+    """However it is written."""
+    assert imported_tests(ast.parse(line))
+
+
+def test_what_is_shared_needs_no_test() -> None:
+    """tests/support stands below the rooms of tests: it imports the product and itself."""
+    for path in (ROOT / "tests" / "support").rglob("*.py"):
+        ours = {name for name in imports_of(ast.parse(path.read_text(encoding="utf-8"))) if name.startswith("tests")}
+        assert {name for name in ours if not name.startswith("tests.support")} == set(), path.name
+
+
+def test_no_law_pins_its_examples() -> None:
+    """How many examples a law is checked on is its own number scaled by the profile: see tests/support/laws.py."""
+    pinned = []
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.keyword) or node.arg not in ("max_examples", "derandomize", "deadline"):
+                continue
+            if path != LAWS and ast.unparse(node.value).partition("(")[0] != "examples":
+                pinned.append(f"{path.name}:{node.value.lineno}")
+    assert pinned == []

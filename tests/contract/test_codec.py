@@ -2,61 +2,20 @@
 
 import json
 import struct
-from collections.abc import Callable
 from io import BytesIO
-from pathlib import Path
 from random import Random
-from typing import Any, cast
+from typing import Any
 
 import fastavro
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from schemas.codec import CONFLUENT, SINGLE_OBJECT, Codec, RegistryAway, Undecodable, versions
-from schemas.events import RECORDS, AlertAction, Answer, Purchase, Record, SurveyResponse, Wakeup
-from tests.contract.records import ANY
-from tests.contract.test_events_match_avsc import FILES, stem
+from schemas.codec import CONFLUENT, SINGLE_OBJECT, Codec, RegistryAway, versions
+from schemas.events import RECORDS, AlertAction, Purchase, Record, SurveyResponse, Wakeup
+from tests.support.avro_files import FILES, stem
+from tests.support.codecs import CODEC, GOLDEN, REGISTERED, REGISTRY, MemoryRegistry, header_of, reason_of
 
-GOLDEN = Path(__file__).parent / "golden"
-CODEC = Codec()
 PURCHASE = Purchase("shop", "p1", "order.delivered", 1_700_000_000_000, "c1", "o1", 1999, "EUR", {"country": "BR"})
 ANSWERED = SurveyResponse("tool", "r1", "answered", 1_700_000_000_000, "c1", "s1", 9, "great", False, "email")
-
-
-class MemoryRegistry:
-    """A schema registry in memory."""
-
-    def __init__(self) -> None:
-        self.schemas: dict[int, str] = {}
-        self.away = False
-
-    def schema_of(self, schema_id: int) -> str:
-        """The schema's JSON."""
-        if self.away:
-            raise RegistryAway("nobody answers")
-        return self.schemas[schema_id]
-
-    def id_of(self, record: str, schema: str) -> int:
-        """Its id, a new one for a new schema."""
-        for known, text in self.schemas.items():
-            if text == schema:
-                return known
-        self.schemas[len(self.schemas) + 70_000] = schema
-        return len(self.schemas) + 69_999
-
-
-REGISTRY = MemoryRegistry()
-REGISTERED = Codec(REGISTRY)
-
-
-def reason_of(decode: Callable[[], object]) -> str:
-    """The reason for which bytes are refused."""
-    with pytest.raises(Undecodable) as caught:
-        decode()
-    assert str(caught.value), "the detail says what is wrong"
-    assert "\n" not in str(caught.value)
-    return caught.value.reason
 
 
 def foreign(cls: type[Record], fields: list[dict[str, Any]], values: dict[str, Any]) -> tuple[Codec, bytes]:
@@ -74,17 +33,6 @@ def with_type(cls: type[Record], name: str, kind: object) -> list[dict[str, Any]
     return [{"name": f["name"], "type": kind if f["name"] == name else f["type"]} for f in versions(cls)[-1]["fields"]]
 
 
-@settings(max_examples=300)
-@given(ANY)
-def test_round_trip(record: Record) -> None:
-    """Every record of every type, with either header, whichever codec reads it."""
-    for writer in (CODEC, REGISTERED):
-        data = writer.encode(record)
-        assert data[:1] == (CONFLUENT if writer is REGISTERED else SINGLE_OBJECT[:1])
-        assert REGISTERED.decode(type(record), data) == record
-    assert CODEC.decode(type(record), CODEC.encode(record)) == record
-
-
 def test_headers() -> None:
     """Single object: C3 01 and eight bytes of fingerprint; Confluent: 00 and four bytes of id."""
     single, confluent = CODEC.encode(PURCHASE), REGISTERED.encode(PURCHASE)
@@ -94,12 +42,6 @@ def test_headers() -> None:
     )
     assert single[:10] == SINGLE_OBJECT + bytes.fromhex(fingerprint)
     assert int.from_bytes(confluent[1:5], "big") in REGISTRY.schemas
-
-
-@given(ANY.filter(lambda record: "version" in record._fields), st.integers(0, 2**63 - 1))
-def test_encode_with_another_version(record: Record, version: int) -> None:
-    """The same bytes as of the record that says so itself."""
-    assert CODEC.encode(record, version) == CODEC.encode(cast(Answer, record)._replace(version=version))
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -140,56 +82,6 @@ def test_reasons(data: bytes | None, reason: str) -> None:
     """Each kind of fault has its word, with and without a registry."""
     assert reason_of(lambda: CODEC.decode(SurveyResponse, data)) == reason
     assert reason_of(lambda: Codec(MemoryRegistry()).decode(SurveyResponse, data)) == reason
-
-
-@given(ANY)
-def test_truncated_at_every_byte(record: Record) -> None:
-    """No part of a record is taken for a whole one."""
-    data = CODEC.encode(record)
-    for size in range(len(data)):
-        assert reason_of(lambda size=size: CODEC.decode(type(record), data[:size])) == "undecodable"  # type: ignore[misc]
-
-
-@given(ANY, st.binary(min_size=1, max_size=9))
-def test_trailing_bytes(record: Record, more: bytes) -> None:
-    """What is left over means that something else was written."""
-    assert reason_of(lambda: CODEC.decode(type(record), CODEC.encode(record) + more)) == "undecodable"
-
-
-@settings(max_examples=500)
-@given(ANY, st.data())
-def test_damaged_bytes_are_undecodable_or_a_record(record: Record, data: st.DataObject) -> None:
-    """Whatever byte is changed, it reads as a record of the type or is refused; no other error."""
-    damaged = bytearray(CODEC.encode(record))
-    for _ in range(data.draw(st.integers(1, 3))):
-        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    outcome = decoded_or_reason(type(record), bytes(damaged))
-    assert isinstance(outcome, type(record)) or outcome in ("undecodable", "unknown_schema", "wrong_type")
-
-
-def decoded_or_reason(cls: type[Record], data: bytes) -> Record | str:
-    """The record in these bytes, or why there is none; any other error passes."""
-    try:
-        return CODEC.decode(cls, data)
-    except Undecodable as error:
-        return error.reason
-
-
-@settings(max_examples=500)
-@given(st.sampled_from(RECORDS), st.binary(max_size=60))
-def test_junk_behind_a_good_header(cls: type[Record], junk: bytes) -> None:
-    """The header is right, the rest is noise: lengths that lie, wrong union branches, bad UTF-8."""
-    outcome = decoded_or_reason(cls, header_of(cls) + junk)
-    if isinstance(outcome, str):
-        assert outcome == "undecodable"
-    else:
-        assert repr(CODEC.decode(cls, CODEC.encode(outcome))) == repr(outcome)
-
-
-def header_of(cls: type[Record]) -> bytes:
-    """The single-object header of a record type, from its golden bytes."""
-    line = (GOLDEN / f"{stem(cls)}.v{len(versions(cls))}.hex").read_text(encoding="utf-8").split()[0]
-    return bytes.fromhex(line)[:10]
 
 
 @pytest.mark.parametrize("cls", RECORDS)

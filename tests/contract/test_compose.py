@@ -28,20 +28,13 @@ from streams.kafka.topics import ensure_topics
 from streams.local import process
 from streams.local.servers import HOST, free_port
 from streams.settings import Settings
-from tests.faults.kafka import JAVA_OPTIONS
-from tests.faults.kafka_jars import jars
+from tests.faults.harness.kafka import JAVA_OPTIONS
+from tests.faults.harness.kafka_jars import jars
+from tests.support.compose import COMPOSE, OURS, ROOT, SECRET, SERVICES, environment, interpolate, mounts, with_defaults
 
-ROOT = Path(__file__).parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 PROMETHEUS: dict[str, Any] = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
 DOCKERFILE = re.sub(r"\\\n", "", (ROOT / "deploy/Dockerfile").read_text())
 DECLARED = (streams.metrics.LAST_PROGRESS, sinks.metrics.LAST_COMMIT)  # importing them registered all the others
-
-SECRET = "s3cret-of-the-test"
-GIVEN = {"CLICKHOUSE_PASSWORD": SECRET}
-VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 BOUND_S = 30.0
 
 
@@ -258,35 +251,6 @@ def on_this_machine(variables: Mapping[str, str], outside: int) -> dict[str, str
 
     changed = {name: local(value) for name, value in variables.items()}
     return changed | {"KAFKA_CONTROLLER_QUORUM_VOTERS": f"1@{HOST}:{listeners['CONTROLLER']}"}
-
-
-def environment(name: str) -> dict[str, str]:
-    """A service's variables as compose would pass them."""
-    return {key: interpolate(str(value), GIVEN) for key, value in SERVICES[name].get("environment", {}).items()}
-
-
-def mounts(name: str) -> list[tuple[str, str]]:
-    """What is mounted where."""
-    volumes = [with_defaults(volume) for volume in SERVICES[name].get("volumes", [])]
-    return [(source, target) for source, target, *_ in (volume.split(":") for volume in volumes)]
-
-
-def with_defaults(text: str) -> str:
-    return interpolate(text, {})
-
-
-def interpolate(text: str, given: Mapping[str, str]) -> str:
-    """Compose's `${NAME:-default}` and `${NAME:?message}`.  Raises KeyError with the message."""
-
-    def value(found: re.Match[str]) -> str:
-        name, how, rest = found.groups()
-        if name in given:
-            return given[name]
-        if how != "-":
-            raise KeyError(rest)
-        return str(rest)
-
-    return VARIABLE.sub(value, text)
 
 
 def all_rules() -> Iterator[dict[str, Any]]:

@@ -11,8 +11,8 @@ from sinks.clickhouse.migrate import migrate, released
 from sinks.rows import digest
 from sinks.warehouse import Row
 from streams.local.servers import LocalServer
-from tests.commands import until
-from tests.contract.ledger_rows import ANSWERED, ASKED, DECIDED, put
+from tests.support.commands import until
+from tests.support.ledger_rows import ANSWERED, ASKED, DECIDED, put
 
 DAY_MS = 86_400_000
 PENDING = DECIDED._replace(outcome="pending", survey_id=None, lag_ms=None, version=0)

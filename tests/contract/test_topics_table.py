@@ -1,11 +1,8 @@
 """The topic table: what correctness depends on, in one place."""
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from schemas import topics
-from schemas.events import RECORDS, PaneTally
-from schemas.topics import BY_NAME, DAY_MS, INBOUND, INBOUND_RECORDS, TOPICS, pane_key
+from schemas.events import RECORDS
+from schemas.topics import BY_NAME, DAY_MS, INBOUND, INBOUND_RECORDS, TOPICS
 
 
 def test_names() -> None:
@@ -47,11 +44,3 @@ def test_state_is_compacted_and_events_expire() -> None:
     longest_window_ms = 90 * DAY_MS
     assert all((topics.BY_NAME[name].retention_ms or 0) > longest_window_ms
                for name in ("nps.purchases", "nps.support", "nps.contacts", "nps.responses"))  # fmt: skip
-
-
-@given(st.lists(st.tuples(st.sampled_from(["all", "a=b|c"]), st.sampled_from(["minute", "day"]), st.integers(-9, 9),
-                          st.integers(0, 3)), max_size=12))  # fmt: skip
-def test_a_panes_key_names_it(named: list[tuple[str, str, int, int]]) -> None:
-    """Different panes never share a key, or compaction would lose one."""
-    keys = [pane_key(PaneTally(*name, 1, 2, 3, "program", 4)) for name in named]
-    assert len(set(keys)) == len(set(named))

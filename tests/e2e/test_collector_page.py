@@ -21,10 +21,10 @@ from streams.domain.state import Click
 from streams.kafka.ports import Output
 from streams.kafka.producer import Producer
 from streams.local.servers import local_broker
-from tests.chromium import DESKTOP, PHONE, Tab, tab
-from tests.collecting import Collecting, environ, head, read
-from tests.commands import Service, done, until
-from tests.programs import program
+from tests.support.chromium import DESKTOP, PHONE, Tab, tab
+from tests.support.collector import Collecting, environ, head, read
+from tests.support.commands import Service, done, until
+from tests.support.programs import program
 
 pytestmark = pytest.mark.chromium
 CODEC = Codec()

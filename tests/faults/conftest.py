@@ -8,7 +8,7 @@ SCENARIO = "scenario"
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """Hand on what the test has published."""
-    from tests.faults.report import take
+    from tests.faults.harness.report import take
 
     if call.when == "call":
         item.user_properties += [(SCENARIO, (report.text(), report.holds)) for report in take()]

@@ -28,8 +28,8 @@ from streams.domain.ids import survey_id
 from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
 from streams.local.servers import local_broker, local_clickhouse
-from tests.commands import Service, done, until
-from tests.faults.crash_input import PROGRAM
+from tests.faults.traffic.crash_input import PROGRAM
+from tests.support.commands import Service, done, until
 
 PARTITIONS = 2
 HOUR_MS = 3_600_000
@@ -300,7 +300,7 @@ def test_the_sink_buries_what_is_no_row(story: Story) -> None:
 @pytest.mark.kafka
 def test_the_largest_record_that_kafka_takes_is_buried_whole(tmp_path: Path) -> None:
     """On real Kafka, too: what fits an inbound topic fits the dead letters, with all that is added to it."""
-    from tests.faults.kafka import KafkaCluster
+    from tests.faults.harness.kafka import KafkaCluster
 
     largest = random.Random(1).randbytes(1_048_588 - 100)
     with KafkaCluster(tmp_path) as kafka:

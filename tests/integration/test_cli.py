@@ -21,7 +21,7 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.deadletters import Death, wrap
 from schemas.topics import DEAD_LETTERS, TOPICS
 from streams.local.servers import HOST, free_port, local_broker, local_clickhouse
-from tests.commands import Service, done, run, until
+from tests.support.commands import Service, done, run, until
 
 COMMANDS = (
     "demo", "up", "worker", "sink", "notify", "collector", "topics", "migrate", "produce", "query", "why",

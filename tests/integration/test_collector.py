@@ -21,8 +21,8 @@ from streams.domain.clicks import confirmation
 from streams.domain.state import Click
 from streams.kafka.ports import Output
 from streams.local.servers import free_port, local_broker
-from tests.collecting import BEARER, CODEC, FAR_MS, LINK_KEYS, Collecting, environ, head
-from tests.commands import done, run, until
+from tests.support.collector import BEARER, CODEC, FAR_MS, LINK_KEYS, Collecting, environ, head
+from tests.support.commands import done, run, until
 
 NOW_MS = 1_700_000_000_000
 
@@ -321,7 +321,7 @@ def test_nobody_is_thanked_while_kafka_is_away(tmp_path: Path) -> None:
 @pytest.mark.kafka
 def test_on_a_real_kafka_that_is_killed(tmp_path: Path) -> None:
     """The same on Apache Kafka: 503 while its only broker is dead, and answers are taken once it serves again."""
-    from tests.faults.kafka import KafkaCluster
+    from tests.faults.harness.kafka import KafkaCluster
 
     with KafkaCluster(tmp_path) as cluster:
         told = environ(cluster.bootstrap, {"NPS_COLLECTOR_WAIT_MS": "2000"})

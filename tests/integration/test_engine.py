@@ -17,10 +17,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from streams.local.servers import LocalServer, local_broker
-from tests.integration.gate import gate
+from tests.support.gate import gate
 
 if TYPE_CHECKING:
-    from tests.faults.kafka import KafkaCluster
+    from tests.faults.harness.kafka import KafkaCluster
 
 PARTITIONS = 4
 BOUND_S = 30.0
@@ -38,7 +38,7 @@ class Workers:
     def start(self, name: str, topics: list[str], **options: Any) -> subprocess.Popen[str]:
         given = {"brokers": self.address, "group": "g", "log": str(self.folder / name), "topics": topics, **options}
         worker = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("engine_worker.py")), json.dumps(given)],
+            [sys.executable, str(Path(__file__).parents[1] / "support" / "engine_worker.py"), json.dumps(given)],
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -28,8 +28,8 @@ from sinks.rows import TABLES
 from sinks.warehouse import Row
 from streams.clock import wall_ms
 from streams.local.servers import LocalServer, local_clickhouse
-from tests.commands import BOUND_S
-from tests.integration.waiting import dead_letters, eventually
+from tests.support.commands import BOUND_S
+from tests.support.waits import dead_letters, eventually
 from tests.support.warehouses import memory_warehouse
 
 CODEC = Codec()

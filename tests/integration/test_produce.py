@@ -17,7 +17,7 @@ from schemas.topics import HISTORY_HEADER, INBOUND_RECORDS
 from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
 from streams.local.servers import local_broker
-from tests.commands import done, run
+from tests.support.commands import done, run
 
 PARTITIONS = 3
 PURCHASE = {

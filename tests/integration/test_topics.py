@@ -13,7 +13,7 @@ from schemas.topics import DAY_MS, TOPICS
 from streams.errors import BadTopics, BrokerAway
 from streams.kafka.topics import Report, ensure_topics, verify_topics
 from streams.local.servers import HOST, LocalServer, free_port
-from tests.faults.kafka import KafkaCluster
+from tests.faults.harness.kafka import KafkaCluster
 
 NAMES = tuple(topic.name for topic in TOPICS)
 

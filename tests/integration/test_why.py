@@ -11,8 +11,8 @@ from sinks.clickhouse.erasures import ClickHouseErasures
 from sinks.clickhouse.migrate import migrate
 from sinks.erasure.process import ErasureProcess
 from streams.local.servers import LocalServer, local_clickhouse
-from tests.commands import done, until
-from tests.contract.ledger_rows import (
+from tests.support.commands import done, until
+from tests.support.ledger_rows import (
     ALERTED,
     ANSWERED,
     ASKED,

@@ -1,78 +1,15 @@
 """What customers say about being contacted: the newest word holds, a no wins, and channel and language follow."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from schemas.events import ContactUpdate, Decision, SurveyDispatch
 from schemas.reasons import Reason
 from streams.domain.contacts import MOST_CONSENTS, locale_for
 from streams.domain.effects import Reject
-from streams.domain.panes import DAY_MS, HOUR_MS
+from streams.domain.panes import DAY_MS
 from streams.domain.policy import CHANNELS, Cap, Program, Rule
-from tests.unit.histories import CUSTOMER, START_MS, Moment, Run, opted, program, purchase, run, told, wakeup
-
-CONSENTS = st.dictionaries(
-    st.sampled_from(["feedback/email", "feedback/sms", "feedback/*", "news/email"]),
-    st.sampled_from(["granted", "withdrawn"]),
-    max_size=3,
-)
-BOUNCES = st.dictionaries(st.sampled_from(["email", "sms"]), st.sampled_from(["bounced", "cleared"]), max_size=2)
-UPDATES = st.lists(
-    st.tuples(st.integers(0, 5), CONSENTS, BOUNCES, st.sampled_from([None, None, True, False])), max_size=8
-)
-
-
-def asking(consent_required: bool = False, channels: tuple[str, ...] = ("email", "sms"), **more: object) -> Rule:
-    """A rule that asks at once after `x`."""
-    given: dict[str, object] = {"channels": channels, "consent_required": consent_required, **more}
-    return Rule("r", "s", frozenset({"x"}), {}, 0, 30 * DAY_MS, frozenset(), **given)  # type: ignore[arg-type]
-
-
-def outcome(rule: Rule, updates: list[Moment], asks: Program | None = None) -> str | None:
-    """The channel on which the customer is asked after these updates, or the reason why not."""
-    after_ms = max((at for at, _ in updates), default=START_MS) + HOUR_MS
-    journey = run([*updates, (after_ms, purchase("p", "x", after_ms))], asks or program([rule]))
-    (decision,) = journey.all(Decision)
-    assert [dispatch.channel for dispatch in journey.all(SurveyDispatch)] == [decision.channel] * (not decision.reason)
-    return decision.reason or decision.channel
-
-
-def newest(said: list[tuple[int, bool]]) -> bool | None:
-    """The last word; where two were said at once the one that forbids.  None when nothing was said."""
-    return not max((at, not yes) for at, yes in said)[1] if said else None
-
-
-def expected(updates: list[tuple[int, dict[str, str], dict[str, str], bool | None]], required: bool) -> str:
-    """Channel or reason, worked out on its own."""
-    if newest([(at, not out) for at, _, _, out in updates if out is not None]) is False:
-        return Reason.OPTED_OUT
-    objections = []
-    for channel in ("email", "sms"):
-        names = (f"feedback/{channel}", "feedback/*")
-        consent = newest([(at, c[name] == "granted") for at, c, _, _ in updates for name in names if name in c])
-        reached = newest([(at, b[channel] == "cleared") for at, _, b, _ in updates if channel in b])
-        if consent is False or (required and consent is None):
-            objections.append(Reason.NO_CONSENT)
-        elif reached is False:
-            objections.append(Reason.BOUNCED)
-        else:
-            return channel
-    return objections[0] if len(set(objections)) == 1 else Reason.NO_CHANNEL
-
-
-@settings(max_examples=1_000, deadline=None)
-@given(UPDATES, st.booleans(), st.randoms())
-def test_a_withdrawal_wins_whatever_the_order_of_arrival(
-    updates: list[tuple[int, dict[str, str], dict[str, str], bool | None]], required: bool, random: "st.randoms"  # type: ignore[valid-type]
-) -> None:  # fmt: skip
-    """Consent, bounces and opt-outs, told in any order: as if told in order of their times, and a no wins a tie."""
-    moments: list[Moment] = [
-        (START_MS + 9, told(f"u{n}", START_MS + at, consents, bounces, opted_out=out))
-        for n, (at, consents, bounces, out) in enumerate(updates)
-    ]
-    random.shuffle(moments)  # type: ignore[attr-defined]
-    assert outcome(asking(required), moments) == expected(updates, required)
+from tests.support.contacts import asking, outcome
+from tests.support.histories import CUSTOMER, START_MS, Moment, Run, opted, program, purchase, run, told, wakeup
 
 
 def test_a_withdrawal_is_never_too_late() -> None:

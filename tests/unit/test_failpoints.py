@@ -10,7 +10,6 @@ from sinks.failing import FailingWarehouse
 from streams.engine.failpoints import SINK, WORKER, Failed, FailingLog, Failpoints
 from streams.kafka.memory import MemoryLog
 from streams.kafka.ports import Output
-from tests.commands import run
 from tests.support.warehouses import memory_warehouse
 
 
@@ -100,11 +99,3 @@ def test_a_warehouse_fails_half_way(point: str, rows: int) -> None:
     with pytest.raises(Failed):
         failing.insert("answers", ("survey_id", "version"), [(str(number), 1) for number in range(4)])
     assert len(warehouse.rows("answers")) == rows
-
-
-@pytest.mark.parametrize(("command", "points"), [("worker", WORKER), ("sink", SINK)])
-def test_a_process_refuses_a_point_it_does_not_have(command: str, points: tuple[str, ...]) -> None:
-    """Before it does anything else, in one line that lists them."""
-    ended = run(command, environ={"NPS_FAILPOINTS": "before-lunch:kill"})
-    said = f"nps: NPS_FAILPOINTS: 'before-lunch' is no failpoint here; there are {', '.join(points)}\n"
-    assert (ended.returncode, ended.stderr) == (2, said)

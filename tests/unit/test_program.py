@@ -5,12 +5,10 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.errors import BadProgram
-from streams.program import UNITS_MS, duration_ms, load, parse
+from streams.program import load, parse
 
 TEXT = (resources.files("streams") / "nps.toml").read_text(encoding="utf-8")
 
@@ -114,19 +112,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             load(path)
     (tmp_path / "good.toml").write_text(TEXT, encoding="utf-8")
     assert load(tmp_path / "good.toml") == load()
-
-
-@given(st.integers(0, 10**6), st.sampled_from(sorted(UNITS_MS)))
-def test_durations(number: int, unit: str) -> None:
-    """A whole number and a unit, in milliseconds."""
-    assert duration_ms(f"{number}{unit}") == number * UNITS_MS[unit]
-
-
-@given(st.text(max_size=6).filter(lambda text: not re.fullmatch(r"\d+(ms|s|m|h|d)", text)))
-def test_no_other_durations(text: str) -> None:
-    """Everything else is refused, with an example of how to write it."""
-    with pytest.raises(ValueError, match="'90d'"):
-        duration_ms(text)
 
 
 def test_hash_names_the_meaning() -> None:

@@ -9,7 +9,7 @@ from streams.domain.panes import DAY_MS
 from streams.kafka.memory import MemoryLog
 from streams.kafka.ports import Output
 from streams.proof.rehearse import Comparison, rehearse
-from tests.unit.histories import START_MS, program, rule
+from tests.support.histories import START_MS, program, rule
 
 CODEC = Codec()
 RULES = (rule("after-delivery", "delivery", "order.delivered", DAY_MS, ["order.returned"]),)

@@ -1,24 +1,9 @@
 """Settings: every name and value is checked when read, every mistake is one line, no secret is ever shown."""
 
-import dataclasses
-
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from streams.errors import BadSettings
-from streams.settings import RESERVED, Settings, rows, shown
-
-NAMES = {"NPS_" + each.name.upper(): each for each in dataclasses.fields(Settings)}
-SECRETS = ["NPS_KAFKA_SASL_PASSWORD", "NPS_WEBHOOK_SECRET", "NPS_COLLECTOR_KEY"]
-
-
-def complaint(environ: dict[str, str]) -> str:
-    """The one line with which an environment is refused."""
-    with pytest.raises(BadSettings) as caught:
-        Settings.from_env(environ)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+from streams.settings import Settings, rows, shown
+from tests.support.settings import NAMES, complaint
 
 
 def test_defaults_work_locally() -> None:
@@ -37,12 +22,6 @@ def test_every_setting_is_read() -> None:
             continue
         got = getattr(Settings.from_env({name: text}), each.name)
         assert got == {int: 77, float: 0.25}.get(type(each.default), text)
-
-
-@given(st.from_regex(r"NPS_[A-Z_]{0,20}", fullmatch=True).filter(lambda name: name not in NAMES.keys() | RESERVED))
-def test_unknown_names_are_refused(name: str) -> None:
-    """A typo is not a default."""
-    assert complaint({name: "1"}).startswith(f"{name} is no setting")
 
 
 @pytest.mark.parametrize(
@@ -84,17 +63,6 @@ def test_unknown_names_are_refused(name: str) -> None:
 def test_values_that_cannot_be_meant(name: str, text: str, says: str) -> None:
     """Each is refused at start, in one line that names what is wrong."""
     assert says in complaint({name: text})
-
-
-@example("NPS_WEBHOOK_SECRET", "//half/shown")
-@example("NPS_WEBHOOK_SECRET", "//[")
-@given(st.sampled_from(SECRETS), st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=4, max_size=30))
-def test_secrets_are_never_shown(name: str, secret: str) -> None:
-    """Neither by repr nor by `nps config`; not even a part of one that looks like an address."""
-    settings = Settings.from_env({name: secret})
-    assert getattr(settings, NAMES[name].name) == secret
-    assert dict(shown(settings))[name] == "***"
-    assert repr(settings) == repr(Settings())
 
 
 def test_passwords_in_addresses_are_never_shown() -> None:

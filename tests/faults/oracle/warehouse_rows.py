@@ -1,0 +1,99 @@
+"""ClickHouse against the topics it is loaded from: of each key the highest version, nothing missing, nothing more."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from schemas.events import PaneTally, Record
+from tests.faults.harness.reading import Fields, World
+from tests.faults.harness.report import Finding
+from tests.faults.oracle.comparison import compare
+from tests.faults.oracle.numbers import Cell, Tally
+from tests.faults.oracle.outputs import ALERTS, ANSWERS, DECISIONS, DISPATCHES, PANES, ROLLING, Outputs
+
+
+class Table(NamedTuple):
+    """A table, the invariant it belongs to, the topic that fills it, and its key."""
+
+    name: str
+    invariant: str
+    topic: str
+    key: tuple[str, ...]
+
+
+LOADED = (
+    Table("answers", "I1", ANSWERS, ("survey_id",)),
+    Table("panes", "I2", PANES, ("segment", "resolution", "start_ms", "source_partition")),
+    Table("rolling", "I3", ROLLING, ("segment", "window", "as_of_ms")),
+    Table("alerts", "I4", ALERTS, ("dedup_key", "alert_id")),
+    Table("decisions", "I5", DECISIONS, ("decision_id",)),
+    Table("dispatches", "I5", DISPATCHES, ("survey_id", "reminder")),
+)
+TABLES = (*(table.name for table in LOADED), "dead_letters")
+"""Everything that is compared."""
+
+
+def pane_tallies(outputs: Outputs) -> dict[tuple[Cell, int], Tally]:
+    """The last tally of each pane and source partition, empty ones left out."""
+    last = {}
+    for one in outputs.values(PANES, PaneTally):
+        key = ((one.segment, one.resolution, one.start_ms), one.source_partition)
+        last[key] = (one.promoters, one.passives, one.detractors)
+    return {key: tally for key, tally in last.items() if any(tally)}
+
+
+def check_tables(world: World, outputs: Outputs) -> Iterator[Finding]:
+    """Every table, and the audit that ClickHouse makes of itself."""
+    tables = world.tables or {}
+    for table in LOADED:
+        yield _check(table, tables[table.name], outputs)
+    yield _check_dead(tables["dead_letters"], outputs)
+    yield Finding("I2", "audit of panes by ClickHouse", len(tables["panes"]), len(world.audit),
+                  str(dict(world.audit[0])) if world.audit else "")  # fmt: skip
+
+
+def _check(table: Table, rows: Sequence[Fields], outputs: Outputs) -> Finding:
+    columns: Collection[str] = rows[0].keys() if rows else ()
+    newest: dict[object, Record] = {}
+    for one in outputs.told[table.topic]:
+        key = tuple(getattr(one.value, name) for name in table.key)
+        if key not in newest or _version(newest[key]) <= _version(one.value):
+            newest[key] = one.value
+    wanted: dict[object, object] = {key: _fields(record._asdict(), columns) for key, record in newest.items()}
+    found: dict[object, Fields] = {tuple(row[name] for name in table.key): row for row in rows}
+    if table.topic == ROLLING:  # compaction forgets what ClickHouse keeps
+        found = {key: row for key, row in found.items() if key in wanted}
+    shown: dict[object, object] = {
+        key: _fields(row, next(iter(newest.values()))._fields if newest else ()) for key, row in found.items()
+    }
+    return compare(table.invariant, f"ClickHouse {table.name}, highest version of each", wanted, shown)
+
+
+def _check_dead(rows: Sequence[Fields], outputs: Outputs) -> Finding:
+    wanted = {
+        (*place, reason): ((copies[0].row.key or b"").hex(), (copies[0].row.value or b"").hex())
+        for place, deaths in outputs.deaths.items()
+        for reason, copies in deaths.items()
+    }
+    found = {
+        (row["origin_topic"], row["origin_partition"], row["origin_offset"], row["reason"]): (
+            (row["key"] or "").lower(), (row["value"] or "").lower()
+        )
+        for row in rows
+        if row["reason"] != "unlabelled"
+    }  # fmt: skip
+    return compare("I6", "ClickHouse dead_letters", wanted, found)
+
+
+def _version(record: Record) -> int:
+    version: int = getattr(record, "version", 0)
+    return version
+
+
+def _fields(values: Mapping[str, Any], names: Collection[str]) -> dict[str, object]:
+    return {name: _plain(value) for name, value in values.items() if name in names}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return tuple(sorted(value.items()))
+    return tuple(value) if isinstance(value, list | tuple) else value

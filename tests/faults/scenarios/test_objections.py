@@ -1,0 +1,128 @@
+"""The invariants object to every kind of wrong output: each is spoilt here in turn, one record at a time."""
+
+import os
+import random
+from dataclasses import replace
+
+import pytest
+
+from schemas.events import Record
+from tests.faults.harness.memory_pipeline import MemoryPipeline, as_row
+from tests.faults.harness.reading import World
+from tests.faults.harness.sampling import MIB, Sample, check_lag, check_memory, resident_bytes
+from tests.faults.oracle.inputs import RESPONSES
+from tests.faults.oracle.invariants import differing, judge
+from tests.faults.oracle.outputs import ALERTS, ANSWERS, DEAD, DECISIONS, DISPATCHES, PANES, decode
+from tests.faults.oracle.terms import PROGRAM, read_terms
+from tests.faults.oracle.warehouse_rows import LOADED
+from tests.faults.oracle.wrongs import WRONGS
+from tests.faults.traffic.generator import Mix, generate
+
+END_MS = 1_790_000_000_000
+TERMS = read_terms()
+
+
+def pipeline(seed: int) -> MemoryPipeline:
+    """A pipeline in memory with a history to read."""
+    sent = list(generate(seed, Mix(visits=120, customers=80), END_MS))
+    return MemoryPipeline(random.Random(seed), PROGRAM, sent, END_MS + 60_000)
+
+
+@pytest.fixture(scope="module")
+def right() -> World:
+    """A world in which everything holds, with ClickHouse's tables as they must be."""
+    world = pipeline(2).run()
+    return replace(world, tables=loaded(world))
+
+
+def loaded(world: World) -> dict[str, list[dict[str, object]]]:
+    """The tables that a faultless loader makes of the topics."""
+    outputs = decode(world)
+    tables: dict[str, list[dict[str, object]]] = {}
+    for table in LOADED:
+        newest: dict[object, Record] = {}
+        for one in outputs.told[table.topic]:
+            key = tuple(getattr(one.value, name) for name in table.key)
+            newest[key] = max(one.value, newest.get(key, one.value), key=version)  # of two alike the later
+        tables[table.name] = [record._asdict() for record in newest.values()]
+    tables["dead_letters"] = [
+        {"origin_topic": place[0], "origin_partition": place[1], "origin_offset": place[2], "reason": reason,
+         "key": (copies[0].row.key or b"").hex().upper(), "value": (copies[0].row.value or b"").hex().upper()}
+        for place, deaths in outputs.deaths.items() for reason, copies in deaths.items()
+    ]  # fmt: skip
+    return tables
+
+
+def version(record: Record) -> int:
+    return int(getattr(record, "version", 0))
+
+
+def test_the_world_to_spoil_is_right(right: World) -> None:
+    """What the spoiled worlds are made of holds in every point, tables included."""
+    assert not differing(judge(right, TERMS)), differing(judge(right, TERMS))
+
+
+@pytest.mark.parametrize("name", WRONGS)
+def test_a_wrong_output_is_objected_to(right: World, name: str) -> None:
+    """Each wrong output makes the invariant object that stands for it, naming the first key that differs."""
+    wrong = WRONGS[name]
+    topics = {**right.topics, wrong.topic: wrong.spoil(list(right.topics[wrong.topic]))}
+    objections = differing(judge(replace(right, topics=topics, tables=None), TERMS))
+    assert wrong.invariant in {found.invariant for found in objections}, objections
+    assert all(found.first for found in objections)
+
+
+@pytest.mark.parametrize("table", [*(table.name for table in LOADED), "dead_letters"])
+@pytest.mark.parametrize("how", ["missing", "another"])
+def test_a_wrong_row_is_objected_to(right: World, table: str, how: str) -> None:
+    """A row that ClickHouse lacks, or has otherwise, is found."""
+    assert right.tables is not None
+    rows = right.tables[table]
+    spoiled = (
+        rows[1:]
+        if how == "missing"
+        else [{**rows[0], "key" if table == "dead_letters" else "program": "no"}, *rows[1:]]
+    )
+    objections = differing(judge(replace(right, tables={**right.tables, table: spoiled}), TERMS))
+    assert [f"ClickHouse {table}" in found.what for found in objections] == [True], objections
+
+
+def test_an_audit_with_rows_is_objected_to(right: World) -> None:
+    """What ClickHouse itself finds to differ is a finding."""
+    objections = differing(judge(replace(right, audit=[{"segment": "all"}]), TERMS))
+    assert [found.invariant for found in objections] == ["I2"]
+
+
+def test_a_lost_event_is_missed(right: World) -> None:
+    """What the pipeline never read is missed: the input decides, not the output."""
+    ran = pipeline(2)
+    records = ran.topics.partitions
+    kept = {part: list(all_) for part, all_ in records.items()}
+    for part in [part for part in records if part[0] == "nps.purchases"]:
+        records[part] = [*records[part][:-10]]
+    world = ran.run()
+    whole = [as_row(part, one) for (topic, part), all_ in kept.items() if topic == "nps.purchases" for one in all_]
+    assert differing(judge(replace(world, topics={**world.topics, "nps.purchases": whole}), TERMS))
+
+
+@pytest.mark.parametrize("output", [ANSWERS, ALERTS, DECISIONS, DISPATCHES, PANES, DEAD])
+def test_a_commit_before_its_effects_is_objected_to(output: str) -> None:
+    """All but the first record of an output were there only after their causes were committed."""
+    ran = pipeline(4)
+    world = ran.run()
+    assert not differing(judge(world, TERMS, samples=ran.samples))
+    last = ran.samples[-1]
+    behind = {part: min(end, 1) if part[0] == output else end for part, end in last.ends.items()}
+    objections = differing(judge(world, TERMS, samples=[*ran.samples, last._replace(ends=behind)]))
+    assert [found.invariant for found in objections] == ["I7"], objections
+
+
+def test_lag_that_stays_and_memory_without_bound_are_objected_to() -> None:
+    """What is left unread at the end, and a process that holds too much at any time."""
+    part = (RESPONSES, 0)
+    samples = [Sample(1, {part: 0}, {part: 9}, {"worker": 5 * MIB}), Sample(2, {part: 9}, {part: 9}, {"worker": MIB})]
+    assert check_lag(samples).holds
+    assert not check_lag(samples[:1]).holds
+    assert check_memory(samples, 5 * MIB).holds
+    assert not check_memory(samples, 5 * MIB - 1).holds
+    assert MIB < resident_bytes(os.getpid()) < 4_096 * MIB

@@ -1,0 +1,132 @@
+"""Workers and sinks die, stand still and come back, anywhere in their work, and nothing counts twice or is lost."""
+
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import count, cycle, islice
+from pathlib import Path
+
+import pytest
+
+from streams.engine import failpoints
+from streams.errors import ExitCode
+from tests.faults.harness.deployment import Deployment, Member
+from tests.faults.oracle.terms import PROGRAM
+from tests.faults.scenarios.lengths import SEED, times
+from tests.faults.scenarios.scenario import Traffic, conclude, start, wait
+from tests.faults.traffic.generator import Mix, generate, produce
+
+pytestmark = pytest.mark.kafka
+
+_SEEDS = count(SEED * 1_000)
+KILLS = times(20)
+HITS = times(5)
+"""Of each failpoint; a worker's are shared by one that is killed there and one that raises."""
+
+RATE = 40.0
+SMALL_BLOCKS = {"NPS_FETCH_BYTES": "4096"}
+SHORT_SESSION = {"NPS_SESSION_TIMEOUT_MS": "4000", "NPS_REBALANCE_TIMEOUT_MS": "6000"}
+
+
+@pytest.mark.long
+def test_killed_at_random(tmp_path: Path) -> None:
+    """1: kill -9 of one of two workers every two to six seconds under live traffic."""
+    r = random.Random(SEED)
+    killed: Counter[str] = Counter()
+    with Deployment(tmp_path, PROGRAM) as nps:
+        start(nps, "worker-1", "worker-2", "sink")
+        with Traffic(nps, SEED, RATE, KILLS * 4.3):
+            for _ in range(KILLS):
+                wait(nps, r.uniform(2, 6))
+                victim = nps.members[r.choice(("worker-1", "worker-2"))]
+                nps.until(victim.is_running, "the victim is back")
+                victim.kill()
+                killed[f"kill -9 {victim.name}"] += 1
+        conclude(nps, "1 killed at random", SEED, killed, rounds=KILLS)
+        assert killed.total() == sum(member.exits.count(-9) for member in nps.members.values())
+
+
+@pytest.mark.long
+def test_killed_at_every_named_point(tmp_path: Path) -> None:
+    """2, 7: each failpoint of worker and sink ends its process so many times, by kill -9 or by an error."""
+    with Deployment(tmp_path, PROGRAM) as nps:
+        plans = {
+            "worker-1": orders(failpoints.WORKER, "kill", HITS - HITS // 2),
+            "worker-2": orders(failpoints.WORKER[::-1], "raise", HITS - HITS // 2),
+            "sink": orders(failpoints.SINK, "kill", HITS),
+        }
+        members = {nps.run(name, NPS_FAILPOINTS=""): plan for name, plan in plans.items()}
+        for member in members:
+            member.stop()
+        nps.until(lambda: hit_all(nps, members), "every point was hit", HITS * 60)
+        hit = Counter(re.findall(r"failpoint ([a-z-]+: [a-z]+)\n", "".join(member.said() for member in members)))
+        for member in members:
+            member.start()
+        conclude(nps, "2 and 7 killed at every named point", SEED, hit, rounds=HITS)
+        half = {f"{point}: {how}" for point in failpoints.WORKER for how in ("kill", "raise")}
+        assert {what for what in half if hit[what] < HITS // 2} == set()
+        assert {point for point in failpoints.SINK if hit[f"{point}: kill"] < HITS} == set()
+
+
+def test_an_error_that_stays_commits_nothing(tmp_path: Path) -> None:
+    """7: while each block raises, the process ends each time with 1, and no offset moves."""
+    with Deployment(tmp_path, PROGRAM) as nps:
+        produce(nps.kafka.bootstrap, generate(SEED + 1, Mix(visits=200)))
+        nps.run("sink")
+        worker = nps.run("worker-1", NPS_FAILPOINTS="in-block:raise")
+        nps.until(lambda: len(worker.exits) >= 3, "it ended three times")
+        assert set(worker.exits) == {ExitCode.UNEXPECTED}
+        assert set(nps.lag.committed("worker").values()) == {-1001}
+        worker.close()
+        nps.run("worker-2")
+        conclude(nps, "7 an error in every block", SEED + 1, {"ended by itself": len(worker.exits)})
+
+
+@pytest.mark.parametrize("order", ["in-block:3:hold:14", "after-outputs:3:stall:14"])
+def test_rebalanced_during_a_slow_block(tmp_path: Path, order: str) -> None:
+    """5: who holds a block past session and rebalance loses its partitions, and may write no more."""
+    with Deployment(tmp_path, PROGRAM, settings=SHORT_SESSION | SMALL_BLOCKS) as nps:
+        nps.run("sink")
+        zombie = nps.run("worker-1", NPS_FAILPOINTS=order)
+        produce(nps.kafka.bootstrap, generate(SEED + 2, Mix(visits=500)))
+        nps.until(lambda: "failpoint" in zombie.said(), "the block is slow")
+        zombie.wanted = False
+        nps.run("worker-2")
+        assert zombie.ended() == ExitCode.LEASE_LOST, zombie.said()
+        conclude(nps, f"5 rebalanced during a slow block, {order}", SEED + 2, {order: 1})
+
+
+def test_frozen_for_two_sessions(tmp_path: Path) -> None:
+    """6: who stood still for two sessions finds its lease over or its records too old, writes nothing and ends."""
+    session_s = int(SHORT_SESSION["NPS_SESSION_TIMEOUT_MS"]) / 1000
+    with Deployment(tmp_path, PROGRAM, settings=SHORT_SESSION) as nps:
+        start(nps, "worker-1", "worker-2", "sink")
+        frozen = nps.members["worker-1"]
+        with Traffic(nps, SEED + 3, RATE, session_s * 4):
+            nps.until(lambda: "restored" in frozen.said(), "it has partitions to lose")
+            before = nps.topics.progress()
+            nps.until(lambda: nps.topics.progress() > before + 20, "work is under way")
+            frozen.freeze()
+            wait(nps, session_s * 2.2)
+            frozen.thaw()
+            frozen.wanted = False
+            assert frozen.ended() in (ExitCode.LEASE_LOST, ExitCode.UNDELIVERED), frozen.said()
+        conclude(nps, "6 frozen for two sessions", SEED + 3, {"SIGSTOP": 1})
+
+
+def orders(points: tuple[str, ...], action: str, rounds: int) -> Iterator[str]:
+    """Each point so many times, in turn, at the first or second time that it is reached."""
+    turns = islice(cycle(points), len(points) * rounds)
+    return (f"{point}:{number % 2 + 1}:{action}" for number, point in enumerate(turns))
+
+
+def hit_all(nps: Deployment, members: Mapping[Member, Iterator[str]]) -> bool:
+    """Start whoever has ended with its next order, and give it work; True once all have ended by their last one."""
+    resting = [member for member in members if not member.is_running()]
+    for member in resting:
+        if (order := next(members[member], None)) is not None:
+            member.start(NPS_FAILPOINTS=order)
+            member.wanted = False
+            produce(nps.kafka.bootstrap, generate(next(_SEEDS), Mix(visits=40)))
+    return not any(member.is_running() for member in members)

@@ -1,0 +1,87 @@
+"""Laws of the Net Promoter Score: tallies are a group, score and interval equal the textbook."""
+
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.domain.nps import EMPTY, ONE, Band, Interval, Tally, band, interval, score
+
+COUNTS = st.integers(0, 10**9)
+TALLIES = st.builds(Tally, COUNTS, COUNTS, COUNTS)
+DELTAS = st.builds(Tally, st.integers(), st.integers(), st.integers())
+SCORES = st.integers(0, 10)
+
+
+def tallied(scores: list[int]) -> Tally:
+    """The tally of scores, one by one."""
+    total = EMPTY
+    for each in scores:
+        total = total.plus(ONE[band(each)])
+    return total
+
+
+@given(st.integers().filter(lambda each: not 0 <= each <= 10))
+def test_no_band_for_any_other_number(wrong: int) -> None:
+    """Never clamped: a score outside 0 to 10 is an error that names it."""
+    with pytest.raises(ValueError, match=str(wrong)):
+        band(wrong)
+
+
+@given(st.lists(SCORES, min_size=1, max_size=60))
+def test_score_is_share_of_promoters_less_share_of_detractors(scores: list[int]) -> None:
+    """Equal to a count over the raw scores; passives stay in the denominator."""
+    good, bad = sum(each >= 9 for each in scores), sum(each <= 6 for each in scores)
+    got = score(tallied(scores))
+    assert got == pytest.approx((good - bad) / len(scores) * 100, abs=0.0051), "two decimals"
+    assert got is not None
+    assert -100 <= got <= 100
+
+
+@given(DELTAS, DELTAS, DELTAS)
+def test_tallies_are_a_commutative_group(a: Tally, b: Tally, c: Tally) -> None:
+    """They add in any order and grouping, EMPTY changes nothing, and what was added can be taken away."""
+    assert a.plus(b) == b.plus(a)
+    assert a.plus(b).plus(c) == a.plus(b.plus(c))
+    assert a.plus(EMPTY) == a
+    assert a.plus(EMPTY.minus(a)) == EMPTY
+    assert a.plus(b).minus(b) == a
+    assert a.plus(b).n == a.n + b.n
+
+
+@given(st.lists(SCORES, max_size=40))
+def test_tally_equals_a_count_of_bands(scores: list[int]) -> None:
+    """A tally is how many answers fell in each band."""
+    count = Counter(band(each) for each in scores)
+    assert tallied(scores) == Tally(count[Band.PROMOTER], count[Band.PASSIVE], count[Band.DETRACTOR])
+
+
+def by_the_book(tally: Tally) -> Interval:
+    """Adjusted Wald as Rocks (2016) states it, from the variance of +1, 0, -1 with three answers added."""
+    n = tally.n + 3
+    weights = {1: (tally.promoters + 0.75) / n, 0: (tally.passives + 1.5) / n, -1: (tally.detractors + 0.75) / n}
+    mean = sum(value * weight for value, weight in weights.items())
+    variance = sum(weight * (value - mean) ** 2 for value, weight in weights.items())
+    reach = 1.959964 * math.sqrt(variance / n)
+    low, high = max(-100, 100 * (mean - reach)), min(100, 100 * (mean + reach))
+    return Interval(low, high, (high - low) / 2)
+
+
+@given(TALLIES.filter(lambda tally: tally.n > 0))
+def test_interval_equals_the_textbook(tally: Tally) -> None:
+    """Equal to the variance worked out from the three outcomes, inside -100 to 100, half as wide as its margin."""
+    got = interval(tally)
+    assert got is not None
+    assert got == pytest.approx(by_the_book(tally), abs=0.011)
+    assert -100 <= got.low <= got.high <= 100
+
+
+@given(TALLIES.filter(lambda tally: tally.n > 0), st.integers(2, 50))
+def test_more_of_the_same_answers_are_surer(tally: Tally, times: int) -> None:
+    """The same shares over more answers never widen the interval."""
+    once, often = interval(tally), interval(Tally(*(count * times for count in tally)))
+    assert once is not None
+    assert often is not None
+    assert often.margin <= once.margin + 0.01

@@ -1,0 +1,109 @@
+"""Laws of a batch through one partition: neighbours of a bad record are unaffected, and cuts do not show."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.events import Record as Event
+from schemas.topics import (
+    DEAD_LETTERS,
+    PURCHASES,
+    RESPONSES,
+)
+from streams.domain.ids import survey_id
+from streams.domain.nps import Tally
+from streams.domain.panes import HOUR_MS, Pane
+from streams.kafka.ports import KafkaRecord, Output
+from streams.processing.outputs import BatchOutputs
+from tests.support.histories import START_MS, purchase, response
+from tests.support.laws import examples
+from tests.support.partition import BAD, durable, published, record, work
+
+
+@settings(max_examples=examples(60))
+@given(st.lists(st.one_of(st.sampled_from(sorted(BAD)), st.integers(0, 4)), max_size=12))
+def test_neighbours_are_unaffected(batch: list[str | int]) -> None:
+    """Good records lead to the same with bad ones between them; each bad one to one dead letter, told by position."""
+    records = [
+        (BAD[each][0] if isinstance(each, str) else record(purchase(f"p{each}", "order.delivered", START_MS)))._replace(
+            offset=offset
+        )
+        for offset, each in enumerate(batch)
+    ]
+    if not records:
+        return
+    good = [each for each, name in zip(records, batch, strict=True) if isinstance(name, int)]
+    outcome = work().decide(PURCHASES.name, records)
+    wanted = work().decide(PURCHASES.name, good).records if good else []
+    assert [output for output in outcome.records if output.topic != DEAD_LETTERS] == wanted
+    assert len(published(outcome, DEAD_LETTERS)) == len(records) - len(good)
+    bad = [position for position, name in enumerate(batch) if isinstance(name, str) and name != "late"]
+    assert [position for position, _ in outcome.bad] == bad, "what the fuse is told"
+
+
+CUSTOMERS = st.sampled_from(["c1", "c2"])
+
+
+@settings(max_examples=examples(60))
+@given(
+    st.lists(st.tuples(CUSTOMERS, st.integers(0, 4)), min_size=1, max_size=12),
+    st.lists(st.tuples(CUSTOMERS, st.integers(0, 4), st.integers(0, 10)), min_size=1, max_size=12),
+)
+def test_pieces_do_not_show(bought: list[tuple[str, int]], said: list[tuple[str, int, int]]) -> None:
+    """Blocks lead to the same however they are cut into pieces: outputs, panes, journeys, and who is woken when."""
+    events: dict[str, list[Event]] = {
+        PURCHASES.name: [purchase(f"{name}{n}", "order.delivered", START_MS, name) for name, n in bought],
+        RESPONSES.name: [
+            response(f"r{place}", START_MS + place, score, survey_id("shop", f"{name}{n}", "r"))
+            for place, (name, n, score) in enumerate(said)
+        ],
+    }
+    owners = {PURCHASES.name: [name for name, _ in bought], RESPONSES.name: [name for name, _, _ in said]}
+    batches = {
+        topic: [
+            record(event._replace(customer_id=name), offset, START_MS + offset, name.encode())  # type: ignore[call-arg]
+            for offset, (event, name) in enumerate(zip(events[topic], owners[topic], strict=True))
+        ]
+        for topic in events
+    }
+    expected = in_pieces(100, batches)
+    for size in (1, 2, 5):
+        assert in_pieces(size, batches) == expected
+
+
+def in_pieces(size: int, batches: dict[str, list[KafkaRecord]]) -> tuple[list[BatchOutputs], list[bytes]]:
+    """What blocks lead to in pieces of this size, and who is due in the end."""
+    one = work()
+    outcomes = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.processing.partition.CHUNK_RECORDS", size)
+        for topic, records in batches.items():
+            outcomes.append(one.decide(topic, records))
+            durable(one, outcomes[-1])
+    return outcomes, one.due(START_MS + 400 * 24 * HOUR_MS, 100)
+
+
+@settings(max_examples=examples(40))
+@given(st.lists(st.integers(0, 10), min_size=1, max_size=20), st.integers(1, 20))
+def test_block_size_changes_nothing(scores: Sequence[int], size: int) -> None:
+    """The same records in blocks of any size leave the same panes and publish the same."""
+    events: list[Event] = [purchase(f"p{n}", "order.delivered", START_MS) for n in range(len(scores))]
+    raw_fields, parts = run_in_blocks(events, scores, len(scores)), run_in_blocks(events, scores, size)
+    assert raw_fields == parts
+
+
+def run_in_blocks(events: list[Event], scores: Sequence[int], size: int) -> tuple[list[Output], dict[Pane, Tally]]:
+    """All that is published, and the panes that are left."""
+    one, outputs, panes = work(), list[Output](), dict[Pane, Tally]()
+    answers = [response(f"r{n}", START_MS + n, score, survey=survey_id("shop", f"p{n}", "r")) for n, score in
+               enumerate(scores)]  # fmt: skip
+    for topic, all_events in ((PURCHASES.name, events), (RESPONSES.name, answers)):
+        records = [record(event, offset) for offset, event in enumerate(all_events)]
+        for start in range(0, len(records), size):
+            outcome = one.decide(topic, records[start : start + size])
+            outputs += outcome.records
+            panes |= {pane: value.tally for pane, value in outcome.panes.items()}
+            durable(one, outcome)
+    return outputs, panes

@@ -1,0 +1,154 @@
+"""Laws of the tables: bytes come back as they were or stop the worker, and the highest version stays."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.events import PaneTally
+from schemas.topics import INBOUND
+from streams.domain.nps import Band, Tally
+from streams.domain.panes import Pane, Resolution
+from streams.domain.state import (
+    NEW,
+    Cancel,
+    Click,
+    Clicks,
+    Contact,
+    Given,
+    Invitation,
+    Journey,
+    Message,
+    Parked,
+    Pending,
+    Waiting,
+)
+from streams.errors import BadState
+from streams.state.tables import JourneyEntry, JourneyTable, PaneTable, PaneValue, encode
+from tests.support.laws import examples
+from tests.support.tables import restored
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+INSTANTS = st.integers(-(2**53), 2**53)
+STAMPS = st.tuples(INSTANTS, st.integers(-(2**63), 2**63 - 1))
+SEGMENTS = st.lists(TEXT, max_size=3).map(tuple)
+DIMENSIONS = st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple)
+GIVEN = st.builds(
+    Given,
+    revision=st.integers(0, 99),
+    scores=st.lists(st.tuples(INSTANTS, st.integers(-(2**63), 2**63 - 1), st.integers(0, 10)), max_size=3).map(tuple),
+    comment=st.one_of(st.none(), TEXT),
+    comment_stamp=STAMPS,
+    voided_ms=INSTANTS,
+    counted=st.one_of(st.none(), st.tuples(INSTANTS, st.sampled_from(Band))),
+    severity=TEXT,
+)
+SHARES = st.floats(0, 1)
+PENDING = st.builds(
+    Pending, INSTANTS, *[TEXT] * 6, INSTANTS, TEXT, SEGMENTS, DIMENSIONS, INSTANTS, DIMENSIONS, SHARES, st.booleans()
+)
+REMINDER = st.builds(Message, INSTANTS, st.integers(1, 9), *[TEXT] * 3, DIMENSIONS, SHARES, st.booleans())
+SAID = st.tuples(INSTANTS, TEXT)
+STATED = st.lists(st.tuples(TEXT, INSTANTS, st.booleans()), max_size=2).map(tuple)
+CONTACT = st.builds(Contact, SAID, SAID, SAID, STATED, STATED, INSTANTS)
+CLICK = st.builds(Click, INSTANTS, st.integers(0, 10))
+CLICKS = st.builds(Clicks, st.lists(CLICK, max_size=2).map(tuple), st.lists(INSTANTS, max_size=2).map(tuple))
+INVITATION = st.builds(
+    Invitation,
+    *[TEXT] * 4,
+    SEGMENTS,
+    DIMENSIONS,
+    INSTANTS,
+    INSTANTS,
+    st.one_of(st.none(), GIVEN),
+    st.one_of(st.none(), CLICKS),
+    TEXT,
+    INSTANTS,
+    st.lists(st.tuples(TEXT, INSTANTS), max_size=2).map(tuple),
+    INSTANTS,
+)
+
+
+def some(values: st.SearchStrategy[tuple[object, ...]]) -> st.SearchStrategy[tuple[tuple[object, ...], ...]]:
+    """Up to three of them."""
+    return st.lists(values, max_size=3).map(tuple)
+
+
+JOURNEYS = st.builds(
+    Journey,
+    clock_ms=INSTANTS,
+    opted_out=st.booleans(),
+    opted_ms=INSTANTS,
+    pending=some(PENDING),
+    invitations=some(INVITATION),
+    parked=some(st.builds(Parked, TEXT, INSTANTS, st.binary(max_size=9))),
+    seen=some(STAMPS),
+    asked=some(st.tuples(TEXT, INSTANTS)),
+    cancels=some(st.builds(Cancel, TEXT, TEXT, TEXT, INSTANTS)),
+    waiting=some(st.builds(Waiting, INSTANTS, TEXT, CLICK)),
+    contact=st.one_of(st.none(), CONTACT),
+    reminders=some(REMINDER),
+)
+VERSIONS = st.lists(st.integers(-1, 2**63 - 1), min_size=len(INBOUND), max_size=len(INBOUND)).map(tuple)
+ENTRIES = st.builds(JourneyEntry, VERSIONS, st.one_of(st.none(), INSTANTS), JOURNEYS)
+
+
+@given(ENTRIES)
+def test_a_journey_comes_back_as_it_was(entry: JourneyEntry) -> None:
+    """Every field of every part, with the types that tuples need to be compared."""
+    table = restored(encode(entry))
+    assert table.get(b"c1") == entry
+    assert table.wake_ms(b"c1") == entry.wake_ms
+    assert list(table.wakes()) == ([(b"c1", entry.wake_ms)] if entry.wake_ms is not None else [])
+
+
+@given(st.one_of(st.just(b""), st.binary(min_size=1, max_size=30).filter(lambda data: data[0] != 1)))
+def test_another_format_stops_the_worker(value: bytes) -> None:
+    """A state record of an unknown format is never skipped."""
+    with pytest.raises(BadState, match="offset 7"):
+        restored(value)
+
+
+@settings(max_examples=examples(50))
+@given(ENTRIES)
+def test_a_cut_off_journey_stops_the_worker(entry: JourneyEntry) -> None:
+    """Whatever byte it ends at: found when the table is restored, before the first event."""
+    data = encode(entry)
+    for size in range(1, len(data)):
+        with pytest.raises(BadState):
+            list(restored(data[:size]).wakes())
+
+
+@given(st.binary(max_size=40))
+def test_an_unreadable_journey_is_bad_state_wherever_it_is_met(junk: bytes) -> None:
+    """Also where only the journey inside is wrong: never another error, never a blank journey instead."""
+    for value in (b"\x01" + junk, encode(JourneyEntry((1,) * 5, None, NEW))[:-1] + junk):
+        table = restored(value)
+        with pytest.raises(BadState):
+            refused(table)
+
+
+def refused(table: JourneyTable) -> None:
+    """Read it; raises BadState also for the rare junk that happens to be a journey."""
+    list(table.wakes())
+    entry = table.get(b"c1")
+    if encode(entry):
+        raise BadState("readable by chance")
+
+
+PANES = st.builds(
+    Pane, st.sampled_from(["all", "a=b"]), st.sampled_from(list(Resolution)), st.sampled_from([-60_000, 0])
+)
+
+
+@given(st.lists(st.tuples(PANES, st.integers(0, 9), st.integers(0, 99)), max_size=20))
+def test_the_highest_version_of_a_pane_stays(rows: list[tuple[Pane, int, int]]) -> None:
+    """In whatever order they are read; `high` is the highest of all."""
+    table = PaneTable(0)
+    for pane, version, promoters in rows:
+        table.restore(PaneTally(*pane, 0, promoters, 0, 0, "program", version))
+    for pane, _, _ in rows:
+        version = max(v for p, v, _ in rows if p == pane)
+        first = next(n for p, v, n in rows if (p, v) == (pane, version))
+        assert table.get(pane) == PaneValue(version, Tally(first, 0, 0))
+    assert table.high == max((version for _, version, _ in rows), default=-1)
+    assert len(table) == len({pane for pane, _, _ in rows})

@@ -1,0 +1,54 @@
+"""The codec with and without a registry, and why it refuses bytes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from schemas.codec import Codec, RegistryAway, Undecodable, versions
+from schemas.events import Record
+from tests.support.avro_files import stem
+
+GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
+CODEC = Codec()
+
+
+class MemoryRegistry:
+    """A schema registry in memory."""
+
+    def __init__(self) -> None:
+        self.schemas: dict[int, str] = {}
+        self.away = False
+
+    def schema_of(self, schema_id: int) -> str:
+        """The schema's JSON."""
+        if self.away:
+            raise RegistryAway("nobody answers")
+        return self.schemas[schema_id]
+
+    def id_of(self, record: str, schema: str) -> int:
+        """Its id, a new one for a new schema."""
+        for known, text in self.schemas.items():
+            if text == schema:
+                return known
+        self.schemas[len(self.schemas) + 70_000] = schema
+        return len(self.schemas) + 69_999
+
+
+REGISTRY = MemoryRegistry()
+REGISTERED = Codec(REGISTRY)
+
+
+def reason_of(decode: Callable[[], object]) -> str:
+    """The reason for which bytes are refused."""
+    with pytest.raises(Undecodable) as caught:
+        decode()
+    assert str(caught.value), "the detail says what is wrong"
+    assert "\n" not in str(caught.value)
+    return caught.value.reason
+
+
+def header_of(cls: type[Record]) -> bytes:
+    """The single-object header of a record type, from its golden bytes."""
+    line = (GOLDEN / f"{stem(cls)}.v{len(versions(cls))}.hex").read_text(encoding="utf-8").split()[0]
+    return bytes.fromhex(line)[:10]

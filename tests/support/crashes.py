@@ -1,0 +1,191 @@
+"""One partition over topics in memory that dies before any single durable write and comes back with what they hold."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+from schemas.codec import Codec
+from schemas.events import Alert, Answer, PaneTally, Purchase, SurveyResponse
+from schemas.topics import ALERTS, ANSWERS, JOURNEYS, PANES, PURCHASES, RESPONSES
+from streams.domain.ids import survey_id
+from streams.domain.nps import Band, band
+from streams.domain.panes import MINUTE_MS, panes
+from streams.domain.segments import capture
+from streams.kafka.ports import KafkaRecord
+from streams.processing.partition import PartitionProcessor
+from streams.program import parse
+from tests.support.crashing import CrashingLog
+from tests.support.programs import program
+
+START_MS = 1_700_000_000_000
+PROGRAM = parse(program(remember="60d"), "test.toml")
+CODEC = Codec()
+
+
+def world(r: random.Random) -> dict[str, list[KafkaRecord]]:
+    """Purchases and responses with edits, duplicates and withdrawals; some responses before their purchase."""
+    inputs: dict[str, list[KafkaRecord]] = {PURCHASES.name: [], RESPONSES.name: []}
+    now = START_MS
+
+    def append(topic: str, event: Purchase | SurveyResponse) -> None:
+        for _ in range(r.choice((1, 1, 2))):
+            records = inputs[topic]
+            records.append(KafkaRecord(len(records), now, event.customer_id.encode(), CODEC.encode(event)))
+
+    orders = [(f"o{i}", f"c{r.randrange(6)}") for i in range(12)]
+    for order, customer in orders:
+        country = r.choice(("BR", "DE"))
+        append(
+            PURCHASES.name,
+            Purchase("shop", order, "order.delivered", now, customer, order, None, None, {"country": country}),
+        )
+        now += r.randrange(5_000)
+    for i in range(60):
+        order, customer = r.choice(orders)
+        score = r.randrange(11) if r.random() < 0.85 else None
+        voided = score is None and r.random() < 0.5
+        comment = None if voided or (score is not None and r.random() < 0.7) else f"comment {i}"
+        survey = survey_id("shop", order, "r")
+        at = now - r.randrange(200_000)
+        append(
+            RESPONSES.name,
+            SurveyResponse("tool", f"r{i}", "answered", at, customer, survey, score, comment, voided, None),
+        )
+        now += r.randrange(5_000)
+    return inputs
+
+
+def expected(inputs: dict[str, list[KafkaRecord]]) -> Counter[tuple[str, str, int, Band]]:
+    """Every answer in the panes it belongs to, by a rule of its own: newest score, first minute since withdrawal."""
+    country = {}
+    for record in inputs[PURCHASES.name]:
+        purchase = CODEC.decode(Purchase, record.value)
+        country[survey_id("shop", purchase.id, "r")] = purchase.attributes
+    given: dict[str, dict[str, SurveyResponse]] = {}
+    for record in inputs[RESPONSES.name]:
+        response = CODEC.decode(SurveyResponse, record.value)
+        given.setdefault(response.survey_id, {})[response.id] = response
+    tallies: Counter[tuple[str, str, int, Band]] = Counter()
+    for survey, responses in given.items():
+        voided = max((r.time for r in responses.values() if r.voided), default=-1)
+        scored = [r for r in responses.values() if r.score is not None and r.time > voided]
+        if scored:
+            last = max(scored, key=lambda r: r.time)
+            first_ms = min(r.time for r in scored)
+            assert last.score is not None
+            for pane in panes(capture(country[survey], PROGRAM)[1], first_ms):
+                tallies[(*pane, band(last.score))] += 1
+    return tallies
+
+
+class Process:
+    """The worker of one partition: dies where it is told to, and comes back with what its topics hold."""
+
+    def __init__(
+        self,
+        r: random.Random,
+        inputs: dict[str, list[KafkaRecord]],
+        kind: type[PartitionProcessor] = PartitionProcessor,
+    ) -> None:
+        self.kind = kind
+        self.r = r
+        self.inputs = inputs
+        self.log = CrashingLog()
+        self.committed = dict.fromkeys(inputs, 0)
+        self.crashes = 0
+
+    def start(self) -> PartitionProcessor:
+        """Tables restored from their topics."""
+        work = self.kind(0, PROGRAM, CODEC, lambda _: 0, lambda: START_MS + 10**9)
+        for (topic, _), record in self.log.read([(PANES.name, 0), (JOURNEYS, 0)]):
+            if topic == JOURNEYS:
+                work.journeys.restore(record)
+            else:
+                work.panes.restore(CODEC.decode(PaneTally, record.value))
+        work.restored()
+        return work
+
+    def batches(self) -> Iterator[tuple[str, list[KafkaRecord]]]:
+        """Uncommitted records in blocks of any size, topics interleaved at random, replays first."""
+        position = dict(self.committed)
+        responses = self.inputs[RESPONSES.name]
+        while any(position[topic] < len(self.inputs[topic]) for topic in position):
+            topic = self.r.choice([t for t in position if position[t] < len(self.inputs[t])])
+            if position[RESPONSES.name] <= self.replay_to and position[RESPONSES.name] < len(responses):
+                topic = RESPONSES.name
+            size = self.r.randrange(1, 25)
+            batch = self.inputs[topic][position[topic] : position[topic] + size]
+            position[topic] += len(batch)
+            yield topic, batch
+
+    def run(self) -> None:
+        """Until all is processed and committed, through as many crashes as chance makes."""
+        while any(self.committed[topic] < len(records) for topic, records in self.inputs.items()):
+            work = self.start()
+            self.replay_to = work.replayed_to
+            self.life(work)
+
+    def life(self, work: PartitionProcessor) -> None:
+        """One process: blocks until the end or a crash; commits lag behind at random."""
+        done = dict(self.committed)
+        for topic, batch in self.batches():
+            outcome = work.decide(topic, batch)
+            writes = len(outcome.records) + len(outcome.panes) + len(outcome.journeys)
+            crash = self.r.random() < 0.3 and self.crashes < 40
+            self.log.crash_at = self.log.sent + self.r.randrange(writes + 1) if crash else None
+            self.r.shuffle(outcome.records)
+            outcome.panes = dict(self.r.sample(list(outcome.panes.items()), len(outcome.panes)))
+            outcome.journeys = dict(self.r.sample(list(outcome.journeys.items()), len(outcome.journeys)))
+            try:
+                asyncio.run(work.make_durable(outcome, self.log, lambda: None))
+            except ConnectionError:
+                self.crashes += 1
+                return
+            done[topic] = batch[-1].offset + 1
+            if self.r.random() < 0.6:
+                self.committed = dict(done)
+            self.feed_requeued()
+        self.committed = dict(done)
+
+    def feed_requeued(self) -> None:
+        """What was put back on nps.responses is input again."""
+        back = self.log.partitions.pop((RESPONSES.name, 0), [])
+        records = self.inputs[RESPONSES.name]
+        for record in back:
+            records.append(record._replace(offset=len(records)))
+
+
+def totals(process: Process) -> Counter[tuple[str, str, int, Band]]:
+    """What the newest record of each pane says; a version that falls is an error."""
+    last: dict[bytes | None, PaneTally] = {}
+    for _, record in process.log.read([(PANES.name, 0)]):
+        pane = CODEC.decode(PaneTally, record.value)
+        assert record.key not in last or pane.version >= last[record.key].version, "a pane's version fell"
+        last[record.key] = pane
+    got: Counter[tuple[str, str, int, Band]] = Counter()
+    for pane in last.values():
+        for each, count in zip(Band, (pane.promoters, pane.passives, pane.detractors), strict=True):
+            got[pane.segment, pane.resolution, pane.start_ms, each] += count
+    return +got
+
+
+def check_answers(seed: int, process: Process, want: Counter[tuple[str, str, int, Band]]) -> None:
+    """The answers topic, highest version of each survey, recounts to the same panes; one alert id a revision."""
+    answers: dict[str, Answer] = {}
+    for _, record in process.log.read([(ANSWERS.name, 0)]):
+        answer = CODEC.decode(Answer, record.value)
+        if answer.survey_id not in answers or answer.version >= answers[answer.survey_id].version:
+            answers[answer.survey_id] = answer
+    minutes: Counter[tuple[str, int, str]] = Counter()
+    for answer in answers.values():
+        if answer.counted:
+            for segment in answer.segments:
+                minutes[segment, answer.answered_ms // MINUTE_MS * MINUTE_MS, str(answer.band)] += 1
+    wanted = {(s, start, str(b)): n for (s, resolution, start, b), n in want.items() if resolution == "minute"}
+    assert dict(minutes) == wanted, f"seed {seed}: answers differ from panes"
+    ids: dict[str, Alert] = {}
+    for _, record in process.log.read([(ALERTS.name, 0)]):
+        alert = CODEC.decode(Alert, record.value)
+        body = ids.setdefault(alert.alert_id, alert)
+        assert body == alert, f"seed {seed}: alert {alert.alert_id} changed between replays"

@@ -1,0 +1,74 @@
+"""The topic nps.panes, the rolling agent over it, and a reader of nps.rolling."""
+
+from collections.abc import Sequence
+
+from schemas.codec import Codec
+from schemas.events import PaneTally, SegmentNps
+from schemas.topics import ROLLING
+from streams.domain.nps import EMPTY, Tally
+from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, panes
+from streams.kafka.ports import Output
+from streams.processing.rolling import RollingRows
+from streams.program import load
+
+CODEC = Codec()
+PROGRAM = load()
+START_MS = 1_700_000_000_000 // DAY_MS * DAY_MS + 9 * HOUR_MS
+LENGTHS = {window.name: window.length_ms for window in PROGRAM.windows}
+
+
+class World:
+    """The topic nps.panes, a clock that is moved by hand, and whoever reads nps.rolling."""
+
+    def __init__(self) -> None:
+        self.now_ms = START_MS
+        self.log: list[tuple[int, PaneTally]] = []
+        self.rolling = self.restarted()
+        self.rows: dict[tuple[str, str], SegmentNps] = {}
+
+    def restarted(self) -> RollingRows:
+        """A new worker that has read the topic from its beginning."""
+        rolling = RollingRows(PROGRAM, CODEC, lambda: self.now_ms, lambda offset: offset)
+        for offset, pane in self.log:
+            rolling.take(0, offset, pane)
+        return rolling
+
+    def add(self, tally: Tally, at_ms: int, segment: str = "all", source: int = 0) -> None:
+        """One source partition states its tally of an instant's minute, hour and day."""
+        for _, resolution, start_ms in panes((segment,), at_ms):
+            offset = len(self.log)
+            pane = PaneTally(segment, resolution, start_ms, source, *tally, PROGRAM.hash, offset)
+            self.log.append((offset, pane))
+            self.rolling.take(0, offset, pane)
+
+    def publish(self) -> list[SegmentNps]:
+        """The rows that changed, and what a reader of the topic then holds."""
+        rows = decoded(self.rolling.changes())
+        for row in rows:
+            self.rows[row.segment, row.window] = row
+        return rows
+
+    def recount(self, segment: str, window: str) -> Tally:
+        """From scratch: the last tally of each pane that overlaps the window."""
+        resolution = next(each.resolution for each in PROGRAM.windows if each.name == window)
+        length_ms = LENGTH_MS[resolution]
+        end_ms = (self.now_ms // length_ms + 1) * length_ms
+        last = {
+            (pane.start_ms, pane.source_partition): pane
+            for _, pane in self.log
+            if (pane.segment, pane.resolution) == (segment, resolution)
+        }
+        total = EMPTY
+        for (start_ms, _), pane in last.items():
+            if end_ms - LENGTHS[window] <= start_ms < end_ms:
+                total = total.plus(Tally(pane.promoters, pane.passives, pane.detractors))
+        return total
+
+
+def decoded(outputs: Sequence[Output]) -> list[SegmentNps]:
+    """The rows, each on its topic, under its key, on its segment's partition."""
+    rows = [CODEC.decode(SegmentNps, output.value) for output in outputs]
+    for output, row in zip(outputs, rows, strict=True):
+        assert (output.topic, output.key) == (ROLLING.name, f"{row.segment}|{row.window}".encode())
+        assert output.partition == 0
+    return rows
