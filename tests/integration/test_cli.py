@@ -167,6 +167,23 @@ def test_config_shows_every_setting_and_no_secret() -> None:
     assert re.search(r"^program nps\.toml \(as shipped\), hash [0-9a-f]{12}, 2 rules$", said, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({}, "NPS_WEBHOOK_SECRET is needed with NPS_WEBHOOK_URL"),
+        ({"NPS_WEBHOOK_SECRET": "hunter2"}, "NPS_WEBHOOK_SECRET has a key of 7 bytes, but 24 or more are needed"),
+        ({"NPS_WEBHOOK_SECRET": "whsec_hunter2!"}, "NPS_WEBHOOK_SECRET must be base64 after whsec_"),
+        ({"NPS_WEBHOOK_SECRET": "x" * 24, "NPS_WEBHOOK_URL": "https://a:hunter2@h/"}, "NPS_WEBHOOK_URL must look like"),
+    ],
+)
+def test_a_webhook_that_cannot_work_is_refused_before_connecting(environ: dict[str, str], says: str) -> None:
+    """A receiver without a secret, or with one too weak to sign, is named and not repeated."""
+    ended = run("notify", environ={"NPS_WEBHOOK_URL": "https://h/", "NPS_BROKERS": NOBODY, **environ})
+    said = one_line(ended, 2)
+    assert said.startswith(f"nps: {says}")
+    assert "hunter2" not in said
+
+
 # servers that are not there
 
 
