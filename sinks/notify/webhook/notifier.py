@@ -8,11 +8,12 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import urllib3
 from standardwebhooks import Webhook
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
 
 from schemas.events import Alert
 from sinks.notify.notifier import GiveUp, TryLater
@@ -58,18 +59,14 @@ class WebhookNotifier:
             raise GiveUp(f"the alert makes no valid request: {error}") from error
         status = reply.status
         if status == TOO_MANY_REQUESTS or status >= 500:
-            raise TryLater(
-                f"{self._where} answered {status}", retry_after_s(reply.headers.get("Retry-After", ""), now_s)
-            )
+            raise TryLater(f"{self._where} answered {status}", retry_after_s(reply.headers.get("Retry-After", "")))
         if not 200 <= status < 300:
             raise GiveUp(f"{self._where} answered {status}")
 
 
-def retry_after_s(header: str, now_s: int) -> float:
-    """The wait that a Retry-After header asks for, in seconds or as a date; 0 for none and for nonsense."""
-    if header.isascii() and header.isdigit():
-        return float(header)
+def retry_after_s(header: str) -> float:
+    """The wait in seconds that a Retry-After header asks for, as a number or a date; 0 for none and for nonsense."""
     try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - now_s)
-    except (ValueError, TypeError, OverflowError):
+        return Retry().parse_retry_after(header)
+    except (InvalidHeader, ValueError, OverflowError):  # the last two: a date or number beyond what Python holds
         return 0.0
