@@ -15,10 +15,13 @@ from importlib.metadata import distribution
 from importlib.resources import files
 import streams, schemas, sinks
 from schemas.codec import Codec
+from streams.collector import page
+from streams.collector.texts import TEXTS
 from streams.program import load
 target = sys.argv[1]
 assert all(m.__file__.startswith(target) for m in (streams, schemas, sinks)), streams.__file__
 Codec(), load()
+assert sorted(TEXTS) == ['de', 'en', 'es', 'fr', 'pt']
 (command,) = [e for e in distribution("nps-pipeline").entry_points if e.group == "console_scripts"]
 assert (command.name, command.value) == ("nps", "streams.cli:main"), command
 assert callable(command.load())
@@ -49,16 +52,17 @@ def test_top_level_names(wheel: Path) -> None:
 
 
 def test_data_files_are_inside(wheel: Path) -> None:
-    """Every file of the packages that is not Python is shipped: schemas, SQL, the program, the typing markers."""
+    """Every file of the packages that is not Python is shipped: schemas, SQL, program, page, texts, typing markers."""
     inside = set(zipfile.ZipFile(wheel).namelist())
     expected = {
         str(path.relative_to(ROOT))
         for package in ("streams", "schemas", "sinks")
         for path in (ROOT / package).rglob("*")
-        if path.suffix in (".avsc", ".sql", ".toml", ".typed")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
     }
-    assert {Path(name).suffix for name in expected} == {".avsc", ".sql", ".toml", ".typed"}
+    assert {Path(name).suffix for name in expected} == {".avsc", ".css", ".js", ".sql", ".toml", ".typed"}
     assert {f"{package}/py.typed" for package in ("streams", "schemas", "sinks")} | {"streams/nps.toml"} <= expected
+    assert {f"streams/collector/texts/{language}.toml" for language in ("en", "de", "fr", "es", "pt")} <= expected
     assert expected <= inside
 
 

@@ -1,6 +1,9 @@
 """The collector's small parts: how often one may ask, whom that counts against, and what the page says."""
 
 import string
+import tomllib
+from importlib import resources
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +11,9 @@ from hypothesis import strategies as st
 
 from streams.collector import page
 from streams.collector.limits import Buckets, client_network
-from streams.collector.texts import TEXTS, chosen
+from streams.collector.texts import TEXTS, Texts, chosen, parsed
+
+TEXT_FILES = Path(str(resources.files("streams.collector.texts")))
 
 
 @given(st.integers(1, 20), st.lists(st.floats(0, 60), min_size=1, max_size=80))
@@ -66,6 +71,33 @@ def test_every_language_says_everything() -> None:
         others = set(TEXTS["en"]) if texts.language != "en" else set()
         assert not set(texts) & others
     assert set(TEXTS) >= {"en", "de", "fr", "es", "pt"}
+
+
+def test_every_language_has_the_same_keys() -> None:
+    """In the same order, so that two files can be read side by side; the languages are the files that there are."""
+    files = {path.stem: tomllib.loads(path.read_text()) for path in TEXT_FILES.glob("*.toml")}
+    assert files.keys() == TEXTS.keys()
+    assert {tuple(keys) for keys in files.values()} == {Texts._fields[1:]}
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "says"),
+    [
+        ("send = ", "# ", "key 'send' is missing"),
+        ("send = ", "sned = ", "key 'send' is missing, key 'sned' is unknown"),
+        ("send = ", 'more = "x"\nsend = ', "key 'more' is unknown"),
+        ('send = "Send"', 'send = ""', "key 'send' is no sentence"),
+        ('send = "Send"', "send = 1", "key 'send' is no sentence"),
+        ('send = "Send"', 'language = "de"\nsend = "Send"', "key 'language' is unknown"),
+        ('send = "Send"', "send = Send", r"Invalid value \(at line \d+, column \d+\)"),
+    ],
+)
+def test_a_wrong_file_is_refused(was: str, becomes: str, says: str) -> None:
+    """File and key are named."""
+    shipped = (TEXT_FILES / "en.toml").read_text()
+    assert parsed("en", shipped) == TEXTS["en"]
+    with pytest.raises(ValueError, match=f"^en.toml: {says}$"):
+        parsed("en", shipped.replace(was, becomes, 1))
 
 
 @given(st.text(max_size=40), st.text(max_size=200))
