@@ -66,6 +66,15 @@ def test_data_files_are_inside(wheel: Path) -> None:
     assert expected <= inside
 
 
+def test_the_licence_is_inside(wheel: Path) -> None:
+    """The text of the Apache License travels with the wheel, and the metadata name it as SPDX does."""
+    inside = zipfile.ZipFile(wheel)
+    [info] = {name.split("/")[0] for name in inside.namelist() if ".dist-info/" in name}
+    assert "License-Expression: Apache-2.0\n" in inside.read(f"{info}/METADATA").decode()
+    assert inside.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
 def test_installed_it_imports_and_has_its_command(wheel: Path, tmp_path: Path) -> None:
     """From another folder, with the dependencies of this environment: packages, data and `nps` come from the wheel."""
     target = tmp_path / "site"

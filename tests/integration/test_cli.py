@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.deadletters import Death, wrap
 from schemas.topics import DEAD_LETTERS, TOPICS
 from streams.local.servers import HOST, free_port, local_broker, local_clickhouse
-from tests.commands import Service, done, run, until
+from tests.commands import BOUND_S, Service, done, run, until
 
 COMMANDS = (
     "demo", "up", "worker", "sink", "notify", "collector", "topics", "migrate", "produce", "query", "why",
@@ -84,6 +85,21 @@ def test_help_lists_every_command() -> None:
     listed = re.findall(r"^    (\w+)(?:  +\S|$)", said, re.MULTILINE)
     assert tuple(listed) == COMMANDS
     assert "Start with: nps demo" in " ".join(said.split())
+
+
+def test_the_version_is_the_one_installed() -> None:
+    """One line, and it is the version that pyproject.toml declares."""
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["version"]
+    assert done("--version", environ={}) == f"nps {declared}\n"
+
+
+def test_help_loads_no_library() -> None:
+    """What makes `nps --help` answer in a tenth of a second: Kafka, ClickHouse and metadata are loaded when needed."""
+    code = "import atexit, sys, streams.cli; atexit.register(lambda: print(*sys.modules)); streams.cli.main(['--help'])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=BOUND_S)
+    loaded = set(shown.stdout.rpartition("\n\n")[2].split())
+    assert "streams.cli" in loaded
+    assert not loaded & {"confluent_kafka", "faust", "aiohttp", "clickhouse_connect", "msgspec", "importlib.metadata"}
 
 
 def test_an_unknown_command_is_refused() -> None:
