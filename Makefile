@@ -5,8 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 READY := $(VENV)/.ready
+UV := .cache/uv/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--custom-compile-command "make lock"
 
-.PHONY: demo up test test-kafka soak check bench fmt readme clean
+.PHONY: demo up test test-kafka soak check bench fmt readme lock clean
 
 demo: $(READY)  ## run the whole pipeline for a minute and prove its numbers
 	$(BIN)/nps demo --for $(or $(FOR),60s)
@@ -40,10 +43,17 @@ fmt: $(READY)  ## format the code
 readme: $(READY)  ## write the README's reference tables anew
 	$(BIN)/python -m streams.commands.reference README.md
 
+lock:  ## write the lock files anew, with hashes; versions stay unless told otherwise: make lock ARGS="--upgrade-package rich"
+	$(PYTHON) -m venv .cache/uv
+	.cache/uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(COMPILE) --extra local --extra dev $(ARGS) -o requirements.lock pyproject.toml
+	$(COMPILE) -c requirements.lock -o deploy/runtime.lock pyproject.toml
+	echo hatchling | $(COMPILE) -c requirements.lock -o deploy/build.lock -
+
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 

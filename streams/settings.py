@@ -54,7 +54,9 @@ class Settings:
     sink_bytes: int = _setting(16_777_216, "Bytes that make a batch.")
     sink_age_ms: int = _setting(1_000, "Age at which a batch is written, whatever its size.")
     webhook_url: str = _setting("", "Where alerts are posted; empty prints them.", secret=True)
-    webhook_secret: str = _setting("", "Key that signs each post with HMAC-SHA256.", secret=True)
+    webhook_secret: str = _setting(
+        "", "Signs each post by Standard Webhooks: whsec_ and base64, or other text of 24 bytes or more.", secret=True
+    )
     link_keys: str = _setting(
         "",
         "Keys of survey links, id:secret, several separated by commas, the first signs; empty for none.",

@@ -43,19 +43,23 @@ def sink(_: argparse.Namespace) -> int:
 def notify(_: argparse.Namespace) -> int:
     """Deliver alerts until asked to stop."""
     settings = in_force()
-    if settings.webhook_url and not settings.webhook_secret:
-        raise BadSettings("NPS_WEBHOOK_SECRET is needed with NPS_WEBHOOK_URL, so that the receiver can tell who posts")
+    notifier = _notifier(settings)
     producer, consumer = _clients(settings, "notifier")
     serve_metrics(settings)
-    delivery = Delivery(consumer, producer, codec_of(settings), _notifier(settings), patience_s=settings.server_wait_s)
+    delivery = Delivery(consumer, producer, codec_of(settings), notifier, patience_s=settings.server_wait_s)
     delivery.run(_asked_to_stop())
     return ExitCode.OK
 
 
 def _notifier(settings: Settings) -> Notifier:
-    if settings.webhook_url:
+    if not settings.webhook_url:
+        return ConsoleNotifier(sys.stdout)
+    if not settings.webhook_secret:
+        raise BadSettings("NPS_WEBHOOK_SECRET is needed with NPS_WEBHOOK_URL, so that the receiver can tell who posts")
+    try:
         return WebhookNotifier(settings.webhook_url, settings.webhook_secret)
-    return ConsoleNotifier(sys.stdout)
+    except ValueError as error:
+        raise BadSettings(str(error)) from None
 
 
 def _clients(settings: Settings, role: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.deadletters import Death, wrap
 from schemas.topics import DEAD_LETTERS, TOPICS
 from streams.local.servers import HOST, free_port, local_broker, local_clickhouse
-from tests.support.commands import Service, done, run, until
+from tests.support.commands import BOUND_S, Service, done, run, until
 
 COMMANDS = (
     "demo", "up", "worker", "sink", "notify", "collector", "topics", "migrate", "produce", "query", "why",
@@ -84,6 +85,21 @@ def test_help_lists_every_command() -> None:
     listed = re.findall(r"^    (\w+)(?:  +\S|$)", said, re.MULTILINE)
     assert tuple(listed) == COMMANDS
     assert "Start with: nps demo" in " ".join(said.split())
+
+
+def test_the_version_is_the_one_installed() -> None:
+    """One line, and it is the version that pyproject.toml declares."""
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["version"]
+    assert done("--version", environ={}) == f"nps {declared}\n"
+
+
+def test_help_loads_no_library() -> None:
+    """What makes `nps --help` answer in a tenth of a second: Kafka, ClickHouse and metadata are loaded when needed."""
+    code = "import atexit, sys, streams.cli; atexit.register(lambda: print(*sys.modules)); streams.cli.main(['--help'])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=BOUND_S)
+    loaded = set(shown.stdout.rpartition("\n\n")[2].split())
+    assert "streams.cli" in loaded
+    assert not loaded & {"confluent_kafka", "faust", "aiohttp", "clickhouse_connect", "msgspec", "importlib.metadata"}
 
 
 def test_an_unknown_command_is_refused() -> None:
@@ -165,6 +181,23 @@ def test_config_shows_every_setting_and_no_secret() -> None:
     assert re.search(r"NPS_CLICKHOUSE_URL +│ https://\*\*\*@ch\.example:8443", said)
     assert re.search(r"NPS_KAFKA_SASL_PASSWORD +│ \*\*\* ", said)
     assert re.search(r"^program nps\.toml \(as shipped\), hash [0-9a-f]{12}, 2 rules$", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({}, "NPS_WEBHOOK_SECRET is needed with NPS_WEBHOOK_URL"),
+        ({"NPS_WEBHOOK_SECRET": "hunter2"}, "NPS_WEBHOOK_SECRET has a key of 7 bytes, but 24 or more are needed"),
+        ({"NPS_WEBHOOK_SECRET": "whsec_hunter2!"}, "NPS_WEBHOOK_SECRET must be base64 after whsec_"),
+        ({"NPS_WEBHOOK_SECRET": "x" * 24, "NPS_WEBHOOK_URL": "https://a:hunter2@h/"}, "NPS_WEBHOOK_URL must look like"),
+    ],
+)
+def test_a_webhook_that_cannot_work_is_refused_before_connecting(environ: dict[str, str], says: str) -> None:
+    """A receiver without a secret, or with one too weak to sign, is named and not repeated."""
+    ended = run("notify", environ={"NPS_WEBHOOK_URL": "https://h/", "NPS_BROKERS": NOBODY, **environ})
+    said = one_line(ended, 2)
+    assert said.startswith(f"nps: {says}")
+    assert "hunter2" not in said
 
 
 # servers that are not there

@@ -1,63 +1,72 @@
-"""Alerts to a webhook: one signed JSON POST for each, recognisable when it comes again."""
+"""Alerts to a webhook: one JSON POST for each, signed by Standard Webhooks (https://www.standardwebhooks.com).
+
+`webhook-id` is the alert's id, the same at every try, by which the receiver knows what comes again; `webhook-timestamp`
+is the time of the try in Unix seconds; `webhook-signature` covers both and the body.
+"""
 
 import json
 import time
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import urllib3
+from standardwebhooks import Webhook
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
 
 from schemas.events import Alert
 from sinks.notify.notifier import GiveUp, TryLater
-from sinks.notify.webhook.signature import sign
+from sinks.notify.webhook.secret import key_of
 
 TOO_MANY_REQUESTS = 429
 
 
 class WebhookNotifier:
-    """One receiver.  Raises ValueError for an address that is not plain http(s)."""
+    """Posts to one receiver.  Raises ValueError for an address that is not plain http(s) or a secret that is too short.
 
-    def __init__(self, url: str, secret: str, timeout_s: float = 10.0) -> None:
+    `secret` is `whsec_` and base64, or any other text (see `key_of`); an error repeats neither it nor the address.
+    """
+
+    def __init__(
+        self, url: str, secret: str, timeout_s: float = 10.0, *, now_s: Callable[[], float] = time.time
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-            raise ValueError("the webhook's URL must look like https://host/path, without a user")
-        if not secret:
-            raise ValueError("the webhook needs a secret, so that its receiver can tell us from others")
+            raise ValueError("NPS_WEBHOOK_URL must look like https://host/path, without a user")
         self._url = url
         self._where = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-        self._secret = secret
+        self._signer = Webhook(key_of(secret))
+        self._now_s = now_s
         self._pool = urllib3.PoolManager(retries=False, timeout=timeout_s)
 
     def deliver(self, alert: Alert) -> None:
         """POST the alert.  Raises TryLater (no answer, 429, 5xx, with Retry-After) or GiveUp (all else but 2xx)."""
-        body = json.dumps(alert._asdict(), ensure_ascii=False).encode()
-        now_s = int(time.time())
+        text = json.dumps(alert._asdict(), ensure_ascii=False)
+        now_s = int(self._now_s())
         headers = {
             "Content-Type": "application/json",
-            "Nps-Signature": sign(self._secret, body, now_s),
-            "Nps-Timestamp": str(now_s),
             "Idempotency-Key": alert.alert_id,
+            "webhook-id": alert.alert_id,
+            "webhook-timestamp": str(now_s),
+            "webhook-signature": self._signer.sign(alert.alert_id, datetime.fromtimestamp(now_s, UTC), text),
         }
         try:
-            reply = self._pool.request("POST", self._url, body=body, headers=headers, redirect=False)
+            reply = self._pool.request("POST", self._url, body=text.encode(), headers=headers, redirect=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise TryLater(f"{self._where} does not answer: {type(error).__name__}") from error
         except ValueError as error:
             raise GiveUp(f"the alert makes no valid request: {error}") from error
         status = reply.status
         if status == TOO_MANY_REQUESTS or status >= 500:
-            raise TryLater(
-                f"{self._where} answered {status}", retry_after_s(reply.headers.get("Retry-After", ""), now_s)
-            )
+            raise TryLater(f"{self._where} answered {status}", retry_after_s(reply.headers.get("Retry-After", "")))
         if not 200 <= status < 300:
             raise GiveUp(f"{self._where} answered {status}")
 
 
-def retry_after_s(header: str, now_s: int) -> float:
-    """The wait that a Retry-After header asks for, in seconds or as a date; 0 for none and for nonsense."""
-    if header.isascii() and header.isdigit():
-        return float(header)
+def retry_after_s(header: str) -> float:
+    """The wait in seconds that a Retry-After header asks for, as a number or a date; 0 for none and for nonsense."""
     try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - now_s)
-    except (ValueError, TypeError, OverflowError):
+        return Retry().parse_retry_after(header)
+    except (InvalidHeader, ValueError, OverflowError):  # the last two: a date or number beyond what Python holds
         return 0.0

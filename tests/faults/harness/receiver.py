@@ -16,7 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-from sinks.notify.webhook.signature import is_genuine
+from standardwebhooks import Webhook, WebhookVerificationError
+
 from streams.local.servers import HOST, free_port
 
 
@@ -46,7 +47,7 @@ class Receiver:
     """One receiver on a port of its own, the same after it was down."""
 
     def __init__(self, secret: str) -> None:
-        self._secret = secret
+        self._webhook = Webhook(secret)
         self._port = free_port()
         self._answer = Answer()
         self._lock = threading.Lock()
@@ -96,12 +97,19 @@ class Receiver:
             if answer.times is not None:
                 left = answer.times - 1
                 self._answer = Answer(answer.status, answer.delay_s, answer.retry_after_s, left) if left else Answer()
-            genuine = is_genuine(self._secret, body, headers.get("Nps-Signature", ""), int(time.time()))
             found = Received(
-                headers.get("Idempotency-Key", ""), time.monotonic(), genuine, answer.status, json.loads(body)
-            )
+                headers.get("webhook-id", ""), time.monotonic(), self._genuine(headers, body), answer.status,
+                json.loads(body),
+            )  # fmt: skip
             self.received.append(found)
         return answer
+
+    def _genuine(self, headers: dict[str, str], body: bytes) -> bool:
+        try:
+            self._webhook.verify(body, headers)
+        except WebhookVerificationError:
+            return False
+        return True
 
     def __enter__(self) -> Self:
         self.come_up()

@@ -21,7 +21,7 @@ from tests.faults.traffic.generator import produce
 
 pytestmark = pytest.mark.kafka
 
-SECRET = "whsec_faults"
+SECRET = "whsec_" + "faults" * 6
 FIRST_WAIT_S, LONGEST_WAIT_S, MOST_TRIES = 0.5, 30.0, 8
 """What a notifier keeps to as shipped: waits double from the first to the longest, and then it gives up."""
 

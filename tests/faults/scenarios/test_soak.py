@@ -23,7 +23,7 @@ MINUTES = float(os.environ.get("SOAK", "0"))
 SEED = int(os.environ.get("SEED", "1"))
 ROUND_S = 150.0
 RATE = 30.0
-SECRET = "whsec_soak"
+SECRET = "whsec_" + "soak" * 8
 
 
 @pytest.mark.skipif(not MINUTES, reason="takes as many minutes as SOAK says: make soak")

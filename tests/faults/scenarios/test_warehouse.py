@@ -30,7 +30,7 @@ from tests.faults.traffic.generator import generate, produce
 
 pytestmark = pytest.mark.kafka
 
-SECRET = "whsec_faults"
+SECRET = "whsec_" + "faults" * 6
 TRIES = 3
 """The sink waits longer after each failure: so many are enough to see it try, and soon over."""
 
