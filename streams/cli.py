@@ -7,8 +7,9 @@ What a command needs is loaded when it runs: all of it together takes a second a
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from schemas.topics import INBOUND, WAKEUPS
 
@@ -20,8 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; errors fit one line."""
     parsed = _parser().parse_args(arguments)
     module, _, function = parsed.run.partition(".")
+    end_with(lambda: getattr(import_module(f"streams.commands.{module}"), function)(parsed))
+
+
+def end_with(run: Callable[[], int]) -> NoReturn:
+    """Run something and end the process with its exit code; an error that was foreseen is said in one line."""
     try:
-        sys.exit(getattr(import_module(f"streams.commands.{module}"), function)(parsed))
+        sys.exit(run())
     except (Exception, KeyboardInterrupt) as error:
         from streams.errors import ExitCode, exit_code
 

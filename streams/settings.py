@@ -156,8 +156,8 @@ class Settings:
         )
 
 
-RESERVED = frozenset({"NPS_REQUIRE_KAFKA", "NPS_FAILPOINTS"})
-"""Names for tests alone."""
+RESERVED = frozenset({"NPS_REQUIRE_KAFKA"})
+"""A name for tests alone."""
 
 
 def rows() -> list[tuple[str, str, str]]:

@@ -3,15 +3,13 @@
 import logging
 import os
 import sys
-from collections.abc import Collection, Container
+from collections.abc import Container
 
 from prometheus_client import start_http_server
 from rich.console import Console
 from rich.table import Column, Table
 
 from schemas.codec import Codec
-from streams.engine.failpoints import VARIABLE as FAILPOINTS
-from streams.engine.failpoints import Failpoints
 from streams.errors import BadSettings, BadTopics
 from streams.kafka.topics import verify_topics
 from streams.settings import Settings
@@ -26,16 +24,6 @@ def in_force() -> Settings:
     """The settings in the environment, and logging as every command wants it.  Raises BadSettings."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     return Settings.from_env(os.environ)
-
-
-def armed(points: Collection[str]) -> Failpoints | None:
-    """The failpoints that a test asked for, of these; None as ever.  Raises BadSettings."""
-    if not (text := os.environ.get(FAILPOINTS)):
-        return None
-    try:
-        return Failpoints.parse(text, points)
-    except ValueError as error:
-        raise BadSettings(f"{FAILPOINTS}: {error}") from None
 
 
 def codec_of(settings: Settings) -> Codec:

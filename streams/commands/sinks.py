@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
 
 from schemas.topics import BY_NAME
@@ -11,31 +12,33 @@ from sinks.batch import BatchPolicy
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.erasures import ClickHouseErasures
 from sinks.erasure.process import ErasureProcess
-from sinks.failing import FailingWarehouse
 from sinks.loader import Loader
 from sinks.notify.console.notifier import ConsoleNotifier
 from sinks.notify.delivery import Delivery
 from sinks.notify.notifier import Notifier
 from sinks.notify.webhook.notifier import WebhookNotifier
+from sinks.warehouse import Warehouse
 from streams.clock import wall_ms
-from streams.commands.session import armed, codec_of, in_force, need, serve_metrics
-from streams.engine import failpoints
+from streams.commands.session import codec_of, in_force, need, serve_metrics
 from streams.errors import BadSettings, ExitCode
 from streams.settings import Settings
 
 
 def sink(_: argparse.Namespace) -> int:
     """Load the output topics into ClickHouse until asked to stop."""
-    settings = in_force()
-    points = armed(failpoints.SINK)
+    return load(in_force())
+
+
+def load(settings: Settings, write_to: Callable[[Warehouse], Warehouse] = lambda warehouse: warehouse) -> int:
+    """Load until asked to stop; rows are written to what `write_to` makes of the warehouse."""
     policy = BatchPolicy(settings.sink_rows, settings.sink_bytes, settings.sink_age_ms)
     producer, consumer = _clients(settings, "sink")
     with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
         serve_metrics(settings)
-        taking = FailingWarehouse(warehouse, points.at_once) if points else warehouse
         erasure = ErasureProcess(ClickHouseErasures(warehouse), warehouse, wall_ms)
         wait_s = settings.server_wait_s
-        loader = Loader(consumer, producer, taking, codec_of(settings), policy, erasure=erasure, patience_s=wait_s)
+        rows = write_to(warehouse)
+        loader = Loader(consumer, producer, rows, codec_of(settings), policy, erasure=erasure, patience_s=wait_s)
         loader.run(_asked_to_stop())
     return ExitCode.OK
 

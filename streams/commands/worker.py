@@ -3,8 +3,7 @@
 import argparse
 
 from streams import program
-from streams.commands.session import armed, codec_of, in_force, serve_metrics
-from streams.engine import failpoints
+from streams.commands.session import codec_of, in_force, serve_metrics
 from streams.engine.fuse import FuseLimits
 from streams.kafka.ports import Log
 from streams.kafka.producer import Producer
@@ -15,13 +14,7 @@ from streams.settings import Settings
 def run(_: argparse.Namespace) -> int:
     """Process events until asked to stop."""
     settings = in_force()
-    points = armed(failpoints.WORKER)
-    if points is None:
-        return worker_of(settings, producer_of(settings)).run()
-    failpoints.fail_commits(points)
-    worker = worker_of(settings, failpoints.FailingLog(producer_of(settings), points))
-    worker.agents[0] = failpoints.FailingAgent(worker.agents[0], points)
-    return worker.run()
+    return worker_of(settings, producer_of(settings)).run()
 
 
 def producer_of(settings: Settings) -> Producer:

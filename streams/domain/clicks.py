@@ -66,7 +66,7 @@ def weeded(invitation: Invitation, said: Given, is_person: bool, within_ms: int)
 
 def confirmation(survey_id: str, customer_id: str, click: Click) -> SurveyResponse:
     """The answer that a click becomes: the same from the clock and from the page, so that it counts once."""
-    id_ = confirmation_id(survey_id, *click)
+    id_ = _id_of(survey_id, click)
     return SurveyResponse(
         SOURCE, id_, CONFIRMED, click.time_ms, customer_id, survey_id, click.score, None, False, CHANNEL, False
     )
@@ -97,7 +97,11 @@ def _is_open(invitation: Invitation, click: Click, program: Program) -> bool:
 
 
 def _scores(survey_id: str, clicks: Iterable[Click]) -> set[Score]:
-    return {(at_ms, fingerprint(SOURCE, confirmation_id(survey_id, at_ms, n)), n) for at_ms, n in clicks}
+    return {(click.time_ms, fingerprint(SOURCE, _id_of(survey_id, click)), click.score) for click in clicks}
+
+
+def _id_of(survey_id: str, click: Click) -> str:
+    return confirmation_id(survey_id, click.time_ms, click.score)
 
 
 def _newest(values: set[T]) -> tuple[T, ...]:

@@ -49,13 +49,12 @@ def told(journey: Journey, event: ContactUpdate) -> Journey:
     if event.opted_out is not None and (event.time, event.opted_out) > (journey.opted_ms, journey.opted_out):
         journey = journey._replace(opted_out=event.opted_out, opted_ms=event.time)
     before = journey.contact or SILENT
-    contact = Contact(
-        _newer(before.time_zone, event.time, event.time_zone),
-        _newer(before.locale, event.time, event.locale),
-        _newer(before.preferred, event.time, event.preferred_channel),
-        _joined(before.consents, event.time, event.consents, GRANTED, wins=False),
-        _joined(before.bounces, event.time, event.bounces, BOUNCED, wins=True),
-        before.erased_ms,
+    contact = before._replace(
+        time_zone=_newer(before.time_zone, event.time, event.time_zone),
+        locale=_newer(before.locale, event.time, event.locale),
+        preferred=_newer(before.preferred, event.time, event.preferred_channel),
+        consents=_joined(before.consents, event.time, event.consents, GRANTED, wins=False),
+        bounces=_joined(before.bounces, event.time, event.bounces, BOUNCED, wins=True),
     )
     return journey if contact == before else journey._replace(contact=contact)
 
@@ -69,8 +68,14 @@ def since(contact: Contact, erased_ms: int) -> Contact:
     def still(stated: Stated) -> Stated:
         return tuple(each for each in stated if each[1] > erased_ms)
 
-    zone, locale, preferred, consents, bounces, _ = contact
-    return Contact(left(zone), left(locale), left(preferred), still(consents), still(bounces), erased_ms)
+    return contact._replace(
+        time_zone=left(contact.time_zone),
+        locale=left(contact.locale),
+        preferred=left(contact.preferred),
+        consents=still(contact.consents),
+        bounces=still(contact.bounces),
+        erased_ms=erased_ms,
+    )
 
 
 def opted_in(journey: Journey, rule: Rule) -> bool:

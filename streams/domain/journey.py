@@ -38,7 +38,7 @@ def advance(journey: Journey, customer_id: str, program: Program, now_ms: int) -
     return _advance(journey, taken), taken.effects
 
 
-def wake_ms(journey: Journey, program: Program) -> int | None:
+def next_timer_ms(journey: Journey, program: Program) -> int | None:
     """When this customer must be looked at again though nothing comes; None for never.
 
     The next survey or reminder due, click to confirm or response to give up; when there is none, a day by which all can

@@ -25,7 +25,7 @@ from schemas.topics import (
     pane_key,
 )  # fmt: skip
 from streams.domain.effects import Count, Effect, Reject
-from streams.domain.journey import advance, is_blank, step, wake_ms
+from streams.domain.journey import advance, is_blank, next_timer_ms, step
 from streams.domain.links import Keys
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
@@ -92,7 +92,7 @@ class PartitionProcessor:
     def restored(self) -> None:
         """The tables hold all that their topics held: find out who must be woken, and what may have been counted."""
         self.replayed_to = self.panes.high
-        for key, due_ms in self.journeys.wakes():
+        for key, due_ms in self.journeys.timers():
             self._timers.push(key, due_ms)
 
     def version(self, offset: int) -> int:
@@ -123,7 +123,7 @@ class PartitionProcessor:
         for key, entry in changed.items():
             value, due_ms = self._journey_value(entry)
             before = outputs.journeys.get(key)
-            outputs.journeys[key] = value, due_ms, before[2] if before else entry.wake_ms
+            outputs.journeys[key] = value, due_ms, before[2] if before else entry.timer_ms
 
     def _step(
         self, chunk: Chunk, changed: dict[bytes, JourneyEntry], outputs: BatchOutputs
@@ -156,7 +156,7 @@ class PartitionProcessor:
             if journey is not entry.journey:
                 applied_version = list(entry.applied_version)
                 applied_version[index] = version
-                changed[key] = new(JourneyEntry, (tuple(applied_version), entry.wake_ms, journey))
+                changed[key] = new(JourneyEntry, (tuple(applied_version), entry.timer_ms, journey))
             steps.append((cause, effects))
         outputs.tally["in", topic] += good
         return steps
@@ -180,7 +180,7 @@ class PartitionProcessor:
 
     def due(self, now_ms: int, at_most: int) -> list[bytes]:
         """Customers whose time has come, oldest first.  Each is named once until its journey changes."""
-        return [key for key in self._timers.due(now_ms, at_most) if (self.journeys.wake_ms(key) or _ANY) <= now_ms]
+        return [key for key in self._timers.due(now_ms, at_most) if (self.journeys.timer_ms(key) or _ANY) <= now_ms]
 
     async def _write(self, outputs: Sequence[Output], log: Log, check_lease: Callable[[], None]) -> None:
         if outputs:
@@ -209,7 +209,7 @@ class PartitionProcessor:
     def _journey_value(self, entry: JourneyEntry) -> tuple[bytes | None, int | None]:
         if is_blank(entry.journey):
             return None, None
-        due_ms = wake_ms(entry.journey, self._program)
+        due_ms = next_timer_ms(entry.journey, self._program)
         return encode((entry.applied_version, due_ms, entry.journey)), due_ms
 
     def _pane_record(self, pane: Pane, value: PaneValue) -> Output:

@@ -25,16 +25,20 @@ _UNSEEN = (-1,) * len(INBOUND)
 
 
 class JourneyEntry(NamedTuple):
-    """A journey and what it includes: one version for each inbound topic, in the order of `schemas.topics.INBOUND`."""
+    """A journey and what it includes.
+
+    `applied_version` is one version for each inbound topic, in the order of `schemas.topics.INBOUND`, -1 for none;
+    `timer_ms` is when the customer must be looked at though nothing comes.
+    """
 
     applied_version: tuple[int, ...]
-    wake_ms: int | None
+    timer_ms: int | None
     journey: Journey
 
 
 class _Head(NamedTuple):
     applied_version: tuple[int, ...]
-    wake_ms: int | None
+    timer_ms: int | None
     journey: msgspec.Raw
 
 
@@ -57,10 +61,10 @@ class JourneyTable:
         """The customer's entry, blank for an unknown one.  Raises BadState for a journey that cannot be read."""
         return decode(self._values.get(key))
 
-    def wake_ms(self, key: bytes) -> int | None:
+    def timer_ms(self, key: bytes) -> int | None:
         """When the customer must be looked at, without decoding the journey."""
         value = self._values.get(key)
-        return _decode_head(value[1:]).wake_ms if value is not None else None
+        return _decode_head(value[1:]).timer_ms if value is not None else None
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Keep a value that is durable; None forgets the customer."""
@@ -78,11 +82,11 @@ class JourneyTable:
             raise BadState(f"nps.journeys offset {offset} has format {value[:1].hex()}, not 01")
         self.put(key, value)
 
-    def wakes(self) -> Iterator[tuple[bytes, int]]:
+    def timers(self) -> Iterator[tuple[bytes, int]]:
         """Who must be woken when.  Raises BadState for a journey that cannot be read."""
         for key, value in self._values.items():
             try:
-                due_ms = _decode_head(value[1:]).wake_ms
+                due_ms = _decode_head(value[1:]).timer_ms
             except msgspec.DecodeError as error:
                 raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
             if due_ms is not None:
@@ -94,9 +98,18 @@ def decode(value: bytes | None) -> JourneyEntry:
     if value is None:
         return BLANK
     try:
-        return _decode(value[1:])
+        entry = _decode(value[1:])
     except msgspec.DecodeError as error:
         raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
+    return entry if len(entry.applied_version) == len(_UNSEEN) else _of_all_topics(entry)
+
+
+def _of_all_topics(entry: JourneyEntry) -> JourneyEntry:
+    """The entry of a version that knew fewer inbound topics.  Raises BadState for one that knew more."""
+    known = len(entry.applied_version)
+    if known > len(_UNSEEN):
+        raise BadState(f"nps.journeys has a journey of {known} inbound topics, written by a newer version than this")
+    return entry._replace(applied_version=entry.applied_version + _UNSEEN[known:])
 
 
 def encode(entry: JourneyEntry | tuple[tuple[int, ...], int | None, Journey]) -> bytes:

@@ -36,7 +36,7 @@ from tests.bench.load import Load, out, produce, producer, programs, reader_of
 
 OPEN_JOURNEYS = 200_000
 LEASE_CHECKS = 3
-"""A block's, one before each stage of its writing.  Failpoints that are not armed are not there at all."""
+"""A block's, one before each stage of its writing."""
 
 HEADER_BYTES = 10
 """Of Avro's single-object encoding."""
@@ -233,7 +233,7 @@ def _throughput_rows(table: Table, load: Load, five: Path, one: Path, folder: Pa
     table.add_row("ratio", f"{found['worker'] / found['loop']:.2f}", "0.20")
     table.add_row("worker with the 1 h window alone", f"{alone['worker']:,.0f}/s", "")
     table.add_row("five windows to one", f"{found['worker'] / alone['worker']:.2f}", "0.90")
-    table.add_row("lease checks and unarmed failpoints, of a block's time", f"{found['lease']:.4%}", "2 %")
+    table.add_row("lease checks, of a batch's time", f"{found['lease']:.4%}", "2 %")
     table.add_row("restore", f"{found['restore']:,.0f} records/s of {found['state_records']:,}", "150,000/s")
     if "memory" in found:
         table.add_row(f"peak memory with {OPEN_JOURNEYS:,} open journeys", f"{found['memory']:.0f} MiB", "")

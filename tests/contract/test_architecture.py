@@ -124,3 +124,17 @@ def test_no_law_pins_its_examples() -> None:
             if path != LAWS and ast.unparse(node.value).partition("(")[0] != "examples":
                 pinned.append(f"{path.name}:{node.value.lineno}")
     assert pinned == []
+
+
+def test_no_record_is_rebuilt_from_slices() -> None:
+    """`(*record[:4], value, *record[5:])` cuts off a field that is appended later: copy by `_replace` or `replacer`."""
+    rebuilt = [
+        f"{path}:{node.lineno}"
+        for path, module in sources()
+        for node in ast.walk(module)
+        if isinstance(node, ast.Starred)
+        and isinstance(node.value, ast.Subscript)
+        and isinstance(node.value.slice, ast.Slice)
+        and isinstance(node.value.value, ast.Name | ast.Attribute)
+    ]
+    assert rebuilt == []

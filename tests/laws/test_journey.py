@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from schemas.events import Answer, Decision, SurveyDispatch
 from streams.domain.effects import Count, Effect, Reject, Requeue
 from streams.domain.ids import survey_id
-from streams.domain.journey import is_blank, step, wake_ms
+from streams.domain.journey import is_blank, next_timer_ms, step
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import Program
 from streams.domain.state import NEW
@@ -83,14 +83,14 @@ def test_replay_from_any_prefix(history: list[Moment], cut: int) -> None:
 
 @settings(max_examples=examples(120))
 @given(histories(), st.lists(st.tuples(st.integers(0, 24), st.integers(0, 5 * DAY_MS)), max_size=8))
-def test_the_result_does_not_depend_on_wakeups(history: list[Moment], wakes: list[tuple[int, int]]) -> None:
+def test_the_result_does_not_depend_on_wakeups(history: list[Moment], timers: list[tuple[int, int]]) -> None:
     """Woken at any times, or only at the end: the same decisions and dispatches, and the same answers.
 
     Where a response came before its survey, its place among later ones depends on when it was put back; then only
     decisions and dispatches are compared, and test_responses holds the answer to any order.
     """
     end = wakeup(history[-1][0] + 30 * DAY_MS if history else START_MS)
-    extra = [wakeup(history[at % len(history)][0] + after) for at, after in wakes if history]
+    extra = [wakeup(history[at % len(history)][0] + after) for at, after in timers if history]
     woken = sorted([*history, *(wake for wake in extra if wake[0] < end[0])], key=lambda moment: moment[0])
     plain, poked = run([*history, end], PATIENT), run([*woken, end], PATIENT)
     assert poked.all(Decision) == plain.all(Decision)
@@ -133,7 +133,7 @@ def test_woken_until_all_is_forgotten(history: list[Moment]) -> None:
     """Woken whenever it asks to be, a quiet customer is soon forgotten, but for a wish not to be asked."""
     journey = run(history, SHORT)
     for _ in range(60):
-        due_ms = wake_ms(journey.journey, SHORT)
+        due_ms = next_timer_ms(journey.journey, SHORT)
         if due_ms is None:
             break
         before = journey.journey

@@ -122,9 +122,9 @@ def test_no_dispatch_against_a_customers_word(history: list[Moment]) -> None:
 
 @LAW
 @given(histories(), st.lists(st.tuples(st.integers(0, 14), st.integers(0, 9 * DAY_MS)), max_size=6))
-def test_history_does_not_depend_on_wakeups(history: list[Moment], wakes: list[tuple[int, int]]) -> None:
+def test_history_does_not_depend_on_wakeups(history: list[Moment], timers: list[tuple[int, int]]) -> None:
     """Loaded with wakeups at any times, or only at the end: the same decisions and messages, byte for byte."""
-    extra = [wakeup(history[at % len(history)][0] + after_ms) for at, after_ms in wakes]
+    extra = [wakeup(history[at % len(history)][0] + after_ms) for at, after_ms in timers]
     poked = sorted([*history, *extra], key=lambda moment: moment[0])
     plain, woken = loaded(history), Run(PROGRAM, history=True)
     for moment in [*poked, end(history)]:

@@ -97,8 +97,8 @@ def test_a_journey_comes_back_as_it_was(entry: JourneyEntry) -> None:
     """Every field of every part, with the types that tuples need to be compared."""
     table = restored(encode(entry))
     assert table.get(b"c1") == entry
-    assert table.wake_ms(b"c1") == entry.wake_ms
-    assert list(table.wakes()) == ([(b"c1", entry.wake_ms)] if entry.wake_ms is not None else [])
+    assert table.timer_ms(b"c1") == entry.timer_ms
+    assert list(table.timers()) == ([(b"c1", entry.timer_ms)] if entry.timer_ms is not None else [])
 
 
 @given(st.one_of(st.just(b""), st.binary(min_size=1, max_size=30).filter(lambda data: data[0] != 1)))
@@ -115,7 +115,7 @@ def test_a_cut_off_journey_stops_the_worker(entry: JourneyEntry) -> None:
     data = encode(entry)
     for size in range(1, len(data)):
         with pytest.raises(BadState):
-            list(restored(data[:size]).wakes())
+            list(restored(data[:size]).timers())
 
 
 @given(st.binary(max_size=40))
@@ -129,7 +129,7 @@ def test_an_unreadable_journey_is_bad_state_wherever_it_is_met(junk: bytes) -> N
 
 def refused(table: JourneyTable) -> None:
     """Read it; raises BadState also for the rare junk that happens to be a journey."""
-    list(table.wakes())
+    list(table.timers())
     entry = table.get(b"c1")
     if encode(entry):
         raise BadState("readable by chance")

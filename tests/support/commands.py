@@ -15,6 +15,7 @@ from typing import Self
 
 from streams.local import process
 
+ROOT = Path(__file__).parents[2]
 BOUND_S = 60.0
 """How long anything may take, in seconds; tests name a shorter bound where that is the point."""
 
@@ -90,14 +91,18 @@ class Child:
 
 
 class Service(Child):
-    """A command of `nps` that runs until it is stopped."""
+    """A command of `nps` that runs until it is stopped; with FAILPOINTS in `environ`, one that fails as they say."""
 
     def __init__(self, command: str | Sequence[str], environ: Mapping[str, str], log: Path) -> None:
         words = [command] if isinstance(command, str) else list(command)
         # Through env(1): `process.start` only adds to our environment, and here some of it must go.
         unset = [f"--unset={name}" for name in os.environ if name.startswith("NPS_")]
         values = [f"{name}={text}" for name, text in environ.items()]
-        super().__init__(["env", *unset, *values, *argv(*words)], log)
+        program = argv(*words)
+        if environ.get("FAILPOINTS"):
+            values.append(f"PYTHONPATH={ROOT}")
+            program = [sys.executable, "-m", "tests.faults.harness.failing_nps", *words]
+        super().__init__(["env", *unset, *values, *program], log)
 
 
 def until(condition: Callable[[], bool], what: str, within_s: float = BOUND_S) -> None:

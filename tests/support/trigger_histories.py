@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.events import ContactUpdate, Purchase, SupportCase, SurveyDispatch
 from streams.domain.hours import MINUTE_MS, Hours
-from streams.domain.journey import wake_ms
+from streams.domain.journey import next_timer_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import Cap, Program, Rule
 from tests.support.histories import Moment, Run, case, program, purchase, told, wakeup
@@ -112,7 +112,7 @@ def lived(history: list[Moment], asks: Program = PROGRAM) -> Run:
     """The same as it would have happened: the customer is woken whenever something falls due."""
     journey = Run(asks)
     for moment in [*history, end(history)]:
-        while (due_ms := wake_ms(journey.journey, asks)) is not None and due_ms <= moment[0]:
+        while (due_ms := next_timer_ms(journey.journey, asks)) is not None and due_ms <= moment[0]:
             journey.take(wakeup(max(due_ms, journey.journey.clock_ms)))
         journey.take(moment)
     return journey

@@ -9,7 +9,7 @@ import pytest
 from schemas.events import Alert, Answer, SurveyResponse
 from schemas.reasons import Reason
 from streams.domain.effects import Confirm, Count, Effect, Ignore, Reject
-from streams.domain.journey import wake_ms
+from streams.domain.journey import next_timer_ms
 from streams.domain.nps import Band
 from streams.domain.panes import DAY_MS, MINUTE_MS
 from streams.domain.responses import NOTHING
@@ -31,7 +31,7 @@ def test_a_click_counts_when_its_time_is_over_and_in_its_own_minute() -> None:
     """
     journey = run([ASKED, (FIRST_MS, click(FIRST_MS, 3))], OPEN)
     assert not journey.answers
-    assert wake_ms(journey.journey, OPEN) == FIRST_MS + WAIT_MS
+    assert next_timer_ms(journey.journey, OPEN) == FIRST_MS + WAIT_MS
     assert journey.take(wakeup(FIRST_MS + WAIT_MS - 1)) == []
     assert journey.take(wakeup(FIRST_MS + WAIT_MS)) == [Confirm(beacon(FIRST_MS, 3), FIRST_MS + WAIT_MS)]
     assert journey.take(wakeup(FIRST_MS + DAY_MS)) == []

@@ -10,7 +10,7 @@ from streams.domain.conditions import AtLeast, Exists
 from streams.domain.effects import Count
 from streams.domain.hours import Hours
 from streams.domain.ids import survey_id
-from streams.domain.journey import step, wake_ms
+from streams.domain.journey import next_timer_ms, step
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import Rule
 from tests.support.histories import (
@@ -132,7 +132,7 @@ def test_found_at_night_it_waits_for_the_morning() -> None:
     bought = purchase("p", "x", MIDNIGHT_MS + 18 * HOUR_MS)
     journey = run([(bought.time, bought), wakeup(MIDNIGHT_MS + 23 * HOUR_MS)], daytime)
     assert journey.all(SurveyDispatch) == []
-    assert wake_ms(journey.journey, daytime) == NINE_MS + DAY_MS
+    assert next_timer_ms(journey.journey, daytime) == NINE_MS + DAY_MS
     journey.take(wakeup(NINE_MS + DAY_MS))
     assert sent(journey) == [(0, NINE_MS + DAY_MS)]
 
@@ -180,7 +180,7 @@ def test_reminders_until_the_last() -> None:
     assert sent(journey) == [(number, NINE_MS + number * 3 * DAY_MS) for number in (0, 1, 2)]
     assert len({(d.survey_id, d.expires_ms) for d in journey.all(SurveyDispatch)}) == 1
     assert len(journey.all(Decision)) == 1
-    assert wake_ms(run([(NINE_MS, ASKED)], REMINDING).journey, REMINDING) == NINE_MS + 3 * DAY_MS
+    assert next_timer_ms(run([(NINE_MS, ASKED)], REMINDING).journey, REMINDING) == NINE_MS + 3 * DAY_MS
 
 
 @pytest.mark.parametrize(

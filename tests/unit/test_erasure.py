@@ -8,7 +8,7 @@ from schemas.events import Decision, Erasure, SurveyDispatch
 from schemas.reasons import Reason
 from streams.domain.effects import Effect, Ignore, Reject
 from streams.domain.ids import erasure_id, survey_id
-from streams.domain.journey import is_blank, wake_ms
+from streams.domain.journey import is_blank, next_timer_ms
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.state import NEW, Contact
 from tests.support.histories import (
@@ -51,7 +51,7 @@ def test_one_record_and_no_count() -> None:
     ]
     assert journey.journey == NEW._replace(clock_ms=ERASE_MS, contact=Contact(erased_ms=ERASE_MS))
     assert not is_blank(journey.journey), "or the next event would start as if nothing had been"
-    assert wake_ms(journey.journey, OPEN) is None
+    assert next_timer_ms(journey.journey, OPEN) is None
 
 
 def test_what_is_scheduled_is_decided() -> None:

@@ -34,9 +34,9 @@ def test_golden_state_reads_for_ever(name: str) -> None:
     lines = (GOLDEN / f"{name}.hex").read_text(encoding="utf-8").split()
     wanted = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
     assert len(lines) == len(wanted) >= 2
-    for line, (applied_version, wake_ms, fields) in zip(lines, wanted, strict=True):
+    for line, (applied_version, timer_ms, fields) in zip(lines, wanted, strict=True):
         entry = restored(bytes.fromhex(line)).get(b"c1")
-        assert (list(entry.applied_version), entry.wake_ms) == (applied_version, wake_ms)
+        assert (list(entry.applied_version), entry.timer_ms) == (applied_version, timer_ms)
         got = msgspec.to_builtins(entry.journey._asdict())
         assert {name: trimmed(got[name], fields[name]) for name in fields} == fields
 

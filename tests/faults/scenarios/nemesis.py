@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from streams.engine import failpoints
+from tests.faults.harness import fault_injection
 from tests.faults.harness.deployment import Deployment, Member
 from tests.faults.harness.proxy import FULL, READ_ONLY, CutReply, CutRequest, Down, Fault, Pass, Proxy, Slow
 
@@ -72,11 +72,11 @@ class Nemesis:
 
     def _fail_somewhere(self) -> None:
         victim = self._victim(*WORKERS, "sink")
-        points = failpoints.SINK if victim.name == "sink" else failpoints.WORKER
+        points = fault_injection.SINK if victim.name == "sink" else fault_injection.WORKER
         order = f"{self._r.choice(points)}:{self._r.randrange(1, 6)}:{self._r.choice(('kill', 'raise'))}"
         self._count(f"failpoints of {victim.name}")
         victim.kill()
-        victim.start(NPS_FAILPOINTS=order)
+        victim.start(FAILPOINTS=order)
 
     def _bounce_broker(self) -> None:
         self._count("broker bounced")

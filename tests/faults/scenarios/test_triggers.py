@@ -53,7 +53,7 @@ def test_killed_between_dispatch_and_state(tmp_path: Path) -> None:
         with Traffic(nps, SEED + 30, 40, rounds * 4):
             for number in range(rounds):
                 worker.stop()
-                worker.start(NPS_FAILPOINTS=f"after-outputs:{2 + number}:kill")
+                worker.start(FAILPOINTS=f"after-outputs:{2 + number}:kill")
                 nps.until(lambda number=number: len(worker.exits) > number, "it died")  # type: ignore[misc]
         conclude(nps, "19 killed between dispatch and state", SEED + 30, {"after-outputs: kill": rounds})
         assert worker.exits == [-9] * rounds

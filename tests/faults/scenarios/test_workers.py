@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.engine import failpoints
 from streams.errors import ExitCode
+from tests.faults.harness import fault_injection
 from tests.faults.harness.deployment import Deployment, Member
 from tests.faults.oracle.terms import PROGRAM
 from tests.faults.scenarios.lengths import SEED, times
@@ -52,11 +52,11 @@ def test_killed_at_every_named_point(tmp_path: Path) -> None:
     """2, 7: each failpoint of worker and sink ends its process so many times, by kill -9 or by an error."""
     with Deployment(tmp_path, PROGRAM) as nps:
         plans = {
-            "worker-1": orders(failpoints.WORKER, "kill", HITS - HITS // 2),
-            "worker-2": orders(failpoints.WORKER[::-1], "raise", HITS - HITS // 2),
-            "sink": orders(failpoints.SINK, "kill", HITS),
+            "worker-1": orders(fault_injection.WORKER, "kill", HITS - HITS // 2),
+            "worker-2": orders(fault_injection.WORKER[::-1], "raise", HITS - HITS // 2),
+            "sink": orders(fault_injection.SINK, "kill", HITS),
         }
-        members = {nps.run(name, NPS_FAILPOINTS=""): plan for name, plan in plans.items()}
+        members = {nps.run(name, FAILPOINTS=""): plan for name, plan in plans.items()}
         for member in members:
             member.stop()
         nps.until(lambda: hit_all(nps, members), "every point was hit", HITS * 60)
@@ -64,9 +64,9 @@ def test_killed_at_every_named_point(tmp_path: Path) -> None:
         for member in members:
             member.start()
         conclude(nps, "2 and 7 killed at every named point", SEED, hit, rounds=HITS)
-        half = {f"{point}: {how}" for point in failpoints.WORKER for how in ("kill", "raise")}
+        half = {f"{point}: {how}" for point in fault_injection.WORKER for how in ("kill", "raise")}
         assert {what for what in half if hit[what] < HITS // 2} == set()
-        assert {point for point in failpoints.SINK if hit[f"{point}: kill"] < HITS} == set()
+        assert {point for point in fault_injection.SINK if hit[f"{point}: kill"] < HITS} == set()
 
 
 def test_an_error_that_stays_commits_nothing(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_an_error_that_stays_commits_nothing(tmp_path: Path) -> None:
     with Deployment(tmp_path, PROGRAM) as nps:
         produce(nps.kafka.bootstrap, generate(SEED + 1, Mix(visits=200)))
         nps.run("sink")
-        worker = nps.run("worker-1", NPS_FAILPOINTS="in-block:raise")
+        worker = nps.run("worker-1", FAILPOINTS="in-batch:raise")
         nps.until(lambda: len(worker.exits) >= 3, "it ended three times")
         assert set(worker.exits) == {ExitCode.UNEXPECTED}
         assert set(nps.lag.committed("worker").values()) == {-1001}
@@ -83,12 +83,12 @@ def test_an_error_that_stays_commits_nothing(tmp_path: Path) -> None:
         conclude(nps, "7 an error in every block", SEED + 1, {"ended by itself": len(worker.exits)})
 
 
-@pytest.mark.parametrize("order", ["in-block:3:hold:14", "after-outputs:3:stall:14"])
+@pytest.mark.parametrize("order", ["in-batch:3:hold:14", "after-outputs:3:stall:14"])
 def test_rebalanced_during_a_slow_block(tmp_path: Path, order: str) -> None:
     """5: who holds a block past session and rebalance loses its partitions, and may write no more."""
     with Deployment(tmp_path, PROGRAM, settings=SHORT_SESSION | SMALL_BLOCKS) as nps:
         nps.run("sink")
-        zombie = nps.run("worker-1", NPS_FAILPOINTS=order)
+        zombie = nps.run("worker-1", FAILPOINTS=order)
         produce(nps.kafka.bootstrap, generate(SEED + 2, Mix(visits=500)))
         nps.until(lambda: "failpoint" in zombie.said(), "the block is slow")
         zombie.wanted = False
@@ -126,7 +126,7 @@ def hit_all(nps: Deployment, members: Mapping[Member, Iterator[str]]) -> bool:
     resting = [member for member in members if not member.is_running()]
     for member in resting:
         if (order := next(members[member], None)) is not None:
-            member.start(NPS_FAILPOINTS=order)
+            member.start(FAILPOINTS=order)
             member.wanted = False
             produce(nps.kafka.bootstrap, generate(next(_SEEDS), Mix(visits=40)))
     return not any(member.is_running() for member in members)

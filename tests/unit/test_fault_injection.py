@@ -6,10 +6,9 @@ import re
 import pytest
 
 from schemas.topics import ANSWERS, JOURNEYS, PANES, ROLLING
-from sinks.failing import FailingWarehouse
-from streams.engine.failpoints import SINK, WORKER, Failed, FailingLog, Failpoints
 from streams.kafka.memory import MemoryLog
 from streams.kafka.ports import Output
+from tests.faults.harness.fault_injection import SINK, WORKER, Failed, FailingLog, FailingWarehouse, Failpoints
 from tests.support.warehouses import memory_warehouse
 
 
@@ -74,14 +73,14 @@ def test_what_belongs_to_no_block_passes() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("before-lunch:raise", "there are in-block, between-outputs"),
+        ("before-lunch:raise", "there are in-batch, between-outputs"),
         ("mid-insert:raise", "'mid-insert' is no failpoint here"),
-        ("in-block", "one of kill, raise, hold, stall"),
-        ("in-block:explode", "one of kill, raise, hold, stall"),
-        ("in-block:0:kill", "one of kill, raise, hold, stall"),
-        ("in-block:kill:3", "takes nothing after it"),
-        ("in-block:hold", "takes whole seconds after it"),
-        ("in-block:hold:soon", "takes whole seconds after it"),
+        ("in-batch", "one of kill, raise, hold, stall"),
+        ("in-batch:explode", "one of kill, raise, hold, stall"),
+        ("in-batch:0:kill", "one of kill, raise, hold, stall"),
+        ("in-batch:kill:3", "takes nothing after it"),
+        ("in-batch:hold", "takes whole seconds after it"),
+        ("in-batch:hold:soon", "takes whole seconds after it"),
     ],
 )
 def test_a_wrong_order_is_refused(text: str, says: str) -> None:

@@ -1,12 +1,11 @@
 """Named places where a process fails on command, so that tests see what a crash in just this place leaves behind.
 
-    NPS_FAILPOINTS=after-panes:3:kill           the third time that panes were flushed: kill -9
-    NPS_FAILPOINTS=in-block:raise               the first block: an error in its handler
-    NPS_FAILPOINTS=in-block:2:hold:8            the second block waits 8 s, the process lives on
-    NPS_FAILPOINTS=after-outputs:stall:8        the process stands still for 8 s, all but the Kafka client's threads
+    FAILPOINTS=after-panes:3:kill           the third time that panes were flushed: kill -9
+    FAILPOINTS=in-batch:raise               the first batch: an error in its handler
+    FAILPOINTS=in-batch:2:hold:8            the second batch waits 8 s, the process lives on
+    FAILPOINTS=after-outputs:stall:8        the process stands still for 8 s, all but the Kafka client's threads
 
-Not for production.  Nothing of this is in the way of a record unless it is armed: then what would be used anyway, the
-log, the handler, the consumer, the warehouse, is wrapped where the process is put together.
+`failing_nps` puts a shipped process together with the log, the agent, the consumer or the warehouse wrapped.
 """
 
 import asyncio
@@ -14,19 +13,20 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from schemas.topics import JOURNEYS, PANES, ROLLING, WAKEUPS
+from sinks.warehouse import Row, Warehouse
 from streams.kafka.ports import Batch, Log, Output
 
-VARIABLE = "NPS_FAILPOINTS"
+VARIABLE = "FAILPOINTS"
 
 STAGES = ("outputs", "panes", "journeys")
 WORKER = (
-    "in-block", *(f"{where}-{stage}" for stage in STAGES for where in ("between", "after")), "before-commit"
+    "in-batch", *(f"{where}-{stage}" for stage in STAGES for where in ("between", "after")), "before-commit"
 )  # fmt: skip
-"""The points of a worker: as a block comes, with half a stage's records written, with all, before offsets go out."""
+"""The points of a worker: as a batch comes, with half a stage's records written, with all, before offsets go out."""
 SINK = ("mid-insert", "after-insert")
 """The points of a sink: with half of a table's rows written, and with all, neither of them committed."""
 
@@ -89,7 +89,7 @@ async def fire(order: Order) -> None:
 
 
 class FailingLog:
-    """A log that fails at the stages of a block: outputs, panes, journeys.  Other records pass."""
+    """A log that fails at the stages of a batch: outputs, panes, journeys.  Other records pass."""
 
     def __init__(self, log: Log, points: Failpoints) -> None:
         self._log = log
@@ -110,7 +110,7 @@ class FailingLog:
 
     async def flush(self) -> None:
         """Wait until all is durable; then, or half-way, what is to happen."""
-        # Blocks overlap: what was sent last, with no await in between, is what this flush is for.
+        # Batches overlap: what was sent last, with no await in between, is what this flush is for.
         stage, self._stage = self._stage, None
         cut, self._cut = self._cut, None
         await self._log.flush()
@@ -135,8 +135,25 @@ class FailingAgent:
 
     async def handle(self, batch: Batch) -> None:
         """Reach the point, then hand the batch on."""
-        await self._points.at("in-block")
+        await self._points.at("in-batch")
         await self._agent.handle(batch)
+
+
+class FailingWarehouse:
+    """Wraps a warehouse.  `reach` is called with `mid-insert` and `after-insert`, and fails where it is told to."""
+
+    def __init__(self, warehouse: Warehouse, reach: Callable[[str], None]) -> None:
+        self._warehouse = warehouse
+        self._reach = reach
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Write these rows in two halves, durable on return.  Raises as the warehouse does."""
+        half = len(rows) // 2
+        if half:
+            self._warehouse.insert(table, columns, rows[:half])
+            self._reach("mid-insert")
+        self._warehouse.insert(table, columns, rows[half:])
+        self._reach("after-insert")
 
 
 def fail_commits(points: Failpoints) -> None:
