@@ -7,7 +7,7 @@ costs a quarter of a frozen dataclass.  Instants are integer milliseconds since 
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, get_args
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 """No entries; what a field that was added later holds where nobody named it."""
@@ -250,18 +250,4 @@ Record: TypeAlias = (
 )
 """Any value of any topic."""
 
-RECORDS: tuple[type[Record], ...] = (
-    Purchase,
-    SupportCase,
-    ContactUpdate,
-    SurveyResponse,
-    Wakeup,
-    Decision,
-    SurveyDispatch,
-    Answer,
-    PaneTally,
-    SegmentNps,
-    Alert,
-    AlertAction,
-    Erasure,
-)
+RECORDS: tuple[type[Record], ...] = get_args(Record)

@@ -6,6 +6,7 @@ are spread by segment; their keys name the pane or window, so that compaction ke
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 from schemas import events
 
@@ -76,14 +77,8 @@ DEAD = Topic(DEAD_LETTERS, None, "as received", 90 * DAY_MS, partitions=1, large
 INBOUND: tuple[Topic, ...] = (PURCHASES, SUPPORT, CONTACTS, RESPONSES, WAKEUPS)
 """The customer's side, in the order in which a journey keeps their offsets: append only, never reorder."""
 
-INBOUND_RECORDS: dict[str, type[events.Inbound]] = {
-    PURCHASES.name: events.Purchase,
-    SUPPORT.name: events.SupportCase,
-    CONTACTS.name: events.ContactUpdate,
-    RESPONSES.name: events.SurveyResponse,
-    WAKEUPS.name: events.Wakeup,
-}
-"""What travels on them."""
+INBOUND_RECORDS = {topic.name: cast(type[events.Inbound], topic.record) for topic in INBOUND}
+"""The record that travels on each of them."""
 
 TOPICS: tuple[Topic, ...] = (
     *INBOUND, DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, PANES, ROLLING, ALERT_ACTIONS, STATE, DEAD

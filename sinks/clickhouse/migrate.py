@@ -22,7 +22,12 @@ CREATE TABLE IF NOT EXISTS schema_migrations
 )
 ENGINE = ReplacingMergeTree(applied_at) ORDER BY number
 """
+READER_ROLE, PERSONAL_ROLE = "nps_reader", "nps_personal"
 _NAME = re.compile(r"(\d{4})_\w+\.sql\Z")
+_TABLE = re.compile(r"^CREATE TABLE IF NOT EXISTS (\w+)", re.MULTILINE)
+_VIEW = re.compile(
+    rf"^-- (?P<role>{READER_ROLE}|{PERSONAL_ROLE}): (?P<row>.+)\nCREATE VIEW IF NOT EXISTS (?P<name>\w+)", re.MULTILINE
+)
 
 
 class Edited(BadInput, ValueError):
@@ -41,6 +46,15 @@ class Migration:
     def checksum(self) -> str:
         """SHA-256 of the text, the same whatever the line ends."""
         return hashlib.sha256(self.text.replace("\r\n", "\n").encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view that BI reads: which role may, and what a row of it is."""
+
+    name: str
+    role: str
+    row: str
 
 
 def released() -> list[Migration]:
@@ -66,11 +80,33 @@ def migrate(database: ClickHouse, migrations: Sequence[Migration] | None = None)
     return [migration.name for migration in missing]
 
 
+def views() -> list[View]:
+    """The views that BI reads, in the order in which they were released.
+
+    The line above each `CREATE VIEW` says who may read it and what a row is: `-- nps_reader: a segment`.
+    """
+    marked = [match for migration in released() for match in _VIEW.finditer(migration.text)]
+    return [View(match["name"], match["role"], match["row"]) for match in marked]
+
+
+def role_statements() -> list[str]:
+    """Statements that make the roles: `nps_reader` may read numbers, `nps_personal` every table and people too.
+
+    They are no migration: many companies make their roles elsewhere, and it takes an administrator.
+    """
+    tables = dict.fromkeys(name for migration in released() for name in _TABLE.findall(migration.text))
+    grants = [(view.name, view.role) for view in views()] + [(table, PERSONAL_ROLE) for table in tables]
+    roles = [f"CREATE ROLE IF NOT EXISTS {role}" for role in (READER_ROLE, PERSONAL_ROLE)]
+    return [
+        *roles,
+        f"GRANT {READER_ROLE} TO {PERSONAL_ROLE}",
+        *(f"GRANT SELECT ON {name} TO {role}" for name, role in grants),
+    ]
+
+
 def make_roles(database: ClickHouse) -> None:
     """Make the roles `nps_reader` (numbers) and `nps_personal` (people too).  Needs an administrator and a server."""
-    for statement in statements(
-        (resources.files("sinks.clickhouse") / "sql" / "roles.sql").read_text(encoding="utf-8")
-    ):
+    for statement in role_statements():
         database.command(statement)
 
 

@@ -13,6 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from schemas.reasons import Reason
 from schemas.topics import DAY_MS, TOPICS
 from sinks import metrics as sink_metrics
+from sinks.clickhouse.migrate import views
 from streams import metrics, settings
 from streams.errors import ExitCode
 
@@ -74,7 +75,12 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _views() -> str:
+    return _table(("view", "a row"), ((f"`{view.name}`", view.row) for view in views()))
+
+
 _TABLES: dict[str, Callable[[], str]] = {
+    "views": _views,
     "settings": _settings,
     "topics": _topics,
     "metrics": _metrics,

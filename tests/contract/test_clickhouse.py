@@ -15,7 +15,7 @@ from schemas.codec import versions
 from schemas.events import SurveyDispatch
 from sinks.chdb.sqltext import statements
 from sinks.clickhouse.client import Address, ClickHouse, connect
-from sinks.clickhouse.migrate import Edited, Migration, migrate, released
+from sinks.clickhouse.migrate import Edited, Migration, migrate, released, role_statements
 from sinks.memory import Memory
 from sinks.rows import LINEAGE, TABLES
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable, Warehouse
@@ -212,7 +212,7 @@ def test_partitions_follow_from_the_key() -> None:
 
 def test_roles_show_readers_no_person(database: ClickHouse) -> None:
     """The statements parse; `nps_reader` may read views alone, and every view; `nps_personal` may read every table."""
-    texts = statements((Path(__file__).parents[2] / "sinks/clickhouse/sql/roles.sql").read_text())
+    texts = role_statements()
     for text in texts:
         database.query(f"EXPLAIN AST {text}")
     granted = [text.split() for text in texts if text.split()[0] == "GRANT" and text.split()[1] == "SELECT"]

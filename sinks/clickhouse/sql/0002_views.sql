@@ -6,6 +6,7 @@
 -- 44.2.
 
 -- The newest as-of of each window is found first, from the key alone; only its rows are then read whole.
+-- nps_reader: segment × window: counts, n, NPS, 95 % interval, margin, version, now
 CREATE VIEW IF NOT EXISTS nps_current
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
@@ -30,6 +31,7 @@ WHERE (segment, window, as_of_ms) IN (SELECT segment, window, max(as_of_ms) FROM
 ORDER BY segment, window, version DESC
 LIMIT 1 BY segment, window;
 
+-- nps_reader: segment × minute, hour or day
 CREATE VIEW IF NOT EXISTS nps_over_time
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
@@ -63,6 +65,7 @@ FROM
     GROUP BY segment, resolution, start
 );
 
+-- nps_reader: segment: all answers ever
 CREATE VIEW IF NOT EXISTS nps_by_segment
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
@@ -94,6 +97,7 @@ FROM
 );
 
 -- A dispatch is answered when its answer counts: in time, with a score, not withdrawn.
+-- nps_reader: segment × survey: dispatched, answered, rate
 CREATE VIEW IF NOT EXISTS response_rate
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
@@ -106,6 +110,7 @@ FROM dispatches FINAL
 GROUP BY segment, survey;
 
 -- Recounts every pane from the answers and returns those that differ from what was published: no row when all is well.
+-- nps_reader: a pane that differs from a recount of `answers`; no row when all is well
 CREATE VIEW IF NOT EXISTS audit
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT

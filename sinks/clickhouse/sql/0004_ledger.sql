@@ -2,6 +2,7 @@
 -- are right before any merge has run, and show no personal data; customers who were erased keep counting.
 
 -- One row for each day of the trigger, rule and trigger type; `answered` counts answers that count.
+-- nps_reader: day × rule × trigger type: triggers = sent + suppressed + pending, and answered
 CREATE VIEW IF NOT EXISTS ledger
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
@@ -16,6 +17,7 @@ AS SELECT
 FROM decisions FINAL
 GROUP BY day, rule, trigger_type;
 
+-- nps_reader: the same, suppressed, by reason
 CREATE VIEW IF NOT EXISTS suppressed_by_reason
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
@@ -45,6 +47,7 @@ GROUP BY segment, survey;
 -- (Horvitz-Thompson): `represented` and `answers_represented` are those sums, and `weighted_nps` weighs each answer so.  Sum
 -- them before dividing.  Lags are of the cause to sending, and of the first message to the first score; quantiles are exact
 -- up to 8,192 surveys a row and sampled beyond.
+-- nps_reader: segment × channel × rule × survey × question version: rate, weights for sampling, lags
 CREATE VIEW IF NOT EXISTS response_breakdown
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
@@ -94,6 +97,7 @@ FROM
 GROUP BY segment, channel, rule, survey, question, question_version;
 
 -- What cannot be, record by record: no row when all is well and the sink has caught up.
+-- nps_reader: a record that contradicts another; no row when all is well
 CREATE VIEW IF NOT EXISTS ledger_audit
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT 'dispatch without a decision to send' AS problem, kafka_topic, kafka_partition, kafka_offset
