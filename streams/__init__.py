@@ -1,1 +1,65 @@
-"""The pipeline's stream side: events in, surveys, rolling NPS and alerts out."""
+"""The map of the pipeline: the path of the data, the rooms, who imports whom, and the words that are ours.
+
+The path of an answer, and of the question before it:
+
+    nps.purchases, nps.support, nps.contacts, nps.responses, nps.wakeups      keyed by customer
+        kafka.ports.Batch           what one fetch brought from one partition
+        engine                      Faust: the group, its assignment, back-pressure; offsets, lease, fuse, guard
+        processing.journeys         the agent: one processor a partition
+        processing.intake           a record becomes an event, or a dead letter with its reason
+        domain.journey.step         (journey, event, program, now) -> (journey, effects): pure, the product
+        processing.outputs          effects become records
+        processing.partition        made durable in order: outputs, panes, journeys, then the offsets
+    nps.decisions, nps.dispatches, nps.answers, nps.alerts, nps.erasures, nps.panes
+        processing.rolling          panes become rolling NPS of each segment and window: nps.rolling
+        sinks.loader                rows in ClickHouse
+        sinks.notify                alerts to people
+    whatever cannot be used         nps.dead-letters, bytes and all
+
+The rooms, each below those above it; imports run down, never up and never in a circle (import-linter holds it):
+
+    streams.cli                     the command line `nps`; its words
+    streams.commands                what each command does; like cli and local it knows streams and sinks
+    streams.local                   broker, ClickHouse and our processes on this machine; the demo
+    streams.proof                   do stream, warehouse and a recount agree; rehearsals of another program file
+    streams.processing              the worker: agents, partitions, outputs
+    streams.collector               answers by links and by push, over HTTP
+    streams.settings                NPS_* variables, checked
+    streams.state                   tables in memory, timers, lineage of the state, recovery after a crash
+    streams.engine                  the one room that knows Faust and aiokafka
+    streams.kafka                   ports and their adapters over librdkafka and in memory; topics, security
+    streams.program                 the reader of the program file, nps.toml
+    streams.domain                  pure: journeys, triggers, responses, panes, windows, NPS
+    streams.metrics, clock, errors  Prometheus metrics; the wall clock; every error with its exit code
+    schemas                         what crosses the wire: records, codec, topics, reasons, JSON events
+    schemas.fast                    encoders and decoders generated for flat Avro records
+
+    sinks.loader, sinks.notify      Kafka to the warehouse; alerts to webhook or terminal
+    sinks.erasure                   rows lose the customers who were erased
+    sinks.clickhouse, sinks.memory  the two warehouses
+    sinks.chdb                      the local ClickHouse: chDB behind an HTTP server
+    sinks.rows, batch, warehouse    records as rows; when a batch is due; the port
+
+Words that are ours, and some of the field that mean one thing here:
+
+    answer        the whole of what a customer said to one survey, with its revisions
+    batch         what one fetch brought from one partition, or rows that are written together
+    case          an event about a support case; a trigger, as a purchase is
+    decision      what became of a trigger: sent, suppressed for one reason, or pending
+    epoch         raised whenever topics are made anew, so that new versions beat old ones
+    fuse          stops a process that finds too many bad records: the fault is not in the records
+    invitation    a survey that was sent to a customer, with what was given in answer
+    journey       all that is known of one customer
+    lease         the time for which the group cannot have given a worker's partitions away
+    lineage       the topics, by id and epoch, from which state was made
+    pane          one segment's minute, hour or day, with its tally
+    parked        a response that waits in its journey until its survey is sent
+    program       the rules, segments, windows and limits in nps.toml
+    provisional   a click on a score link that has not been confirmed yet
+    quarantine    the time in which a customer is not asked again
+    segment       customers that are counted together, as `all` or `country=BR`
+    step          one event taken into one journey
+    tally         promoters, passives, detractors
+    trigger       a purchase or support event that may lead to a survey
+    version       topic epoch << 48 | offset of the record that caused a value; higher wins
+"""

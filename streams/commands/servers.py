@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sinks.clickhouse.client import connect
+from sinks.clickhouse.figures import ClickHouseFigures
 from sinks.clickhouse.migrate import make_roles
 from sinks.clickhouse.migrate import migrate as apply_migrations
 from streams import program
@@ -77,7 +78,9 @@ def demo(parsed: argparse.Namespace) -> int:
         local_stack(Path(name), DEMO_PROGRAM) as stack,
         closing(connect(stack.clickhouse_url)) as warehouse,
     ):
-        verdict = Demo(stack, Settings.from_env(stack.environ), Path(name), warehouse.query, out).run(live_s)
+        verdict = Demo(stack, Settings.from_env(stack.environ), Path(name), ClickHouseFigures(warehouse), out).run(
+            live_s
+        )
     out.print(verdict.table())
     out.print(verdict.ledger)
     out.print(f"dead letters by reason: {_counts(verdict.dead)}")
@@ -99,5 +102,5 @@ def _folder(name: str) -> Path:
     return folder
 
 
-def _counts(counts: Mapping[str, int]) -> str:
+def _counts(counts: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"

@@ -28,7 +28,7 @@ from streams.local import process
 from streams.local.scoreboard import Board
 from streams.local.simulate import DAY_MS, HOUR_MS, Respondents, Shop, Written, poison
 from streams.local.stack import Stack
-from streams.proof.reconciliation import Query, Reconciliation, reconcile
+from streams.proof.reconciliation import Reconciliation, WarehouseFigures, reconcile
 from streams.settings import Settings
 
 PROGRAM = Path(__file__).with_name("demo.toml")
@@ -42,10 +42,18 @@ SETTLE_S = 45.0
 
 
 class Demo:
-    """One run.  `query` asks ClickHouse."""
+    """One run.  `warehouse` has the figures of ClickHouse."""
 
-    def __init__(self, stack: Stack, settings: Settings, logs: Path, query: Query, console: Console) -> None:
-        self._stack, self._settings, self._logs, self._query, self._console = stack, settings, logs, query, console
+    def __init__(
+        self, stack: Stack, settings: Settings, logs: Path, warehouse: WarehouseFigures, console: Console
+    ) -> None:
+        self._stack, self._settings, self._logs, self._warehouse, self._console = (
+            stack,
+            settings,
+            logs,
+            warehouse,
+            console,
+        )
         self._codec = Codec()
         self._log = Producer(stack.brokers, client_id="nps-demo")
         self._shop, self._respondents = Shop(SEED), Respondents(SEED, wall_ms())
@@ -146,7 +154,7 @@ class Demo:
             while True:
                 self._check_children()
                 with closing(KafkaReader(self._stack.brokers, {})) as reader:
-                    verdict = reconcile(reader, self._settings, self._codec, self._query)
+                    verdict = reconcile(reader, self._settings, self._codec, self._warehouse)
                 if verdict.agrees or time.monotonic() > deadline:
                     return verdict
                 time.sleep(1)

@@ -3,8 +3,8 @@
 Used at the end of `nps demo` and by end-to-end tests.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 from rich.table import Table
 
@@ -17,8 +17,20 @@ from streams.proof import recount
 from streams.proof.decision_counts import PENDING, DecisionCounts
 from streams.settings import Settings
 
-Query = Callable[[str], Sequence[tuple[Any, ...]]]
-"""Asks ClickHouse; rows of the answer."""
+
+class WarehouseFigures(Protocol):
+    """The same figures as the warehouse has them; `sinks.clickhouse.figures` asks ClickHouse."""
+
+    def counted_answers(self) -> object: ...  # noqa: D102
+    def audit_findings(self) -> object: ...  # noqa: D102
+    def ledger_findings(self) -> object: ...  # noqa: D102
+    def ledger(self) -> tuple[object, ...]: ...  # noqa: D102
+    def invitations(self) -> object: ...  # noqa: D102
+    def suppressed(self) -> Mapping[str, object]: ...  # noqa: D102
+    def dead_letters(self) -> Mapping[str, object]: ...  # noqa: D102
+    def open_alerts(self) -> object: ...  # noqa: D102
+    def segments(self) -> Mapping[str, tuple[object, ...]]: ...  # noqa: D102
+    def windows(self) -> Mapping[tuple[str, str], tuple[object, ...]]: ...  # noqa: D102
 
 
 NOT_RECOUNTED = "-"
@@ -44,7 +56,7 @@ class Reconciliation(NamedTuple):
 
     figures: list[Figure]
     ledger: str
-    dead: Mapping[str, int]
+    dead: Mapping[str, object]
 
     @property
     def agrees(self) -> bool:
@@ -62,21 +74,15 @@ class Reconciliation(NamedTuple):
         return table
 
 
-def reconcile(reader: Reader, settings: Settings, codec: Codec, query: Query) -> Reconciliation:
+def reconcile(reader: Reader, settings: Settings, codec: Codec, warehouse: WarehouseFigures) -> Reconciliation:
     """Compare everything that was counted."""
     limits = load(settings.program_path).limits
     rules = recount.Rules(limits.late_ms, limits.early_ms, limits.edit_ms)
     counted = recount.answers(reader, settings.partitions, codec, rules)
     stream = _Stream(reader, settings.partitions, codec)
-    figures = [
-        *_totals(counted, stream, query),
-        *_decision_counts(counted, stream, query),
-        *_alerts(counted, stream, query),
-    ]
-    figures += _lifetimes(counted, stream, query)
-    figures += _windows(counted, stream, query)
-    dead = query("SELECT reason, count() FROM dead_letters FINAL GROUP BY reason")
-    return Reconciliation(figures, stream.ledger.line(), {row[0]: row[1] for row in sorted(dead)})
+    parts = (_totals, _decision_counts, _alerts, _lifetimes, _windows)
+    figures = [figure for part in parts for figure in part(counted, stream, warehouse)]
+    return Reconciliation(figures, stream.ledger.line(), warehouse.dead_letters())
 
 
 class _Stream:
@@ -120,50 +126,42 @@ class _Stream:
             self.triggers.add((event.source, event.id))
 
 
-def _totals(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
+def _totals(counted: list[recount.Counted], stream: _Stream, warehouse: WarehouseFigures) -> Iterator[Figure]:
     in_panes = sum(_n(p) for p in stream.panes.values() if p.segment == "all" and p.resolution == "day")
-    (in_rows,) = query("SELECT count() FROM answers FINAL WHERE counted")[0]
-    yield Figure("answers that count", len(counted), in_panes, in_rows)
-    (differing,) = query("SELECT count() FROM audit")[0]
-    yield Figure("panes that differ from the answers (audit)", 0, 0, differing)
+    yield Figure("answers that count", len(counted), in_panes, warehouse.counted_answers())
+    yield Figure("panes that differ from the answers (audit)", 0, 0, warehouse.audit_findings())
 
 
-def _decision_counts(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
+def _decision_counts(counted: list[recount.Counted], stream: _Stream, warehouse: WarehouseFigures) -> Iterator[Figure]:
     ledger, outcomes = stream.ledger, stream.ledger.outcomes()
     final = {trigger for trigger, (outcome, _) in ledger.decided.items() if outcome != PENDING}
-    sums = "sum(triggers), sum(sent), sum(suppressed), sum(pending), sum(answered)"
-    (triggers, sent, suppressed, pending, answered) = query(f"SELECT {sums} FROM ledger")[0]
+    triggers, sent, suppressed, pending, answered = warehouse.ledger()
     yield Figure("triggers", len(stream.triggers), len(ledger.decided), triggers)
     yield Figure("= sent", len(ledger.dispatched), outcomes["sent"], sent)
     yield Figure("+ suppressed", len(final) - len(ledger.dispatched), outcomes["suppressed"], suppressed)
     yield Figure("+ pending", len(stream.triggers - final), outcomes[PENDING], pending)
-    (dispatched,) = query("SELECT count() FROM dispatches FINAL WHERE reminder = 0")[0]
-    yield Figure("surveys sent", outcomes["sent"], len(ledger.dispatched), dispatched)
+    yield Figure("surveys sent", outcomes["sent"], len(ledger.dispatched), warehouse.invitations())
     yield Figure("surveys answered", len(counted), len(ledger.answered), answered)
-    by_reason: dict[str, int] = dict(query("SELECT reason, sum(triggers) FROM suppressed_by_reason GROUP BY reason"))
-    for reason in sorted(ledger.reasons() | by_reason):
-        yield Figure(f"suppressed: {reason}", NOT_RECOUNTED, ledger.reasons()[reason], by_reason.get(reason, 0))
-    (findings,) = query("SELECT count() FROM ledger_audit")[0]
-    yield Figure("records that contradict each other (ledger audit)", 0, 0, findings)
+    in_stream, in_warehouse = ledger.reasons(), warehouse.suppressed()
+    for reason in sorted(in_stream.keys() | in_warehouse.keys()):
+        yield Figure(f"suppressed: {reason}", NOT_RECOUNTED, in_stream[reason], in_warehouse.get(reason, 0))
+    yield Figure("records that contradict each other (ledger audit)", 0, 0, warehouse.ledger_findings())
 
 
-def _alerts(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
+def _alerts(counted: list[recount.Counted], stream: _Stream, warehouse: WarehouseFigures) -> Iterator[Figure]:
     still = sum(1 for alert in stream.alerts.values() if alert.status == "open")
-    newest = "SELECT argMax(status, version) AS status FROM alerts FINAL GROUP BY dedup_key"
-    (rows,) = query(f"SELECT countIf(status = 'open') FROM ({newest})")[0]
-    yield Figure("detractors with an open alert", sum(answer.score <= 6 for answer in counted), still, rows)
+    detractors = sum(answer.score <= 6 for answer in counted)
+    yield Figure("detractors with an open alert", detractors, still, warehouse.open_alerts())
 
 
-def _lifetimes(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
+def _lifetimes(counted: list[recount.Counted], stream: _Stream, warehouse: WarehouseFigures) -> Iterator[Figure]:
     panes: dict[str, list[int]] = {}
     for pane in stream.panes.values():
         if pane.resolution == "day":
             tally = panes.setdefault(pane.segment, [0, 0, 0])
             for place, count in enumerate((pane.promoters, pane.passives, pane.detractors)):
                 tally[place] += count
-    stored = {
-        row[0]: row[1:] for row in query("SELECT segment, promoters, passives, detractors, nps FROM nps_by_segment")
-    }
+    stored = warehouse.segments()
     wanted = recount.by_segment(counted)
     for segment in sorted(wanted.keys() | panes.keys() | stored.keys(), key=lambda s: -sum(wanted.get(s, [0]))):
         ours, theirs = wanted.get(segment, [0, 0, 0]), panes.get(segment, [0, 0, 0])
@@ -175,9 +173,8 @@ def _lifetimes(counted: list[recount.Counted], stream: _Stream, query: Query) ->
         )
 
 
-def _windows(counted: list[recount.Counted], stream: _Stream, query: Query) -> Iterator[Figure]:
-    columns = "segment, window, toUnixTimestamp64Milli(as_of), promoters, passives, detractors, nps"
-    stored = {(row[0], row[1]): row[2:] for row in query(f"SELECT {columns} FROM nps_current")}
+def _windows(counted: list[recount.Counted], stream: _Stream, warehouse: WarehouseFigures) -> Iterator[Figure]:
+    stored = warehouse.windows()
     for key, row in sorted(stream.rolling.items()):
         ours = recount.by_segment(counted, row.start_ms, row.as_of_ms).get(row.segment, [0, 0, 0])
         yield Figure(

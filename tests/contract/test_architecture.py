@@ -138,3 +138,25 @@ def test_no_record_is_rebuilt_from_slices() -> None:
         and isinstance(node.value.value, ast.Name | ast.Attribute)
     ]
     assert rebuilt == []
+
+
+def test_the_map_names_every_room() -> None:
+    """`streams/__init__.py` has a line for each package of the house."""
+    the_map = (ROOT / "streams" / "__init__.py").read_text(encoding="utf-8")
+    rooms = [path.parent for package in PACKAGES for path in (ROOT / package).glob("*/__init__.py")]
+    assert [str(room) for room in rooms if ".".join(room.relative_to(ROOT).parts) not in the_map] == []
+
+
+def test_streams_hold_no_sql_and_start_no_sink_by_name() -> None:
+    """What the import contracts cannot see: only the command line and the local stack know both sides."""
+    both = ("streams/cli.py", "streams/commands/", "streams/local/")
+    hidden = [
+        f"{path}:{node.lineno}"
+        for path, module in sources()
+        if path.startswith("streams/") and not path.startswith(both)
+        for node in ast.walk(module)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and (node.value.startswith("sinks.") or "SELECT " in node.value)
+    ]
+    assert hidden == []

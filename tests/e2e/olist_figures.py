@@ -1,12 +1,14 @@
 """What ClickHouse holds after the run on Olist's files, figure by figure beside the recount of the files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from schemas.codec import Codec
 from schemas.events import SurveyResponse
-from streams.proof.reconciliation import Query
 from tests.e2e.olist_recount import Expected, Tally
+
+Query = Callable[[str], Sequence[tuple[Any, ...]]]
+"""Asks ClickHouse; rows of the answer."""
 
 NAMES = "segment, n, promoters, passives, detractors, nps"
 FROM_ANSWERS = """
