@@ -3,11 +3,14 @@
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from streams.commands.reference import written
+from streams.engine.config import EngineConfig
+from streams.settings import rows
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,3 +51,13 @@ def test_every_make_target_in_the_readme_exists(target: str) -> None:
 def test_every_file_the_readme_links_to_exists(link: str) -> None:
     """No link of the README leads nowhere."""
     assert (ROOT / link).exists()
+
+
+def test_every_setting_in_the_readme_exists() -> None:
+    """A setting that is named can be set, also in the table of exit codes; no field of ours passes for one."""
+    settings = {name for name, *_ in rows()}
+    named = set(re.findall(r"\b(NPS_[A-Z_]+)\b", README))
+    assert named
+    assert named <= settings
+    own = {field.name for field in fields(EngineConfig)}
+    assert set(re.findall(r"`(\w+_(?:ms|s|bytes))`", README)) & own == set()
