@@ -52,15 +52,15 @@ def machine_made(clicks: Clicks, within_ms: int) -> frozenset[Click]:
     return frozenset(lost)
 
 
-def weeded(invitation: Invitation, said: Given, is_person: bool, within_ms: int) -> tuple[Score, ...]:
-    """The scores of what was said, without those of machines; when a person shows, with all other clicks."""
+def weeded(
+    invitation: Invitation, given: tuple[Score, ...], voided_ms: int, is_person: bool, within_ms: int
+) -> tuple[Score, ...]:
+    """The scores given, without those of machines; when a person shows, with all other clicks since `voided_ms`."""
     clicks = invitation.clicks or Clicks()
     lost = machine_made(clicks, within_ms)
-    scores = set(said.scores) - _scores(invitation.survey_id, lost)
+    scores = set(given) - _scores(invitation.survey_id, lost)
     if is_person:
-        scores |= _scores(
-            invitation.survey_id, [c for c in clicks.seen if c not in lost and c.time_ms > said.voided_ms]
-        )
+        scores |= _scores(invitation.survey_id, [c for c in clicks.seen if c not in lost and c.time_ms > voided_ms])
     return tuple(sorted(scores))
 
 

@@ -26,10 +26,12 @@ MOST_CORRECTIONS = 16
 Scores = tuple[tuple[int, int, int], ...]
 """Time, fingerprint and score of each, as `Given` keeps them."""
 
+Statement = tuple[Scores, str | None, tuple[int, int], int]
+"""The part of `Given` that responses change: scores, comment, the comment's stamp, and the time of a withdrawal."""
+
 _with_invitations = replacer(Journey, "invitations", "reminders")
 _with_given = replacer(Invitation, "given")
-_merged = replacer(Given, "scores", "comment", "comment_stamp")
-_next_revision = replacer(Given, "revision", "counted", "severity")
+_next_revision = replacer(Given, "revision", "scores", "comment", "comment_stamp", "voided_ms", "counted", "severity")
 
 
 def fault(event: SurveyResponse) -> Reject | None:
@@ -80,16 +82,16 @@ def _give_up(parked: Parked) -> Reject:
 def _open(journey: Journey, invitation: Invitation, event: SurveyResponse, step: Step) -> tuple[Invitation, Journey]:
     """Take a click or a trap: a click waits, and what turns out to be a machine's no longer counts."""
     before, known = invitation.given or NOTHING, invitation.clicks or Clicks()
-    if not event.voided and (closed := _closed(before, event, step.program)):
+    if not event.voided and (closed := _closed(before.scores, event, step.program)):
         step.effects.append(closed)
         return invitation, journey
     if (seen := clicks.taken(known, event)) == known:
         step.effects.append(Ignore(Reason.DUPLICATE))
         return invitation, journey
-    invitation = invitation._replace(clicks=seen)
-    given = _by_people(invitation, before, before, False, step.program)
-    if given is not before:
-        invitation = _revised(invitation, before, given, event, step)
+    invitation, stated = invitation._replace(clicks=seen), _stated(before)
+    statement = _by_people(invitation, stated, stated, False, step.program)
+    if statement is not stated:
+        invitation = _revised(invitation, before, statement, event, step)
     for click in set(seen.seen) - set(known.seen):
         due_ms = max(event.time, step.now_ms) + step.program.limits.confirm_ms
         journey = journey._replace(waiting=(*journey.waiting, Waiting(due_ms, invitation.survey_id, click)))
@@ -98,61 +100,75 @@ def _open(journey: Journey, invitation: Invitation, event: SurveyResponse, step:
 
 def _answer(invitation: Invitation, event: SurveyResponse, step: Step) -> Invitation:
     before, program = invitation.given or NOTHING, step.program
-    if before.scores and (closed := _closed(before, event, program)):
+    stated = _stated(before)
+    if closed := _closed(stated[0], event, program):
         step.effects.append(closed)
         return invitation
     stamp = (event.time, fingerprint(event.source, event.id))
-    given = _void(before, event.time) if event.voided else _merge(before, event, stamp, program.limits.edit_ms)
+    statement = _void(stated, event.time) if event.voided else _merge(stated, event, stamp, program.limits.edit_ms)
     if invitation.clicks is not None:
-        given = _by_people(invitation, before, given, not event.voided, program)
-    if given is before:
+        statement = _by_people(invitation, stated, statement, not event.voided, program)
+    if statement is stated:
         known = {before.comment_stamp, *((at_ms, print_) for at_ms, print_, _ in before.scores)}
         repeated = stamp in known or (event.voided and event.time == before.voided_ms)
         step.effects.append(Ignore(Reason.DUPLICATE if repeated else Reason.SUPERSEDED))
         return invitation
-    return _revised(invitation, before, given, event, step)
+    return _revised(invitation, before, statement, event, step)
 
 
-def _closed(before: Given, event: SurveyResponse, program: Program) -> Reject | None:
-    if before.scores and event.time > (end_ms := before.scores[0][0] + program.limits.edit_ms):
+def _stated(given: Given) -> Statement:
+    return given.scores, given.comment, given.comment_stamp, given.voided_ms
+
+
+def _closed(scores: Scores, event: SurveyResponse, program: Program) -> Reject | None:
+    if scores and event.time > (end_ms := scores[0][0] + program.limits.edit_ms):
         return Reject(Reason.EDIT_CLOSED, f"corrections ended at {end_ms}")
     return None
 
 
-def _by_people(invitation: Invitation, before: Given, given: Given, is_person: bool, program: Program) -> Given:
-    """What was given, without machine-made clicks; `before` itself when nothing changed."""
-    scores = clicks.weeded(invitation, given, is_person, program.limits.confirm_ms)
-    given = given._replace(scores=_kept(list(scores), program.limits.edit_ms) if scores else ())
-    return before if given == before else given
+def _by_people(
+    invitation: Invitation, before: Statement, statement: Statement, is_person: bool, program: Program
+) -> Statement:
+    """The statement without machine-made clicks; `before` itself when nothing changed."""
+    scores, comment, comment_stamp, voided_ms = statement
+    limits = program.limits
+    scores = clicks.weeded(invitation, scores, voided_ms, is_person, limits.confirm_ms)
+    statement = (_kept(list(scores), limits.edit_ms) if scores else (), comment, comment_stamp, voided_ms)
+    return before if statement == before else statement
 
 
-def _revised(invitation: Invitation, before: Given, given: Given, event: SurveyResponse, step: Step) -> Invitation:
+def _revised(
+    invitation: Invitation, before: Given, statement: Statement, event: SurveyResponse, step: Step
+) -> Invitation:
     """The invitation with the next revision of its answer, which is counted, published and alerted on."""
-    given = _weighed(invitation, given, step.program)
-    if given.counted != before.counted:
-        _recount(invitation.segments, before.counted, given.counted, step)
+    counted, severe = _weighed(invitation, statement[0], step.program)
+    given = _next_revision(before, before.revision + 1, *statement, counted, severe)
+    if counted != before.counted:
+        _recount(invitation.segments, before.counted, counted, step)
     step.effects.append(_published(invitation, given, event, step))
-    if given.severity or before.severity:
+    if severe or before.severity:
         step.effects.append(alert(invitation, given, before.severity, step))
     return _with_given(invitation, given)
 
 
-def _merge(given: Given, event: SurveyResponse, stamp: tuple[int, int], edit_ms: int) -> Given:
-    """What was given, joined with the response; the same value when it holds nothing new."""
-    scores, comment, comment_stamp = given.scores, given.comment, given.comment_stamp
-    if event.score is not None and event.time > given.voided_ms and (said := (*stamp, event.score)) not in scores:
-        scores = _kept(sorted((*scores, said)), edit_ms) if scores else (said,)
+def _merge(statement: Statement, event: SurveyResponse, stamp: tuple[int, int], edit_ms: int) -> Statement:
+    """The statement, joined with the response; itself when the response holds nothing new."""
+    known, comment, comment_stamp, voided_ms = statement
+    scores, known_stamp = known, comment_stamp
+    if event.score is not None and event.time > voided_ms and (score := (*stamp, event.score)) not in scores:
+        scores = _kept(sorted((*scores, score)), edit_ms) if scores else (score,)
     if event.comment is not None and stamp > comment_stamp:
         comment, comment_stamp = event.comment, stamp
-    if scores is given.scores and comment_stamp is given.comment_stamp:
-        return given
-    return _merged(given, scores, comment, comment_stamp)
+    if scores is known and comment_stamp is known_stamp:
+        return statement
+    return scores, comment, comment_stamp, voided_ms
 
 
-def _void(given: Given, at_ms: int) -> Given:
-    if at_ms <= given.voided_ms:
-        return given
-    return given._replace(voided_ms=at_ms, scores=tuple(score for score in given.scores if score[0] > at_ms))
+def _void(statement: Statement, at_ms: int) -> Statement:
+    scores, comment, comment_stamp, voided_ms = statement
+    if at_ms <= voided_ms:
+        return statement
+    return tuple(score for score in scores if score[0] > at_ms), comment, comment_stamp, at_ms
 
 
 def _kept(scores: list[tuple[int, int, int]], edit_ms: int) -> Scores:
@@ -161,15 +177,13 @@ def _kept(scores: list[tuple[int, int, int]], edit_ms: int) -> Scores:
     return (first, *[score for score in later if score[0] <= first[0] + edit_ms][-MOST_CORRECTIONS:])
 
 
-def _weighed(invitation: Invitation, given: Given, program: Program) -> Given:
-    """The next revision: what it adds to the tallies, and how bad it is."""
-    scores, ended_ms = given.scores, invitation.cancelled_ms
-    counted, severe = None, ""
+def _weighed(invitation: Invitation, scores: Scores, program: Program) -> tuple[tuple[int, Band] | None, str]:
+    """When and in which band the answer counts, None for not; and how bad it is, empty for not."""
+    ended_ms = invitation.cancelled_ms
     if scores and scores[0][0] < (invitation.expires_ms if ended_ms < 0 else min(ended_ms, invitation.expires_ms)):
         score = scores[-1][2]
-        counted = (scores[0][0], band(score))
-        severe = severity(score, program.alerts)
-    return _next_revision(given, given.revision + 1, counted, severe)
+        return (scores[0][0], band(score)), severity(score, program.alerts)
+    return None, ""
 
 
 def _recount(segments: tuple[str, ...], old: tuple[int, Band] | None, now: tuple[int, Band] | None, step: Step) -> None:

@@ -21,7 +21,8 @@ from streams.errors import BadState
 from streams.kafka.ports import KafkaRecord
 
 _FORMAT = b"\x01"
-_UNSEEN = (-1,) * len(INBOUND)
+_TOPICS = len(INBOUND)
+_UNSEEN = (-1,) * _TOPICS
 
 
 class JourneyEntry(NamedTuple):
@@ -101,13 +102,13 @@ def decode(value: bytes | None) -> JourneyEntry:
         entry = _decode(value[1:])
     except msgspec.DecodeError as error:
         raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
-    return entry if len(entry.applied_version) == len(_UNSEEN) else _of_all_topics(entry)
+    return entry if len(entry[0]) == _TOPICS else _of_all_topics(entry)
 
 
 def _of_all_topics(entry: JourneyEntry) -> JourneyEntry:
     """The entry of a version that knew fewer inbound topics.  Raises BadState for one that knew more."""
     known = len(entry.applied_version)
-    if known > len(_UNSEEN):
+    if known > _TOPICS:
         raise BadState(f"nps.journeys has a journey of {known} inbound topics, written by a newer version than this")
     return entry._replace(applied_version=entry.applied_version + _UNSEEN[known:])
 
