@@ -25,6 +25,7 @@ from tests.support.chromium import DESKTOP, PHONE, Tab, tab
 from tests.support.collector import Collecting, environ, head, read
 from tests.support.commands import Service, done, until
 from tests.support.programs import program
+from tests.support.recount import Counts, held, total
 
 pytestmark = pytest.mark.chromium
 CODEC = Codec()
@@ -66,15 +67,10 @@ class Stage:
         records = [record for record in read(self.brokers, ALERTS.name, 1) if record.key == customer.encode()]
         return [CODEC.decode(Alert, record.value).status for record in records]
 
-    def counted(self, customer: str) -> tuple[int, int, int]:
+    def counted(self, customer: str) -> Counts:
         """Promoters, passives and detractors of this customer's own segment, over all minutes."""
-        last: dict[int, PaneTally] = {}
-        for record in read(self.brokers, PANES.name, 1):
-            pane = CODEC.decode(PaneTally, record.value)
-            if (pane.segment, pane.resolution) == (f"country={customer}", "minute"):
-                last[pane.start_ms] = pane
-        panes = list(last.values())
-        return sum(p.promoters for p in panes), sum(p.passives for p in panes), sum(p.detractors for p in panes)
+        panes = held(CODEC.decode(PaneTally, record.value) for record in read(self.brokers, PANES.name, 1))
+        return total(found for cell, found in panes.items() if cell[:2] == (f"country={customer}", "minute"))
 
 
 @pytest.fixture(scope="module")
