@@ -138,7 +138,7 @@ class Pipeline:
             "NPS_CLICKHOUSE_URL": f"{clickhouse}/nps",
             "NPS_PARTITIONS": str(PARTITIONS),
             "NPS_PROGRAM": str(folder / "nps.toml"),
-            "NPS_SESSION_TIMEOUT_MS": "2000",
+            "NPS_SESSION_TIMEOUT_MS": "6000",
             "NPS_SINK_AGE_MS": "200",
         }
         self.folder = folder
