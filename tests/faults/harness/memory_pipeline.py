@@ -7,7 +7,7 @@ what the topics hold.  Time stands at the end of the history and moves on only o
 import asyncio
 import random
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from schemas.codec import Codec
@@ -15,7 +15,7 @@ from schemas.events import PaneTally
 from schemas.topics import BY_NAME, INBOUND, JOURNEYS, PANES
 from streams.engine.fuse import Fuse, FuseLimits
 from streams.kafka.batch import Batch
-from streams.kafka.ports import KafkaRecord, Output, TopicPartition
+from streams.kafka.ports import KafkaRecord, MemoryLog, Output, TopicPartition
 from streams.processing.journeys import Journeys
 from streams.processing.partition import PartitionProcessor
 from streams.processing.rolling import Rolling
@@ -30,41 +30,25 @@ INBOUND_NAMES = tuple(topic.name for topic in INBOUND)
 MOST_CRASHES = 30
 
 
-class Topics:
-    """Topics in memory as a log; with `crash_at`, the nth record from now on is lost and raises ConnectionError."""
+class Topics(MemoryLog):
+    """The log in memory with what Kafka adds to a record: the partition that its key chooses, and the time."""
 
     def __init__(self, now_ms: int) -> None:
-        self.records: dict[TopicPartition, list[KafkaRecord]] = {}
+        super().__init__()
         self.now_ms = now_ms
-        self.crash_at: int | None = None
-        self._sent = 0
 
     def crash_after(self, records: int) -> None:
         """Let so many more records through."""
-        self.crash_at = self._sent + records
+        self.crash_at = self.sent + records
 
     def send_all(self, outputs: Iterable[Output]) -> None:
         """Append the records, or raise where the crash was asked for."""
-        for out in outputs:
-            if self._sent == self.crash_at:
-                raise ConnectionError("crashed as asked")
-            self._sent += 1
-            known = BY_NAME[out.topic].partitions or PARTITIONS
-            partition = out.partition if out.partition >= 0 else zlib.crc32(out.key or b"") % known
-            records = self.records.setdefault((out.topic, partition), [])
-            stamp_ms = out.timestamp_ms or self.now_ms
-            records.append(KafkaRecord(len(records), stamp_ms, out.key, out.value, tuple(out.headers)))
+        super().send_all(map(self._placed, outputs))
 
-    async def flush(self) -> None:
-        """All that was sent is durable, unless the crash was asked for here."""
-        if self._sent == self.crash_at:
-            raise ConnectionError("crashed as asked")
-
-    def read(self, partitions: Collection[TopicPartition]) -> Iterator[tuple[TopicPartition, KafkaRecord]]:
-        """The partitions' records."""
-        for partition in partitions:
-            for record in self.records.get(partition, ()):
-                yield partition, record
+    def _placed(self, out: Output) -> Output:
+        known = BY_NAME[out.topic].partitions or PARTITIONS
+        partition = out.partition if out.partition >= 0 else zlib.crc32(out.key or b"") % known
+        return out._replace(partition=partition, timestamp_ms=out.timestamp_ms or self.now_ms)
 
 
 class MemoryPipeline:
@@ -117,12 +101,12 @@ class MemoryPipeline:
 
     def _commit(self, done: dict[TopicPartition, int]) -> None:
         self._committed = dict(done)
-        ends = {part: len(records) for part, records in self.topics.records.items()}
+        ends = {part: len(records) for part, records in self.topics.partitions.items()}
         everywhere = {(topic, number): 0 for topic in BY_NAME for number in range(PARTITIONS)}
         self.samples.append(Sample(self.topics.now_ms, self._committed, {**everywhere, **ends}, {}))
 
     async def _block(self, part: TopicPartition, done: dict[TopicPartition, int], journeys: Journeys) -> None:
-        records = self.topics.records[part][done[part] : done[part] + self._r.randrange(1, 40)]
+        records = self.topics.partitions[part][done[part] : done[part] + self._r.randrange(1, 40)]
         if self._r.random() < self._crash_ratio and self.crashes < MOST_CRASHES:
             self.topics.crash_after(self._r.randrange(3 * len(records)))
         await journeys.handle(Batch(*part, records))
@@ -132,7 +116,7 @@ class MemoryPipeline:
     def _next(self, done: dict[TopicPartition, int], journeys: Journeys) -> TopicPartition | None:
         """Any partition with something unread that may be handed over."""
         replaying = journeys.replaying
-        unread = [part for part in self._parts if done[part] < len(self.topics.records.get(part, ()))]
+        unread = [part for part in self._parts if done[part] < len(self.topics.partitions.get(part, ()))]
         free = [part for part in unread if replaying.get(part[1], part[0]) == part[0]]
         return self._r.choice(free) if free else None
 
@@ -152,7 +136,7 @@ class MemoryPipeline:
         return {number: recovery.of(number) for number in processors}
 
     def _unread(self, topic: str, number: int) -> range:
-        return range(self._committed[topic, number], len(self.topics.records.get((topic, number), ())))
+        return range(self._committed[topic, number], len(self.topics.partitions.get((topic, number), ())))
 
     def _restored(self, number: int) -> PartitionProcessor:
         work = PartitionProcessor(number, self._program, self._codec, _segment_partition, lambda: self.topics.now_ms)

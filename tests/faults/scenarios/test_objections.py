@@ -96,7 +96,7 @@ def test_an_audit_with_rows_is_objected_to(right: World) -> None:
 def test_a_lost_event_is_missed(right: World) -> None:
     """What the pipeline never read is missed: the input decides, not the output."""
     ran = pipeline(2)
-    records = ran.topics.records
+    records = ran.topics.partitions
     kept = {part: list(all_) for part, all_ in records.items()}
     for part in [part for part in records if part[0] == "nps.purchases"]:
         records[part] = [*records[part][:-10]]
