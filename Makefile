@@ -17,11 +17,11 @@ demo: $(READY)  ## run the whole pipeline for a minute and prove its numbers
 up: $(READY)  ## run the whole pipeline on this machine until Ctrl-C
 	$(BIN)/nps up
 
-test: $(READY)  ## all tests; those on a real Apache Kafka need Java 17 and Maven, and say loudly when they are skipped
+test: $(READY)  ## all tests, laws on few examples (LAWS=many: on all); those on real Kafka say loudly when they are skipped
 	$(BIN)/pytest $(PARALLEL) $(ARGS)
 
-test-kafka: $(READY)  ## the fault suite on real Apache Kafka, with its report; needs Java 17 and Maven
-	FAULTS=all $(BIN)/pytest $(PARALLEL) tests/faults $(ARGS)
+test-kafka: $(READY)  ## the fault suite on real Apache Kafka on all seeds, with its report; needs Java 17 and Maven
+	FAULTS=all LAWS=$(or $(LAWS),many) $(BIN)/pytest $(PARALLEL) tests/faults $(ARGS)
 
 soak: $(READY)  ## SOAK minutes of everything that can go wrong, mixed from one seed: make soak SOAK=30 SEED=7
 	SOAK=$(or $(SOAK),30) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest tests/faults/scenarios/test_soak.py -s $(ARGS)

@@ -3,7 +3,6 @@
 import datetime
 import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -401,12 +400,10 @@ def test_nobody_there_is_said_in_one_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        began = time.monotonic()
         with pytest.raises(Unavailable) as raised:
             connect(f"http://127.0.0.1:{port}/nps", within_s=0.5)
     message = f"cannot reach ClickHouse at 127.0.0.1:{port} after 0.5 s: start it or set NPS_CLICKHOUSE_URL"
     assert str(raised.value) == message
-    assert time.monotonic() - began < 5
 
 
 def test_an_insert_to_a_server_that_left_is_kept(tmp_path: Path) -> None:

@@ -30,12 +30,12 @@ from streams.local.servers import HOST, free_port
 from streams.settings import Settings
 from tests.faults.harness.kafka import JAVA_OPTIONS
 from tests.faults.harness.kafka_jars import jars
+from tests.support.commands import BOUND_S
 from tests.support.compose import COMPOSE, OURS, ROOT, SECRET, SERVICES, environment, interpolate, mounts, with_defaults
 
 PROMETHEUS: dict[str, Any] = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
 DOCKERFILE = re.sub(r"\\\n", "", (ROOT / "deploy/Dockerfile").read_text())
 DECLARED = (streams.metrics.LAST_PROGRESS, sinks.metrics.LAST_COMMIT)  # importing them registered all the others
-BOUND_S = 30.0
 
 
 def test_there_is_every_part() -> None:

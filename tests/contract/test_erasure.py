@@ -13,6 +13,7 @@ from sinks.memory import Memory
 from sinks.personal import PERSONAL
 from sinks.rows import TABLES, digest
 from sinks.warehouse import Row
+from tests.support.commands import BOUND_S
 from tests.support.ledger_rows import (
     ALERTED,
     ANSWERED,
@@ -27,7 +28,6 @@ from tests.support.ledger_rows import (
 )  # fmt: skip
 from tests.support.warehouses import memory_warehouse
 
-BOUND_S = 60.0
 ADA = "Ada-1"
 OLD = (
     DECIDED._replace(customer_id=ADA, trigger_id="Ada-t", correlation_id="Ada-o", cause_id="Ada-x"),

@@ -19,6 +19,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.support.recount import counts, nps
+
+SCORES = {5: 10, 4: 8, 3: 6, 2: 3, 1: 0}
+"""What an answer of so many stars is worth."""
+
 Tally = tuple[int, int, int, int, float | None]
 """Answers, promoters, passives, detractors and NPS."""
 
@@ -65,7 +70,7 @@ def recount(data: Path, said: Rules) -> Expected:
         by_order[row["order_id"]].append((_time(row["review_answer_timestamp"]), stars, row["review_id"]))
     fates: dict[tuple[str, str], str] = {}
     answers: dict[str, tuple[int, bool, int]] = {}
-    bands: dict[str, Counter[str]] = defaultdict(Counter)
+    scores: dict[str, list[int]] = defaultdict(list)
     for order_id, reviews in by_order.items():
         delivery = orders[order_id]["order_delivered_customer_date"]
         told = _fates(sorted(reviews), _time(delivery) if delivery else None, said)
@@ -74,13 +79,13 @@ def recount(data: Path, said: Rules) -> Expected:
             continue
         taken = [review for review in reviews if told[review[2]] != "edit_closed"]
         last = max(taken)
-        counts = "counted" in told.values()
-        answers[order_id] = ({5: 10, 4: 8, 3: 6, 2: 3, 1: 0}[last[1]], counts, len(taken))
-        for segment in segments.of(orders[order_id]) if counts else ():
-            bands[segment][{5: "promoter", 4: "passive"}.get(last[1], "detractor")] += 1
+        is_counted = "counted" in told.values()
+        answers[order_id] = (SCORES[last[1]], is_counted, len(taken))
+        for segment in segments.of(orders[order_id]) if is_counted else ():
+            scores[segment].append(SCORES[last[1]])
     delivered = frozenset(id_ for id_, order in orders.items() if order["order_delivered_customer_date"])
     statuses = Counter(_delivery(order) for order in orders.values())
-    return Expected(statuses, fates, answers, delivered, {segment: _tally(band) for segment, band in bands.items()})
+    return Expected(statuses, fates, answers, delivered, {segment: _tally(given) for segment, given in scores.items()})
 
 
 def _fates(reviews: list[tuple[datetime, int, str]], delivered: datetime | None, said: Rules) -> dict[str, str]:
@@ -138,9 +143,9 @@ def _delivery(order: Mapping[str, str]) -> str:
     return "said to be delivered, no time" if order["order_status"] == "delivered" else "never delivered"
 
 
-def _tally(band: Counter[str]) -> Tally:
-    n, promoters, detractors = band.total(), band["promoter"], band["detractor"]
-    return n, promoters, band["passive"], detractors, round(100 * (promoters - detractors) / n, 2)
+def _tally(scores: list[int]) -> Tally:
+    found = counts(scores)
+    return len(scores), *found, nps(found)
 
 
 def _rows(data: Path, name: str) -> list[dict[str, str]]:

@@ -24,7 +24,7 @@ from tests.e2e.olist_recount import Expected, Tally
 
 PROGRAM = Path(__file__).with_name("olist.toml")
 SERVICES = ("worker", "sink")
-SETTLE_S = 60.0
+SETTLE_S = 600.0
 """How long the pipeline may take to finish what it was sent."""
 
 STORED = {
@@ -146,7 +146,7 @@ class Run:
         """The service's counters by name and label; empty while it does not answer yet."""
         port = next(child.env["NPS_METRICS_PORT"] for child in self._stack.children if child.name == service)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
                 families = list(text_string_to_metric_families(answer.read().decode()))
         except OSError:
             return Counter()

@@ -23,8 +23,9 @@ from streams.kafka.producer import Producer
 from streams.local.servers import local_broker
 from tests.support.chromium import DESKTOP, PHONE, Tab, tab
 from tests.support.collector import Collecting, environ, head, read
-from tests.support.commands import Service, done, until
+from tests.support.commands import BOUND_S, Service, done, until
 from tests.support.programs import program
+from tests.support.recount import Counts, held, total
 
 pytestmark = pytest.mark.chromium
 CODEC = Codec()
@@ -66,15 +67,10 @@ class Stage:
         records = [record for record in read(self.brokers, ALERTS.name, 1) if record.key == customer.encode()]
         return [CODEC.decode(Alert, record.value).status for record in records]
 
-    def counted(self, customer: str) -> tuple[int, int, int]:
+    def counted(self, customer: str) -> Counts:
         """Promoters, passives and detractors of this customer's own segment, over all minutes."""
-        last: dict[int, PaneTally] = {}
-        for record in read(self.brokers, PANES.name, 1):
-            pane = CODEC.decode(PaneTally, record.value)
-            if (pane.segment, pane.resolution) == (f"country={customer}", "minute"):
-                last[pane.start_ms] = pane
-        panes = list(last.values())
-        return sum(p.promoters for p in panes), sum(p.passives for p in panes), sum(p.detractors for p in panes)
+        panes = held(CODEC.decode(PaneTally, record.value) for record in read(self.brokers, PANES.name, 1))
+        return total(found for cell, found in panes.items() if cell[:2] == (f"country={customer}", "minute"))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +98,7 @@ def unwrap(url: str) -> str:
 def settled(stage: Stage, customer: str) -> None:
     """A person clicks after all that came before and is counted: so whatever came before has been decided."""
     unwrap(stage.ask(customer) + "?score=10")
-    until(lambda: len(stage.answers(customer)) == 1, f"{customer}'s click counts", within_s=120)
+    until(lambda: len(stage.answers(customer)) == 1, f"{customer}'s click counts")
     assert stage.answers(customer)[0].counted
 
 
@@ -203,7 +199,7 @@ def test_a_page_that_is_looked_at_confirms_before_the_wait_is_over(stage: Stage,
     async def look(page: Tab) -> None:
         await page.open(f"{link}?score=8")
         await page.click("h1")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + BOUND_S
         while not any(r.customer_id == "looked-at" and not r.provisional for r in stage.collector.responses()):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)

@@ -13,8 +13,8 @@ import pytest
 
 from streams.local import process
 from streams.local.stack import nps
+from tests.support.commands import BOUND_S
 
-BOUND_S = 90.0
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 
 

@@ -30,6 +30,7 @@ from streams.kafka.reader import KafkaReader
 from streams.local.servers import local_broker, local_clickhouse
 from tests.faults.traffic.crash_input import PROGRAM
 from tests.support.commands import Service, done, until
+from tests.support.recount import held
 
 PARTITIONS = 2
 HOUR_MS = 3_600_000
@@ -137,7 +138,7 @@ class Pipeline:
             "NPS_CLICKHOUSE_URL": f"{clickhouse}/nps",
             "NPS_PARTITIONS": str(PARTITIONS),
             "NPS_PROGRAM": str(folder / "nps.toml"),
-            "NPS_SESSION_TIMEOUT_MS": "2000",
+            "NPS_SESSION_TIMEOUT_MS": "6000",
             "NPS_SINK_AGE_MS": "200",
         }
         self.folder = folder
@@ -183,9 +184,8 @@ class Pipeline:
 
     def counted(self) -> int:
         """Answers in the daily panes of everybody."""
-        panes = {record.key: CODEC.decode(PaneTally, record.value) for record in self.read(PANES.name)}
-        days = [pane for pane in panes.values() if (pane.segment, pane.resolution) == ("all", "day")]
-        return sum(pane.promoters + pane.passives + pane.detractors for pane in days)
+        panes = held(CODEC.decode(PaneTally, record.value) for record in self.read(PANES.name))
+        return sum(sum(found) for cell, found in panes.items() if cell[:2] == ("all", "day"))
 
     def letters(self) -> dict[tuple[str, int, int], tuple[KafkaRecord, list[Header], Death]]:
         """The dead letters by where their record lay; none twice."""

@@ -17,7 +17,9 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 from urllib3.util import make_headers
 
-HTTP = urllib3.PoolManager(retries=False, timeout=30)
+from tests.support.commands import BOUND_S
+
+HTTP = urllib3.PoolManager(retries=False, timeout=BOUND_S)
 
 
 @contextmanager
@@ -147,20 +149,20 @@ def test_data_outlives_the_server_and_signals_end_it_cleanly(tmp_path: Path) -> 
         ask(url, "CREATE TABLE kept (n UInt8) ENGINE=MergeTree ORDER BY n")
         ask(url, "INSERT INTO kept FORMAT TSV", b"7\n")
         command = [sys.executable, "-m", "sinks.chdb.server", "--path", str(tmp_path), "--port", "0"]
-        second = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        second = subprocess.run(command, capture_output=True, text=True, timeout=BOUND_S)
         assert (second.returncode, f"cannot open {tmp_path}: another" in second.stderr) == (2, True)
         server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 0
+        assert server.wait(BOUND_S) == 0
     with serving(tmp_path) as (url, server):
         assert ask(url, "SELECT n FROM kept") == (200, "7\n")
         server.send_signal(signal.SIGINT)
-        assert server.wait(30) == 0
+        assert server.wait(BOUND_S) == 0
 
 
 def test_beyond_loopback_a_password_is_needed(tmp_path: Path) -> None:
     """Without a password only loopback may be bound; with one, every request must bring it."""
     command = [sys.executable, "-m", "sinks.chdb.server", "--path", str(tmp_path), "--port", "0", "--host", "0.0.0.0"]
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=BOUND_S)
     assert (refused.returncode, "CHDB_SERVER_PASSWORD" in refused.stderr) == (2, True)
     with serving(tmp_path, CHDB_SERVER_PASSWORD="s3cret") as (url, _):
         assert ask(url, "SELECT 1")[0] == 403

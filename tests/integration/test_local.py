@@ -18,8 +18,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from streams.errors import NotStarted
 from streams.local.servers import HOST, LocalServer, free_port, local_broker, local_clickhouse
-
-BOUND_S = 20.0
+from tests.support.commands import BOUND_S
 
 SAY_PID = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)"
 LAST_WORDS = """
@@ -180,7 +179,7 @@ def test_asked_twice_it_kills_at_once(tmp_path: Path) -> None:
 class _Supervised:
     """A supervisor in a process of its own, its children being Python programs."""
 
-    def __init__(self, folder: Path, children: dict[str, str], stop_s: float = 10.0, more: str = "") -> None:
+    def __init__(self, folder: Path, children: dict[str, str], stop_s: float = BOUND_S, more: str = "") -> None:
         listed = [f"Child({name!r}, [sys.executable, '-c', {code!r}], {{}})" for name, code in children.items()]
         program = folder / "supervised.py"
         program.write_text(

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -26,13 +25,11 @@ from sinks.notify.delivery import Delivery
 from sinks.notify.notifier import GiveUp, Notifier, TryLater
 from sinks.notify.webhook.notifier import WebhookNotifier, retry_after_s
 from streams.local.servers import LocalServer
-from tests.support import waits
+from tests.support.commands import BOUND_S
+from tests.support.waits import dead_letters, eventually
 
 CODEC = Codec()
 SECRET = "whsec_" + "test" * 8
-BOUND_S = 30.0
-eventually = partial(waits.eventually, within_s=BOUND_S)
-dead_letters = partial(waits.dead_letters, within_s=BOUND_S)
 
 
 class Receiver(ThreadingHTTPServer):
@@ -100,7 +97,7 @@ def send(kafka: str, *values: bytes, timestamp_ms: int = 0) -> None:
 @contextmanager
 def notifying(kafka: str, notifier: Notifier, **options: int) -> Iterator[None]:
     delivery = Delivery(
-        {"bootstrap.servers": kafka, "session.timeout.ms": "2000", "heartbeat.interval.ms": "300"},
+        {"bootstrap.servers": kafka, "session.timeout.ms": "10000", "heartbeat.interval.ms": "300"},
         {"bootstrap.servers": kafka}, CODEC, notifier, backoff=Backoff(10, 40), **options,
     )  # fmt: skip
     stop = threading.Event()

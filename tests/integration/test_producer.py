@@ -12,9 +12,9 @@ from schemas.errors import Undelivered
 from streams.kafka.ports import Output
 from streams.kafka.producer import Producer
 from streams.local.servers import LocalServer, local_broker
+from tests.support.commands import BOUND_S
 
 PARTITIONS = 12
-BOUND_S = 30.0
 MURMUR2 = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536, b"abc": 479470107}
 """Hashes from Apache Kafka's own UtilsTest: the Java default partition is the hash without sign, modulo the count."""
 

@@ -14,6 +14,7 @@ from streams.errors import BadTopics, BrokerAway
 from streams.kafka.topics import Report, ensure_topics, verify_topics
 from streams.local.servers import HOST, LocalServer, free_port
 from tests.faults.harness.kafka import KafkaCluster
+from tests.support.commands import BOUND_S
 
 NAMES = tuple(topic.name for topic in TOPICS)
 
@@ -33,7 +34,7 @@ def test_all_topics_are_made_once(brokers: str) -> None:
     """The first run makes every topic as the table says; the second makes none and finds nothing wrong."""
     first = ensure_topics(brokers, {}, partitions=6, replication=1)
     assert (sorted(first.created), first.differences, first.notes) == (sorted(NAMES), (), ())
-    found = AdminClient({"bootstrap.servers": brokers}).list_topics(timeout=5).topics
+    found = AdminClient({"bootstrap.servers": brokers}).list_topics(timeout=BOUND_S).topics
     assert {name: len(found[name].partitions) for name in NAMES} == {t.name: t.partitions or 6 for t in TOPICS}
     second = ensure_topics(brokers, {}, partitions=6, replication=1)
     assert (second.created, second.differences) == ((), ())
@@ -44,7 +45,7 @@ def test_missing_topics_are_differences_when_only_reading(brokers: str) -> None:
     """Verifying makes nothing: each missing topic is a line that names the command."""
     report = verify_topics(brokers, {}, partitions=6)
     assert report.differences == tuple(f"{name}: is missing: run nps topics" for name in NAMES)
-    assert not set(NAMES) & AdminClient({"bootstrap.servers": brokers}).list_topics(timeout=5).topics.keys()
+    assert not set(NAMES) & AdminClient({"bootstrap.servers": brokers}).list_topics(timeout=BOUND_S).topics.keys()
 
 
 def test_what_differs_is_said_and_left_alone(brokers: str) -> None:
@@ -113,7 +114,7 @@ def test_an_absent_broker_is_one_line_after_the_bound(
     before = time.monotonic()
     with pytest.raises(BrokerAway) as raised:
         ask(address, {}, partitions=3, bound_s=1)
-    assert 0.9 < time.monotonic() - before < 5
+    assert 0.9 < time.monotonic() - before < BOUND_S
     assert str(raised.value) == f"cannot reach Kafka at {address} after 1 s: start it or set NPS_BROKERS"
     assert capfd.readouterr() == ("", "")
 
@@ -124,14 +125,14 @@ SASL = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.
 @pytest.mark.kafka
 @pytest.mark.parametrize("security", [SASL, {"security.protocol": "SSL"}], ids=["sasl", "tls"])
 def test_a_refusal_does_not_wait_for_the_bound(kafka: KafkaCluster, security: Mapping[str, str]) -> None:
-    """Waiting cures no wrong protocol: the error comes soon and points at the security settings."""
+    """Waiting cures no wrong protocol: the error comes before the bound and points at the security settings."""
     before = time.monotonic()
     with pytest.raises(BrokerAway, match=r"^Kafka refused us: .*: check the security settings$"):
-        verify_topics(kafka.bootstrap, security, partitions=3, bound_s=60)
-    assert time.monotonic() - before < 20
+        verify_topics(kafka.bootstrap, security, partitions=3, bound_s=2 * BOUND_S)
+    assert time.monotonic() - before < BOUND_S
 
 
 def _make(brokers: str, name: str, partitions: int, config: Mapping[str, str], replicas: int = 1) -> None:
     topic = NewTopic(name, partitions, replicas, config=dict(config))
     admin = AdminClient({"bootstrap.servers": brokers})  # held: a client that is dropped forgets what it was asked
-    admin.create_topics([topic])[name].result(10)
+    admin.create_topics([topic])[name].result(BOUND_S)

@@ -14,17 +14,17 @@ from schemas.reasons import Reason
 from schemas.topics import PURCHASES, RESPONSES, WAKEUPS
 from streams.domain.clicks import MOST_CLICKS, confirmation
 from streams.domain.effects import Confirm, Ignore
-from streams.domain.ids import fingerprint, survey_id
-from streams.domain.nps import Band, band
-from streams.domain.panes import DAY_MS, MINUTE_MS, panes
-from streams.domain.segments import capture
+from streams.domain.ids import survey_id
+from streams.domain.nps import band
+from streams.domain.panes import DAY_MS, MINUTE_MS
 from streams.domain.state import Click
 from streams.kafka.ports import KafkaRecord
 from tests.support.answers import ASKED, FIRST_MS, SURVEY, net
 from tests.support.clicks import WAIT_MS, Visit, beacon, click, confirmed, trap, visited
-from tests.support.crashes import PROGRAM, Process, check_answers, totals
+from tests.support.crashes import Process, check_answers, totals
 from tests.support.histories import OPEN, START_MS, response, run
 from tests.support.laws import examples, seeds
+from tests.support.recount import Cell, Counts, Vote, panes, stamp
 
 SEEDS = 400
 PARTS = 4
@@ -54,7 +54,7 @@ def visits(draw: st.DrawFn) -> list[SurveyResponse]:
 
 
 def persons(said: Sequence[SurveyResponse]) -> set[tuple[int, int, int]]:
-    """Time, fingerprint and score of all that persons gave and did not withdraw, worked out from everything at once."""
+    """Time, rank among equals and score of all that persons gave and did not withdraw, from everything at once."""
     clicks = {(r.time, r.score or 0) for r in said if r.provisional and not r.voided}
     traps_ms = {r.time for r in said if r.provisional and r.voided}
     lost = {(at, n) for at, n in clicks if any(abs(at - trap_ms) < WAIT_MS for trap_ms in traps_ms)}
@@ -65,7 +65,7 @@ def persons(said: Sequence[SurveyResponse]) -> set[tuple[int, int, int]]:
     withdrawn_ms = max((r.time for r in said if r.voided and not r.provisional), default=-1)
     machine = {confirmed(said, at, n).id for at, n in lost}
     return {
-        (r.time, fingerprint(r.source, r.id), r.score)
+        (*stamp(r), r.score)
         for r in answers
         if r.score is not None and not r.voided and r.time > withdrawn_ms and r.id not in machine
     }
@@ -179,16 +179,14 @@ def add(records: list[KafkaRecord], event: Purchase | SurveyResponse, now_ms: in
     records.append(KafkaRecord(len(records), now_ms, event.customer_id.encode(), CODEC.encode(event)))
 
 
-def recounted(inputs: dict[str, list[KafkaRecord]]) -> Counter[tuple[str, str, int, Band]]:
+def recounted(inputs: dict[str, list[KafkaRecord]]) -> dict[Cell, Counts]:
     """Every persons' answer in the panes that it belongs to."""
-    tallies: Counter[tuple[str, str, int, Band]] = Counter()
-    segments = capture({"country": "BR"}, PROGRAM)[1]
     responses = [CODEC.decode(SurveyResponse, record.value) for record in inputs[RESPONSES.name]]
+    votes = []
     for survey in {each.survey_id for each in responses}:
         if scores := persons([each for each in responses if each.survey_id == survey]):
-            for pane in panes(segments, min(scores)[0]):
-                tallies[(*pane, band(max(scores)[2]))] += 1
-    return tallies
+            votes.append(Vote(("all", "country=BR"), min(scores)[0], max(scores)[2]))
+    return panes(votes)
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -1,13 +1,13 @@
 """Laws of the Net Promoter Score: tallies are a group, score and interval equal the textbook."""
 
 import math
-from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.domain.nps import EMPTY, ONE, Band, Interval, Tally, band, interval, score
+from streams.domain.nps import EMPTY, ONE, Interval, Tally, band, interval, score
+from tests.support.recount import counts, nps
 
 COUNTS = st.integers(0, 10**9)
 TALLIES = st.builds(Tally, COUNTS, COUNTS, COUNTS)
@@ -33,9 +33,8 @@ def test_no_band_for_any_other_number(wrong: int) -> None:
 @given(st.lists(SCORES, min_size=1, max_size=60))
 def test_score_is_share_of_promoters_less_share_of_detractors(scores: list[int]) -> None:
     """Equal to a count over the raw scores; passives stay in the denominator."""
-    good, bad = sum(each >= 9 for each in scores), sum(each <= 6 for each in scores)
     got = score(tallied(scores))
-    assert got == pytest.approx((good - bad) / len(scores) * 100, abs=0.0051), "two decimals"
+    assert got == nps(counts(scores)), "two decimals"
     assert got is not None
     assert -100 <= got <= 100
 
@@ -54,8 +53,7 @@ def test_tallies_are_a_commutative_group(a: Tally, b: Tally, c: Tally) -> None:
 @given(st.lists(SCORES, max_size=40))
 def test_tally_equals_a_count_of_bands(scores: list[int]) -> None:
     """A tally is how many answers fell in each band."""
-    count = Counter(band(each) for each in scores)
-    assert tallied(scores) == Tally(count[Band.PROMOTER], count[Band.PASSIVE], count[Band.DETRACTOR])
+    assert tallied(scores) == counts(scores)
 
 
 def by_the_book(tally: Tally) -> Interval:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemas.events import Alert, Answer, SurveyResponse
 from schemas.reasons import Reason
 from streams.domain.effects import Effect, Ignore, Reject
-from streams.domain.ids import alert_id, fingerprint
+from streams.domain.ids import alert_id
 from streams.domain.nps import Band, Tally, band
 from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.domain.responses import MOST_PARKED
@@ -23,6 +23,7 @@ from tests.support.histories import (
     run,
 )
 from tests.support.laws import examples
+from tests.support.recount import last_word, stamp
 
 TIMES_MS = st.sampled_from([FIRST_MS + minutes * MINUTE_MS for minutes in (0, 1, 2, 40, 90, 600, 1_500)])
 
@@ -52,16 +53,13 @@ class Final:
 
     @classmethod
     def of(cls, said: Sequence[SurveyResponse], expires_ms: int) -> "Final":
-        voided_ms = max((r.time for r in said if r.voided), default=-1)
-        scored = [r for r in said if r.score is not None and not r.voided and r.time > voided_ms]
         worded = [r for r in said if r.comment is not None and not r.voided]
-        newest = max(scored, key=stamp, default=None)
-        first_ms = min((r.time for r in scored), default=None)
-        flag: str | None = Reason.VOIDED if voided_ms >= 0 else Reason.NO_SCORE
-        if first_ms is not None:
-            flag = Reason.EXPIRED if first_ms >= expires_ms else None
         comment = max(worded, key=stamp).comment if worded else None
-        return cls(newest.score if newest else None, comment, first_ms, flag)
+        word = last_word(said)
+        if word is None:
+            return cls(None, comment, None, Reason.VOIDED if any(r.voided for r in said) else Reason.NO_SCORE)
+        first_ms, score = word
+        return cls(score, comment, first_ms, Reason.EXPIRED if first_ms >= expires_ms else None)
 
     @property
     def tallies(self) -> Counter[tuple[int, Band]]:
@@ -69,11 +67,6 @@ class Final:
         if self.flag is not None or self.score is None or self.first_ms is None:
             return Counter()
         return Counter({(self.first_ms // MINUTE_MS, band(self.score)): 1})
-
-
-def stamp(said: SurveyResponse) -> tuple[int, int]:
-    """Which of two is newer."""
-    return said.time, fingerprint(said.source, said.id)
 
 
 @settings(max_examples=examples(200))

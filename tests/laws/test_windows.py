@@ -1,13 +1,13 @@
 """Laws of rolling windows: running sums over panes equal a recount from scratch, and are bounded."""
 
-from dataclasses import dataclass, field
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.events import PaneTally
 from streams.domain.nps import EMPTY, Tally
 from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, MINUTE_MS, Resolution
-from streams.domain.windows import SegmentWindows, Window
+from streams.domain.windows import SegmentWindows
+from tests.support import recount
 from tests.support.laws import examples
 from tests.support.windows import START_MS, WINDOWS, kept
 
@@ -15,28 +15,6 @@ TALLIES = st.builds(Tally, st.integers(0, 9), st.integers(0, 9), st.integers(0, 
 
 Put = tuple[Resolution, int, int, int, Tally]
 """Resolution, panes back from the open one, source partition, version, absolute tally."""
-
-
-@dataclass
-class Recount:
-    """The oracle: every tally ever taken, summed anew for each question."""
-
-    now_ms: int
-    latest: dict[tuple[Resolution, int, int], tuple[int, Tally]] = field(default_factory=dict)
-
-    def put(self, resolution: Resolution, start_ms: int, partition: int, version: int, tally: Tally) -> None:
-        known = self.latest.get((resolution, start_ms, partition), (-1, EMPTY))[0]
-        if version > known:
-            self.latest[resolution, start_ms, partition] = (version, tally)
-
-    def tally(self, window: Window) -> Tally:
-        length = LENGTH_MS[window.resolution]
-        end = (self.now_ms // length + 1) * length
-        total = EMPTY
-        for (resolution, start, _), (_, tally) in self.latest.items():
-            if resolution is window.resolution and end - window.length_ms <= start < end:
-                total = total.plus(tally)
-        return total
 
 
 @st.composite
@@ -56,24 +34,26 @@ ADVANCES = st.one_of(
 @given(st.lists(st.one_of(put(), ADVANCES), max_size=60), st.integers(0, DAY_MS))
 def test_equals_a_recount(actions: list[Put | int], offset_ms: int) -> None:
     """Absolute tallies of three source partitions, repeated and in any order of version, under any clock."""
-    oracle = Recount(START_MS + offset_ms)
-    windows = SegmentWindows(WINDOWS, oracle.now_ms)
+    now_ms, taken = START_MS + offset_ms, list[PaneTally]()
+    windows = SegmentWindows(WINDOWS, now_ms)
     for action in actions:
         before = [running.tally for running in windows.sums]
         ends = [running.end_ms for running in windows.sums]
         if isinstance(action, int):
-            oracle.now_ms += action
-            moved = windows.advance(oracle.now_ms)
+            now_ms += action
+            moved = windows.advance(now_ms)
             assert moved == (ends != [running.end_ms for running in windows.sums])
         else:
             resolution, back, partition, version, tally = action
-            start = (oracle.now_ms // LENGTH_MS[resolution] - back) * LENGTH_MS[resolution]
-            oracle.put(resolution, start, partition, version, tally)
+            start = (now_ms // LENGTH_MS[resolution] - back) * LENGTH_MS[resolution]
+            taken.append(PaneTally("all", resolution, start, partition, *tally, "program", version))
             changed = windows.put(resolution, start, partition, version, tally)
             assert changed or before == [running.tally for running in windows.sums], "every change is told"
-        assert [running.tally for running in windows.sums] == [oracle.tally(window) for window in WINDOWS]
+        assert [running.tally for running in windows.sums] == [
+            recount.window(taken, "all", each.length_ms, now_ms) for each in WINDOWS
+        ]
         assert all(running.end_ms - running.start_ms == running.window.length_ms for running in windows.sums)
-        assert all(running.start_ms <= oracle.now_ms < running.end_ms for running in windows.sums)
+        assert all(running.start_ms <= now_ms < running.end_ms for running in windows.sums)
 
 
 @given(st.integers(0, DAY_MS), st.lists(put(), max_size=20))

@@ -19,8 +19,8 @@ from typing import Any
 import aiohttp
 
 from streams.local import process
+from tests.support.commands import BOUND_S
 
-BOUND_S = 60.0
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--hide-scrollbars", "--remote-debugging-port=0",

@@ -28,7 +28,7 @@ def environ(brokers: str, more: Mapping[str, str] | None = None) -> dict[str, st
     return {
         "NPS_BROKERS": brokers,
         "NPS_PARTITIONS": str(PARTITIONS),
-        "NPS_SESSION_TIMEOUT_MS": "3000",
+        "NPS_SESSION_TIMEOUT_MS": "6000",
         "NPS_LINK_KEYS": LINK_KEYS,
         "NPS_COLLECTOR_KEY": BEARER,
         "NPS_COLLECTOR_PORT": "0",

@@ -16,8 +16,12 @@ from typing import Self
 from streams.local import process
 
 ROOT = Path(__file__).parents[2]
-BOUND_S = 60.0
-"""How long anything may take, in seconds; tests name a shorter bound where that is the point."""
+BOUND_S = 300.0
+"""How long anything may take, in seconds, on a machine that others use too.
+
+A wait ends with what it waits for, so only a test that fails takes so long.  No test asserts a pace: what is timed is
+printed, or stands in the report of its scenario.
+"""
 
 
 def argv(*arguments: str) -> list[str]:

@@ -2,21 +2,18 @@
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Iterator
 
 from schemas.codec import Codec
 from schemas.events import Alert, Answer, PaneTally, Purchase, SurveyResponse
 from schemas.topics import ALERTS, ANSWERS, JOURNEYS, PANES, PURCHASES, RESPONSES
 from streams.domain.ids import survey_id
-from streams.domain.nps import Band, band
-from streams.domain.panes import MINUTE_MS, panes
-from streams.domain.segments import capture
 from streams.kafka.ports import KafkaRecord
 from streams.processing.partition import PartitionProcessor
 from streams.program import parse
 from tests.support.crashing import CrashingLog
 from tests.support.programs import program
+from tests.support.recount import Cell, Counts, Vote, band_of, held, last_word, panes
 
 START_MS = 1_700_000_000_000
 PROGRAM = parse(program(remember="60d"), "test.toml")
@@ -56,27 +53,18 @@ def world(r: random.Random) -> dict[str, list[KafkaRecord]]:
     return inputs
 
 
-def expected(inputs: dict[str, list[KafkaRecord]]) -> Counter[tuple[str, str, int, Band]]:
-    """Every answer in the panes it belongs to, by a rule of its own: newest score, first minute since withdrawal."""
-    country = {}
+def expected(inputs: dict[str, list[KafkaRecord]]) -> dict[Cell, Counts]:
+    """Every answer in the panes that it belongs to."""
+    country: dict[str, str] = {}
     for record in inputs[PURCHASES.name]:
         purchase = CODEC.decode(Purchase, record.value)
-        country[survey_id("shop", purchase.id, "r")] = purchase.attributes
-    given: dict[str, dict[str, SurveyResponse]] = {}
+        country[survey_id("shop", purchase.id, "r")] = purchase.attributes["country"]
+    given: dict[str, list[SurveyResponse]] = {}
     for record in inputs[RESPONSES.name]:
         response = CODEC.decode(SurveyResponse, record.value)
-        given.setdefault(response.survey_id, {})[response.id] = response
-    tallies: Counter[tuple[str, str, int, Band]] = Counter()
-    for survey, responses in given.items():
-        voided = max((r.time for r in responses.values() if r.voided), default=-1)
-        scored = [r for r in responses.values() if r.score is not None and r.time > voided]
-        if scored:
-            last = max(scored, key=lambda r: r.time)
-            first_ms = min(r.time for r in scored)
-            assert last.score is not None
-            for pane in panes(capture(country[survey], PROGRAM)[1], first_ms):
-                tallies[(*pane, band(last.score))] += 1
-    return tallies
+        given.setdefault(response.survey_id, []).append(response)
+    words = {survey: last_word(responses) for survey, responses in given.items()}
+    return panes(Vote(("all", f"country={country[survey]}"), *word) for survey, word in words.items() if word)
 
 
 class Process:
@@ -156,34 +144,27 @@ class Process:
             records.append(record._replace(offset=len(records)))
 
 
-def totals(process: Process) -> Counter[tuple[str, str, int, Band]]:
+def totals(process: Process) -> dict[Cell, Counts]:
     """What the newest record of each pane says; a version that falls is an error."""
-    last: dict[bytes | None, PaneTally] = {}
-    for _, record in process.log.read([(PANES.name, 0)]):
-        pane = CODEC.decode(PaneTally, record.value)
-        assert record.key not in last or pane.version >= last[record.key].version, "a pane's version fell"
-        last[record.key] = pane
-    got: Counter[tuple[str, str, int, Band]] = Counter()
-    for pane in last.values():
-        for each, count in zip(Band, (pane.promoters, pane.passives, pane.detractors), strict=True):
-            got[pane.segment, pane.resolution, pane.start_ms, each] += count
-    return +got
+    versions: dict[bytes | None, int] = {}
+    records = [(record.key, CODEC.decode(PaneTally, record.value)) for _, record in process.log.read([(PANES.name, 0)])]
+    for key, pane in records:
+        assert pane.version >= versions.get(key, -1), "a pane's version fell"
+        versions[key] = pane.version
+    return held(pane for _, pane in records)
 
 
-def check_answers(seed: int, process: Process, want: Counter[tuple[str, str, int, Band]]) -> None:
+def check_answers(seed: int, process: Process, want: dict[Cell, Counts]) -> None:
     """The answers topic, highest version of each survey, recounts to the same panes; one alert id a revision."""
     answers: dict[str, Answer] = {}
     for _, record in process.log.read([(ANSWERS.name, 0)]):
         answer = CODEC.decode(Answer, record.value)
         if answer.survey_id not in answers or answer.version >= answers[answer.survey_id].version:
             answers[answer.survey_id] = answer
-    minutes: Counter[tuple[str, int, str]] = Counter()
-    for answer in answers.values():
-        if answer.counted:
-            for segment in answer.segments:
-                minutes[segment, answer.answered_ms // MINUTE_MS * MINUTE_MS, str(answer.band)] += 1
-    wanted = {(s, start, str(b)): n for (s, resolution, start, b), n in want.items() if resolution == "minute"}
-    assert dict(minutes) == wanted, f"seed {seed}: answers differ from panes"
+    counted = [answer for answer in answers.values() if answer.counted]
+    votes = [Vote(answer.segments, answer.answered_ms, answer.score) for answer in counted if answer.score is not None]
+    assert [answer.band for answer in counted] == [band_of(vote.score) for vote in votes]
+    assert panes(votes) == want, f"seed {seed}: answers differ from panes"
     ids: dict[str, Alert] = {}
     for _, record in process.log.read([(ALERTS.name, 0)]):
         alert = CODEC.decode(Alert, record.value)

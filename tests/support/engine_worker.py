@@ -25,9 +25,9 @@ class Worker:
             EngineConfig(
                 options["brokers"],
                 options["group"],
-                session_timeout_ms=options.get("session_ms", 2_000),
-                rebalance_timeout_ms=10_000,
-                broker_wait_ms=options.get("broker_wait_ms", 20_000),
+                session_timeout_ms=options.get("session_ms", 6_000),
+                rebalance_timeout_ms=60_000,
+                broker_wait_ms=options.get("broker_wait_ms", 300_000),
             ),
             dict.fromkeys(options["topics"], self.handle),
             assigned=self.assigned,

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from schemas.codec import Codec
 from schemas.events import PaneTally, SegmentNps
 from schemas.topics import ROLLING
-from streams.domain.nps import EMPTY, Tally
-from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, panes
+from streams.domain.nps import Tally
+from streams.domain.panes import DAY_MS, HOUR_MS, panes
 from streams.kafka.ports import Output
 from streams.processing.rolling import RollingRows
 from streams.program import load
+from tests.support import recount
+from tests.support.recount import Counts
 
 CODEC = Codec()
 PROGRAM = load()
@@ -48,21 +50,9 @@ class World:
             self.rows[row.segment, row.window] = row
         return rows
 
-    def recount(self, segment: str, window: str) -> Tally:
+    def recount(self, segment: str, window: str) -> Counts:
         """From scratch: the last tally of each pane that overlaps the window."""
-        resolution = next(each.resolution for each in PROGRAM.windows if each.name == window)
-        length_ms = LENGTH_MS[resolution]
-        end_ms = (self.now_ms // length_ms + 1) * length_ms
-        last = {
-            (pane.start_ms, pane.source_partition): pane
-            for _, pane in self.log
-            if (pane.segment, pane.resolution) == (segment, resolution)
-        }
-        total = EMPTY
-        for (start_ms, _), pane in last.items():
-            if end_ms - LENGTHS[window] <= start_ms < end_ms:
-                total = total.plus(Tally(pane.promoters, pane.passives, pane.detractors))
-        return total
+        return recount.window((pane for _, pane in self.log), segment, LENGTHS[window], self.now_ms)
 
 
 def decoded(outputs: Sequence[Output]) -> list[SegmentNps]:

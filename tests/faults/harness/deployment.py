@@ -29,7 +29,7 @@ from tests.support.commands import Service, done
 T = TypeVar("T")
 PARTITIONS = 4
 SESSION_MS = 6_000
-QUIET_S = 180.0
+QUIET_S = 600.0
 STILL_S = 6.0
 """Nothing may move for so long before it is quiet: wakeups come two seconds after state is restored."""
 

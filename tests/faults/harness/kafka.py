@@ -26,7 +26,7 @@ from streams.local.servers import HOST, free_port
 from tests.faults.harness.kafka_jars import KafkaFailed, jars
 
 CLUSTER_ID = "bnBzLXBpcGVsaW5lLXRlcw"
-READY_S = 60.0
+READY_S = 300.0
 JAVA_OPTIONS = (
     "-Xms64m",
     "-Xmx256m",

@@ -22,9 +22,9 @@ from aiohttp import web
 from yarl import URL
 
 from streams.local.servers import HOST, free_port
+from tests.support.commands import BOUND_S
 
 MAX_BODY_BYTES = 1 << 30
-BOUND_S = 30.0
 SLICE_S = 0.05
 _HOPS = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
 _T = TypeVar("_T")

@@ -13,8 +13,9 @@ from urllib.parse import unquote, urlsplit
 import clickhouse_connect
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
+from tests.support.commands import BOUND_S
+
 BATCH = 10_000
-BOUND_S = 120.0
 
 
 class Unreadable(RuntimeError):

@@ -20,7 +20,7 @@ from collections.abc import Collection, Sequence
 from schemas.events import Answer, SegmentNps
 from tests.faults.harness.reading import World, read_world
 from tests.faults.harness.report import Finding
-from tests.faults.harness.sampling import Sample, check_commits, check_lag, check_memory
+from tests.faults.harness.sampling import Sample
 from tests.faults.oracle import ledger
 from tests.faults.oracle.answers import BANDS, Revision
 from tests.faults.oracle.comparison import compare
@@ -29,6 +29,7 @@ from tests.faults.oracle.expected import Expected, expect
 from tests.faults.oracle.inputs import RECORDS, RESPONSES, Place
 from tests.faults.oracle.numbers import Panes, added, figures
 from tests.faults.oracle.outputs import ANSWERS, OFFSET_BITS, ROLLING, TOPICS, Outputs, decode
+from tests.faults.oracle.samples import check_commits, check_lag, check_memory
 from tests.faults.oracle.terms import Terms
 from tests.faults.oracle.versions import check_repeats, check_versions
 from tests.faults.oracle.warehouse_rows import TABLES, check_tables, pane_tallies

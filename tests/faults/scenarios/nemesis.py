@@ -7,13 +7,13 @@ nemesis.done            what was done, and how often
 """
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable
 
 from tests.faults.harness import fault_injection
 from tests.faults.harness.deployment import Deployment, Member
 from tests.faults.harness.proxy import FULL, READ_ONLY, CutReply, CutRequest, Down, Fault, Pass, Proxy, Slow
+from tests.faults.scenarios.scenario import wait
 
 WORKERS = ("worker-1", "worker-2")
 EXTRA = "worker-3"
@@ -39,7 +39,7 @@ class Nemesis:
 
     def strike(self) -> None:
         """Let some time pass, thaw who is frozen, then do one thing."""
-        self._pass(self._r.uniform(*PACE_S))
+        wait(self._nps, self._r.uniform(*PACE_S))
         self._thaw()
         if not self._left:
             self._left = self._r.sample(self._strikes, len(self._strikes))
@@ -81,7 +81,7 @@ class Nemesis:
     def _bounce_broker(self) -> None:
         self._count("broker bounced")
         self._r.choice((self._nps.kafka.stop, self._nps.kafka.kill))(1)
-        self._pass(self._r.uniform(0, 4))
+        wait(self._nps, self._r.uniform(0, 4))
         self._nps.kafka.start(1)
 
     def _trouble_warehouse(self) -> None:
@@ -110,10 +110,6 @@ class Nemesis:
         if self._frozen is not None:
             self._frozen.thaw()
             self._frozen = None
-
-    def _pass(self, seconds: float) -> None:
-        until_s = time.monotonic() + seconds
-        self._nps.until(lambda: time.monotonic() >= until_s, "time passes")
 
     def _count(self, what: str) -> None:
         self.done[what] += 1

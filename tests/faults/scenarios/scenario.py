@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from itertools import takewhile
 from types import TracebackType
 from typing import Self
 from urllib.request import urlopen
@@ -18,11 +19,14 @@ from tests.faults.harness.report import Report, publish
 from tests.faults.oracle.invariants import judge, look
 from tests.faults.oracle.terms import read_terms, survey_of
 from tests.faults.traffic.generator import Mix, Sent, live, produce
+from tests.support.commands import BOUND_S
+
+LASTING_S = 120.0
+"""Seconds of traffic that somebody ends."""
 
 LIVE = Mix(absurd_ratio=0)
 """Live traffic without clocks that run ahead: what they ask for falls due minutes later, when all should be quiet."""
 
-BOUND_S = 120.0
 
 ALONE = Mix(visits=150, customers=150, racing_ratio=0, cancelled_ratio=0, opted_ratio=0, hot_customer_ratio=0)
 """One visit a customer: whoever is asked is so in any order of reading, and counting anew must give the same."""
@@ -57,12 +61,17 @@ def _visit(customer: str, score: int, at_ms: int, comment: str | None) -> Iterat
 
 
 class Traffic:
-    """Live traffic in the background while something goes wrong; `acknowledged` is what Kafka took, by topic."""
+    """Live traffic in the background while something goes wrong; `acknowledged` is what Kafka took, by topic.
+
+    Where a scenario waits for what only traffic brings about, it asks for a lot of it and says when it has `enough`.
+    """
 
     def __init__(self, nps: Deployment, seed: int, rate: float, seconds: float, mix: Mix = LIVE) -> None:
         self.acknowledged: Counter[str] = Counter()
         self._error: BaseException | None = None
-        self._sent = live(seed, rate, seconds, now_ms() + 500, mix, nps.program)
+        self._enough = threading.Event()
+        sent = live(seed, rate, seconds, now_ms() + 500, mix, nps.program)
+        self._sent = takewhile(lambda _: not self._enough.is_set(), sent)
         self._thread = threading.Thread(target=self._run, args=(nps.kafka.bootstrap,), name="traffic")
 
     def _run(self, bootstrap: str) -> None:
@@ -70,6 +79,10 @@ class Traffic:
             self.acknowledged = produce(bootstrap, self._sent, paced=True)
         except BaseException as error:
             self._error = error
+
+    def enough(self) -> None:
+        """Write no more than what is on its way."""
+        self._enough.set()
 
     def is_over(self) -> bool:
         """True once everything is written."""
@@ -82,6 +95,8 @@ class Traffic:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self.enough()
         self._thread.join(BOUND_S)
         assert self.is_over(), "the traffic does not end"
         if self._error is not None:
@@ -128,4 +143,4 @@ def start(nps: Deployment, *names: str) -> None:
 def wait(nps: Deployment, seconds: float) -> None:
     """Let so much time pass, as part of the scenario, while whoever dies is started again."""
     until_s = time.monotonic() + seconds
-    nps.until(lambda: time.monotonic() >= until_s, "time passes")
+    nps.until(lambda: time.monotonic() >= until_s, "time passes", seconds + BOUND_S)

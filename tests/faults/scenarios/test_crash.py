@@ -19,8 +19,9 @@ from schemas.events import Alert, Answer, Decision, PaneTally, SurveyDispatch, S
 from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, DECISIONS, DISPATCHES, PANES, RESPONSES, pane_key
 from tests.faults.harness.kafka import KafkaCluster
 from tests.faults.harness.pipeline import OFFSET_OF, Pipeline
-from tests.faults.traffic.crash_input import PROGRAM, Cell, Given, day
+from tests.faults.traffic.crash_input import PROGRAM, Given, day
 from tests.support.commands import Service, done
+from tests.support.recount import Cell, Counts, held
 
 pytestmark = pytest.mark.kafka
 
@@ -161,7 +162,7 @@ def read_again(pipeline: Pipeline) -> int:
 class Panes(NamedTuple):
     """nps.panes: the last tally of each pane, summed over its partitions, and the versions that fell."""
 
-    cells: dict[Cell, list[int]]
+    cells: dict[Cell, Counts]
     falling: list[tuple[bytes, int, int]]
     records: int
 
@@ -176,12 +177,7 @@ def read_panes(pipeline: Pipeline) -> Panes:
         if record.key in last and pane.version < last[record.key].version:
             falling.append((record.key, last[record.key].version, pane.version))
         last[record.key] = pane
-    cells: dict[Cell, list[int]] = {}
-    for pane in last.values():
-        cell = cells.setdefault((pane.segment, pane.resolution, pane.start_ms), [0, 0, 0])
-        for place, count in enumerate((pane.promoters, pane.passives, pane.detractors)):
-            cell[place] += count
-    return Panes({cell: tally for cell, tally in cells.items() if any(tally)}, falling, records)
+    return Panes(held(last.values()), falling, records)
 
 
 class Answers(NamedTuple):
@@ -211,7 +207,7 @@ def read_answers(pipeline: Pipeline) -> Answers:
     return Answers(revisions, last, contradicting, records, len(by_version))
 
 
-def recounted(given: Given, last: dict[str, Answer]) -> dict[Cell, list[int]]:
+def recounted(given: Given, last: dict[str, Answer]) -> dict[Cell, Counts]:
     """The panes, counted from the last answer of each survey."""
     told = {survey: shown(answer) for survey, answer in last.items() if answer.counted}
     return given.panes_of(told)
@@ -222,7 +218,7 @@ def shown(answer: Answer) -> tuple[int, int]:
     return answer.answered_ms, answer.score
 
 
-def differences(wanted: dict[Cell, list[int]], found: dict[Cell, list[int]]) -> dict[Cell, tuple[object, object]]:
+def differences(wanted: dict[Cell, Counts], found: dict[Cell, Counts]) -> dict[Cell, tuple[object, object]]:
     """The cells that are not the same in both."""
     cells = wanted.keys() | found.keys()
     return {cell: (wanted.get(cell), found.get(cell)) for cell in cells if wanted.get(cell) != found.get(cell)}

@@ -11,10 +11,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tests.faults.harness.kafka import KafkaCluster
+from tests.support.commands import BOUND_S
 
 pytestmark = pytest.mark.kafka
-
-BOUND_S = 40.0
 
 
 def test_an_acknowledged_record_survives_kill_9(kafka_alone: KafkaCluster) -> None:

@@ -9,10 +9,11 @@ import pytest
 from schemas.events import Record
 from tests.faults.harness.memory_pipeline import MemoryPipeline, as_row
 from tests.faults.harness.reading import World
-from tests.faults.harness.sampling import MIB, Sample, check_lag, check_memory, resident_bytes
+from tests.faults.harness.sampling import MIB, Sample, resident_bytes
 from tests.faults.oracle.inputs import RESPONSES
 from tests.faults.oracle.invariants import differing, judge
 from tests.faults.oracle.outputs import ALERTS, ANSWERS, DEAD, DECISIONS, DISPATCHES, PANES, decode
+from tests.faults.oracle.samples import check_lag, check_memory
 from tests.faults.oracle.terms import PROGRAM, read_terms
 from tests.faults.oracle.warehouse_rows import LOADED
 from tests.faults.oracle.wrongs import WRONGS

@@ -26,6 +26,7 @@ from tests.faults.oracle.terms import PROGRAM
 from tests.faults.scenarios.scenario import ALONE, conclude, metric, visits
 from tests.faults.traffic.generator import generate, produce
 from tests.support.commands import BOUND_S, done, until
+from tests.support.recount import Counts, held, total
 
 pytestmark = pytest.mark.kafka
 
@@ -143,17 +144,12 @@ def test_retention_that_overtook_a_reader_is_loud(nps: Deployment) -> None:
     assert sum(told) == lost + 50
 
 
-def tallies(nps: Deployment) -> dict[tuple[str, str], tuple[int, int, int]]:
+def tallies(nps: Deployment) -> dict[tuple[str, str], Counts]:
     """Promoters, passives and detractors of each segment and resolution, from the newest record of each pane."""
-    last: dict[bytes | None, PaneTally] = {}
-    for _, record in nps.topics.read(PANES.name):
-        pane = nps.topics.codec.decode(PaneTally, record.value)
-        known = last.get(record.key)
-        last[record.key] = pane if known is None or pane.version >= known.version else known
-    sums: dict[tuple[str, str], tuple[int, int, int]] = {}
-    for pane in last.values():
-        p, a, d = sums.get((pane.segment, pane.resolution), (0, 0, 0))
-        sums[pane.segment, pane.resolution] = p + pane.promoters, a + pane.passives, d + pane.detractors
+    panes = held(nps.topics.codec.decode(PaneTally, record.value) for _, record in nps.topics.read(PANES.name))
+    sums: dict[tuple[str, str], Counts] = {}
+    for (segment, resolution, _), counts in panes.items():
+        sums[segment, resolution] = total([sums.get((segment, resolution), (0, 0, 0)), counts])
     return sums
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.kafka
 PATIENCE_S = 12.0
 """Stock Faust looks every 5 s whether its recovery has ended."""
 
-STARTS, IDLE_S = 3, 40.0
+STARTS, IDLE_S = 3, 90.0
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.faults.harness import fault_injection
 from tests.faults.harness.deployment import Deployment, Member
 from tests.faults.oracle.terms import PROGRAM
 from tests.faults.scenarios.lengths import SEED, times
-from tests.faults.scenarios.scenario import Traffic, conclude, start, wait
+from tests.faults.scenarios.scenario import LASTING_S, Traffic, conclude, start, wait
 from tests.faults.traffic.generator import Mix, generate, produce
 
 pytestmark = pytest.mark.kafka
@@ -59,7 +59,7 @@ def test_killed_at_every_named_point(tmp_path: Path) -> None:
         members = {nps.run(name, FAILPOINTS=""): plan for name, plan in plans.items()}
         for member in members:
             member.stop()
-        nps.until(lambda: hit_all(nps, members), "every point was hit", HITS * 60)
+        nps.until(lambda: hit_all(nps, members), "every point was hit", HITS * 300)
         hit = Counter(re.findall(r"failpoint ([a-z-]+: [a-z]+)\n", "".join(member.said() for member in members)))
         for member in members:
             member.start()
@@ -103,8 +103,8 @@ def test_frozen_for_two_sessions(tmp_path: Path) -> None:
     with Deployment(tmp_path, PROGRAM, settings=SHORT_SESSION) as nps:
         start(nps, "worker-1", "worker-2", "sink")
         frozen = nps.members["worker-1"]
-        with Traffic(nps, SEED + 3, RATE, session_s * 4):
-            nps.until(lambda: "restored" in frozen.said(), "it has partitions to lose")
+        nps.until(lambda: "restored" in frozen.said(), "it has partitions to lose")
+        with Traffic(nps, SEED + 3, RATE, LASTING_S) as traffic:
             before = nps.topics.progress()
             nps.until(lambda: nps.topics.progress() > before + 20, "work is under way")
             frozen.freeze()
@@ -112,6 +112,7 @@ def test_frozen_for_two_sessions(tmp_path: Path) -> None:
             frozen.thaw()
             frozen.wanted = False
             assert frozen.ended() in (ExitCode.LEASE_LOST, ExitCode.UNDELIVERED), frozen.said()
+            traffic.enough()
         conclude(nps, "6 frozen for two sessions", SEED + 3, {"SIGSTOP": 1})
 
 

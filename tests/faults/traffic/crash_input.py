@@ -1,4 +1,4 @@
-"""A busy quarter of an hour for the crash test, and what must come of it by rules that are written here once more.
+"""A busy quarter of an hour for the crash test, and what must come of it by a recount.
 
 Customers buy, are asked at once and answer, a hundred times a second: some change their mind, some answers are sent
 twice, some overtake their purchase on the way, some are withdrawn and at times given again, a few scores are none.
@@ -14,6 +14,7 @@ from schemas.events import Purchase, SurveyResponse
 from schemas.topics import PURCHASES, RESPONSES
 from streams.domain.ids import survey_id
 from tests.support.programs import program
+from tests.support.recount import Cell, Counts, Vote, last_word, panes
 
 PROGRAM = program(
     {"name": "at-once"},
@@ -25,11 +26,6 @@ COUNTRIES = ("BR", "DE", "FR", "IN", "US")
 CATEGORIES = ("books", "food", "garden", "toys")
 STEP_MS = 10
 """A hundred answers a second, so that panes hold more than one."""
-
-LENGTHS_MS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
-
-Cell = tuple[str, str, int]
-"""Segment, resolution and start of a pane."""
 
 
 class Written(NamedTuple):
@@ -47,18 +43,13 @@ class Given:
     written: list[Written]
     purchases: Mapping[str, Purchase] = field(repr=False)
 
-    def panes(self) -> dict[Cell, list[int]]:
+    def panes(self) -> dict[Cell, Counts]:
         """Promoters, passives and detractors of every pane that holds anything."""
         return self.panes_of(self.final())
 
-    def panes_of(self, outcome: Mapping[str, tuple[int, int]]) -> dict[Cell, list[int]]:
+    def panes_of(self, outcome: Mapping[str, tuple[int, int]]) -> dict[Cell, Counts]:
         """The panes of surveys with these times and scores."""
-        cells: dict[Cell, list[int]] = {}
-        for survey, (at_ms, score) in outcome.items():
-            place = 0 if score >= 9 else 1 if score >= 7 else 2
-            for cell in _cells(self.purchases[survey].attributes, at_ms):
-                cells.setdefault(cell, [0, 0, 0])[place] += 1
-        return cells
+        return panes(Vote(_segments(self.purchases[survey].attributes), *said) for survey, said in outcome.items())
 
     def final(self) -> dict[str, tuple[int, int]]:
         """The minute-giving first time and the last score of each survey that counts."""
@@ -66,13 +57,7 @@ class Given:
         for _, _, event in self.written:
             if isinstance(event, SurveyResponse) and (event.score is None or 0 <= event.score <= 10):
                 said.setdefault(event.survey_id, []).append(event)
-        outcome = {}
-        for survey, responses in said.items():
-            withdrawn_ms = max((r.time for r in responses if r.voided), default=-1)
-            scores = sorted((r.time, r.score) for r in responses if r.score is not None and r.time > withdrawn_ms)
-            if scores:
-                outcome[survey] = (scores[0][0], scores[-1][1])
-        return outcome
+        return {survey: word for survey, responses in said.items() if (word := last_word(responses))}
 
     def rejected(self) -> Counter[str]:
         """How often each response id is written with a score that is none."""
@@ -132,8 +117,6 @@ def _score(r: random.Random) -> int:
     return r.choice((0, 3, 6, 6, 7, 8, 8, *[9] * 3, *[10] * 4))
 
 
-def _cells(attributes: Mapping[str, str], at_ms: int) -> Iterator[Cell]:
+def _segments(attributes: Mapping[str, str]) -> tuple[str, ...]:
     country, category = f"country={attributes['country']}", f"category={attributes['category']}"
-    for segment in ("all", country, category, f"{country},{category}"):
-        for resolution, length_ms in LENGTHS_MS.items():
-            yield segment, resolution, at_ms - at_ms % length_ms
+    return "all", country, category, f"{country},{category}"
