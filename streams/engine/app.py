@@ -1,4 +1,4 @@
-"""Faust, reduced to what the engine takes from it: the group, its assignment, agents and the life cycle of services."""
+"""Faust app reduced to the consumer group, its assignment, agents and the life cycle of services."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -13,14 +13,14 @@ from streams.engine.lease import Lease
 
 
 class _Boot(BootStrategy):
-    """Nothing goes out through Faust."""
+    """Services that Faust starts: without its producer and its web server."""
 
     enable_kafka_producer = False
     enable_web = False
 
 
 class App(faust.App):
-    """One worker's; its partitions are given up through `settle`, errors end the process through `stop`."""
+    """Faust app of one worker; `settle` gives up its partitions, `stop` ends the process after an error."""
 
     BootStrategy = _Boot
 
@@ -51,11 +51,11 @@ class App(faust.App):
         self.transport = BatchTransport(self, config, state_topics, lease, settle, stop)
 
     def handle(self, name: str, body: Callable[[Any], Awaitable[None]]) -> None:
-        """Give one topic to one agent.  Faust acknowledges nothing: the consumer counts what is done."""
+        """Add an agent for one topic.  Faust acknowledges nothing: the consumer tracks what is finished."""
         topic = self.topic(
             name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
         )
         self.agent(topic, name=name, concurrency=1)(body)
 
     def _create_directories(self) -> None:
-        """No tables, so no folders."""
+        """Make no folders: there are no Faust tables."""
