@@ -91,7 +91,7 @@ class PartitionProcessor:
 
     def restored(self) -> None:
         """The tables hold all that their topics held: find out who must be woken, and what may have been counted."""
-        self.replayed_to = self.panes.high
+        self.replayed_to = self.panes.highest_version
         for key, due_ms in self.journeys.timers():
             self._timers.push(key, due_ms)
 
