@@ -1,15 +1,13 @@
 """Faust app reduced to the consumer group, its assignment, agents and the life cycle of services."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
 
-from streams.engine.config import EngineConfig
+from streams.engine.client import EngineContext
 from streams.engine.consumer import BatchTransport
-from streams.engine.guard import Stop
-from streams.engine.lease import Lease
 
 
 class _Boot(BootStrategy):
@@ -20,18 +18,12 @@ class _Boot(BootStrategy):
 
 
 class App(faust.App):
-    """Faust app of one worker; `settle` gives up its partitions, `stop` ends the process after an error."""
+    """Faust app of one worker."""
 
     BootStrategy = _Boot
 
-    def __init__(
-        self,
-        config: EngineConfig,
-        state_topics: Sequence[str],
-        lease: Lease,
-        settle: Callable[[], Awaitable[None]],
-        stop: Stop,
-    ) -> None:
+    def __init__(self, context: EngineContext) -> None:
+        config = context.config
         super().__init__(
             config.group,
             broker=f"kafka://{config.brokers.split(',')[0]}",
@@ -48,7 +40,7 @@ class App(faust.App):
             web_tables_enabled=False,
             autodiscover=False,
         )
-        self.transport = BatchTransport(self, config, state_topics, lease, settle, stop)
+        self.transport = BatchTransport(self, context)
 
     def handle(self, name: str, body: Callable[[Any], Awaitable[None]]) -> None:
         """Add an agent for one topic.  Faust acknowledges nothing: the consumer tracks what is finished."""

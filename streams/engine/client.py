@@ -1,9 +1,10 @@
 """Kafka client in a thread of its own: aiokafka, configured here, with every answer of the group observed."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import aiokafka
 from aiokafka.consumer import fetcher
@@ -16,6 +17,7 @@ from faust.types import TP
 
 from streams.engine.config import EngineConfig
 from streams.engine.extents import Extent, StateExtents, extents, partitions_of
+from streams.engine.guard import Stop
 from streams.engine.lease import Lease, monotonic_ms
 from streams.kafka.ports import FetchedRecord
 from streams.kafka.security import for_aiokafka
@@ -51,12 +53,17 @@ class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
 fetcher.PartitionRecords = PlainRecords
 
 
-class ClientContext(Protocol):
-    """Parts of the engine that the client's thread uses: configuration, the lease to renew, the state topics."""
+@dataclass(frozen=True, slots=True)
+class EngineContext:
+    """Parts of the engine that its Faust app, the consumer and the client's thread use."""
 
     config: EngineConfig
-    lease: Lease
     state_topics: Sequence[str]
+    lease: Lease
+    settle: Callable[[], Awaitable[None]]
+    """Finishes and commits the batches in hand, then gives up all partitions."""
+    stop: Stop
+    """Ends the process after an error."""
 
 
 class BatchThread(driver.AIOKafkaConsumerThread):
@@ -68,8 +75,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     _state_extents: StateExtents | None = None
 
     @property
-    def _context(self) -> ClientContext:
-        context: ClientContext = self.consumer.transport
+    def _context(self) -> EngineContext:
+        context: EngineContext = self.consumer.transport.context
         return context
 
     async def on_start(self) -> None:
@@ -115,7 +122,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         return task.exception() if task.done() and not task.cancelled() else None
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        config: EngineConfig = transport.config
+        config: EngineConfig = transport.context.config
         return aiokafka.AIOKafkaConsumer(
             bootstrap_servers=config.brokers.split(","),
             client_id=config.client_id,

@@ -7,7 +7,7 @@ partition is given up; and reading starts again only once the state of a new ass
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,10 +17,8 @@ from faust.types import TP, AppT, ConsumerMessage
 from yarl import URL
 
 from streams import metrics
-from streams.engine.client import BatchThread
-from streams.engine.config import EngineConfig
-from streams.engine.guard import Stop, guard
-from streams.engine.lease import Lease
+from streams.engine.client import BatchThread, EngineContext
+from streams.engine.guard import guard
 from streams.engine.offsets import BatchOffsets, Positions
 from streams.kafka.ports import Batch, FetchedRecord
 
@@ -37,7 +35,7 @@ class BatchConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.offsets = BatchOffsets(self.transport.config.group, self._committed_offset)
+        self.offsets = BatchOffsets(self.transport.context.config.group, self._committed_offset)
         self._room = asyncio.Event()
         self._fetching = asyncio.Lock()
         self._open_generation: int | None = None
@@ -85,7 +83,7 @@ class BatchConsumer(driver.Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         fetched = await self._thread.getmany(active_partitions, timeout)
         await self._advance_positions({tp: records for tp, records in fetched.items() if records})
-        size = self.transport.config.batch_records
+        size = self.transport.context.config.batch_records
         return {
             TP(*tp): [Batch(tp.topic, tp.partition, records[at : at + size]) for at in range(0, len(records), size)]
             for tp, records in fetched.items()
@@ -95,7 +93,7 @@ class BatchConsumer(driver.Consumer):
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         batch: Batch = record
         last = batch.records[-1]
-        with guard(f"reading {batch}", self.transport.stop):
+        with guard(f"reading {batch}", self.transport.context.stop):
             self.offsets.hand(tp, batch)
         return ConsumerMessage(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000, 0, [], b"",
@@ -116,7 +114,7 @@ class BatchConsumer(driver.Consumer):
     async def check_state(self, partitions: int) -> None:
         """Check that no state topic lost records that commits of these many partitions rely on.  Raises StateLost."""
         topics = {tp.topic for tp in self.assignment()}
-        if self.transport.state_topics:
+        if self.transport.context.state_topics:
             await self._thread.check_state(TP(topic, number) for topic in topics for number in range(partitions))
 
     # Rebalancing
@@ -124,7 +122,7 @@ class BatchConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop handing over, let the engine settle the batches in hand, then forget the partitions."""
         self.close_flow()
-        await self.transport.settle()
+        await self.transport.context.settle()
         self.offsets.forget()
         self._buffered_partitions.clear()
         await super().on_partitions_revoked(revoked)
@@ -205,18 +203,6 @@ class BatchTransport(driver.Transport):
 
     Consumer = BatchConsumer
 
-    def __init__(
-        self,
-        app: AppT,
-        config: EngineConfig,
-        state_topics: Sequence[str],
-        lease: Lease,
-        settle: Callable[[], Awaitable[None]],
-        stop: Stop,
-    ) -> None:
-        super().__init__([URL(f"kafka://{address}") for address in config.brokers.split(",")], app)
-        self.config = config
-        self.state_topics = state_topics
-        self.lease = lease
-        self.settle = settle
-        self.stop = stop
+    def __init__(self, app: AppT, context: EngineContext) -> None:
+        super().__init__([URL(f"kafka://{address}") for address in context.config.brokers.split(",")], app)
+        self.context = context

@@ -19,6 +19,7 @@ from typing import Any
 from faust.types import TP
 
 from streams.engine.app import App
+from streams.engine.client import EngineContext
 from streams.engine.config import EngineConfig
 from streams.engine.consumer import BatchConsumer
 from streams.engine.guard import Stop, guard, stop_at_once
@@ -127,7 +128,7 @@ class Engine:
         partitions = await wait_for_broker(self.config.brokers, self.config.security, self.config.broker_wait_ms)
         check_topics((*self._handlers, *self._state_topics), partitions)
         self._partitions = partitions[next(iter(self._handlers))]
-        self._app = App(self.config, self._state_topics, self.lease, self._settle, self._stop)
+        self._app = App(EngineContext(self.config, self._state_topics, self.lease, self._settle, self._stop))
         self._app.on_rebalance_complete.connect(self._restore)
         for topic, handler in self._handlers.items():
             self._app.handle(topic, self._agent(handler))
