@@ -1,1 +1,1 @@
-"""The one place that knows the inside of Faust."""
+"""Faust and aiokafka, which no other room imports: the worker's consumer group, batches, commits and life cycle."""

@@ -1,37 +1,29 @@
-"""Faust, reduced to what the engine takes from it: the group, its assignment, agents and the life cycle of services."""
+"""Faust app reduced to the consumer group, its assignment, agents and the life cycle of services."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
 
-from streams.engine.config import EngineConfig
+from streams.engine.client import EngineContext
 from streams.engine.consumer import BatchTransport
-from streams.engine.guard import Stop
-from streams.engine.lease import Lease
 
 
 class _Boot(BootStrategy):
-    """Nothing goes out through Faust."""
+    """Services that Faust starts: without its producer and its web server."""
 
     enable_kafka_producer = False
     enable_web = False
 
 
 class App(faust.App):
-    """One worker's; its partitions are given up through `settle`, errors end the process through `stop`."""
+    """Faust app of one worker."""
 
     BootStrategy = _Boot
 
-    def __init__(
-        self,
-        config: EngineConfig,
-        state_topics: Sequence[str],
-        lease: Lease,
-        settle: Callable[[], Awaitable[None]],
-        stop: Stop,
-    ) -> None:
+    def __init__(self, context: EngineContext) -> None:
+        config = context.config
         super().__init__(
             config.group,
             broker=f"kafka://{config.brokers.split(',')[0]}",
@@ -48,14 +40,14 @@ class App(faust.App):
             web_tables_enabled=False,
             autodiscover=False,
         )
-        self.transport = BatchTransport(self, config, state_topics, lease, settle, stop)
+        self.transport = BatchTransport(self, context)
 
     def handle(self, name: str, body: Callable[[Any], Awaitable[None]]) -> None:
-        """Give one topic to one agent.  Faust acknowledges nothing: the consumer counts what is done."""
+        """Add an agent for one topic.  Faust acknowledges nothing: the consumer tracks what is finished."""
         topic = self.topic(
             name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
         )
         self.agent(topic, name=name, concurrency=1)(body)
 
     def _create_directories(self) -> None:
-        """No tables, so no folders."""
+        """Make no folders: there are no Faust tables."""

@@ -1,9 +1,10 @@
-"""The Kafka client in its own thread: aiokafka, set up by us rather than by Faust; it hears what the group answers."""
+"""Kafka client in a thread of its own: aiokafka, configured here, with every answer of the group observed."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import aiokafka
 from aiokafka.consumer import fetcher
@@ -16,31 +17,33 @@ from faust.types import TP
 
 from streams.engine.config import EngineConfig
 from streams.engine.extents import Extent, StateExtents, extents, partitions_of
+from streams.engine.guard import Stop
 from streams.engine.lease import Lease, monotonic_ms
 from streams.kafka.ports import FetchedRecord
 from streams.kafka.security import for_aiokafka
 
 _T = TypeVar("_T")
 
-# Kafka's error codes after which the group no longer counts us in: illegal generation, unknown member, fenced instance.
-_CAST_OUT = (22, 25, 82)
+# Kafka's error codes for no longer being a member: illegal generation, unknown member, fenced instance.
+_EXPELLED = (22, 25, 82)
 _ACCEPTED = (0, 27)  # no error; a rebalance has begun, which still renews the session
 
-_AGAIN_S = 0.5
+_RETRY_S = 0.5
 
 _METADATA_MS = 5_000
-"""A broker that has just started may not know the topics yet; a leader who asks it then assigns nothing to anybody.
+"""Age at which topic metadata is fetched again, by default five minutes.
 
-It makes up for that once it looks again: by default after five minutes.
+A broker that has just started may not know the topics yet; a group leader who asks it then assigns no partitions until
+the next fetch.
 """
 
-_LOOK_S = 5.0  # a commit does not wait longer than this for the state topics' extents
+_COMPARE_S = 5.0  # a commit does not wait longer than this for the state topics' extents
 
 
 class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka is not typed
-    """What a fetch brought, as the parser made it: a copy into aiokafka's frozen dataclass takes five times as long.
+    """Records of a fetch as the parser made them: a copy into aiokafka's frozen dataclass takes five times as long.
 
-    The thread that would make it takes the interpreter away from the one that decides.
+    The thread that would make the copy takes the interpreter away from the thread that decides.
     """
 
     def _consumer_record(self, tp: TopicPartition, record: FetchedRecord) -> FetchedRecord:
@@ -50,62 +53,68 @@ class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
 fetcher.PartitionRecords = PlainRecords
 
 
-class Surroundings(Protocol):
-    """What the thread needs from the engine: how to talk to Kafka, the lease to renew, the topics that hold state."""
+@dataclass(frozen=True, slots=True)
+class EngineContext:
+    """Parts of the engine that its Faust app, the consumer and the client's thread use."""
 
     config: EngineConfig
-    lease: Lease
     state_topics: Sequence[str]
+    lease: Lease
+    settle: Callable[[], Awaitable[None]]
+    """Finishes and commits the batches in hand, then gives up all partitions."""
+    stop: Stop
+    """Ends the process after an error."""
 
 
 class BatchThread(driver.AIOKafkaConsumerThread):
-    """The thread that owns the Kafka client.  It renews the lease and remembers when Kafka last answered."""
+    """Thread that owns the Kafka client, renews the lease and remembers when Kafka last answered."""
 
     consumer: Any
-    heard_ms: int = 0
+    last_answer_ms: int = 0
+    """Time of the group coordinator's last answer on the monotonic clock; 0 before Kafka was reached."""
     _state_extents: StateExtents | None = None
 
     @property
-    def _surroundings(self) -> Surroundings:
-        surroundings: Surroundings = self.consumer.transport
-        return surroundings
+    def _context(self) -> EngineContext:
+        context: EngineContext = self.consumer.transport.context
+        return context
 
     async def on_start(self) -> None:
-        """Start the client and listen in on what it says to the group.  Raises KafkaConnectionError in the end."""
-        give_up_ms = monotonic_ms() + self._surroundings.config.broker_wait_ms
+        """Start the client and observe the group's answers.  Raises KafkaConnectionError after `broker_wait_ms`."""
+        give_up_ms = monotonic_ms() + self._context.config.broker_wait_ms
         while True:
             try:
                 await super().on_start()
                 break
-            except KafkaConnectionError:  # Kafka was there a moment ago, when the engine asked it about its topics
+            except KafkaConnectionError:  # Kafka answered the engine's check of the topics a moment ago
                 await self._ensure_consumer().stop()
                 if monotonic_ms() > give_up_ms:
                     raise
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_RETRY_S)
         coordinator = self._ensure_consumer()._coordinator
-        send, lease = coordinator._send_req, self._surroundings.lease
+        send, lease = coordinator._send_req, self._context.lease
 
-        async def listening(request: Any) -> Any:
+        async def send_and_observe(request: Any) -> Any:
             sent_ms = monotonic_ms()
             response = await send(request)
-            self.heard_ms = monotonic_ms()
+            self.last_answer_ms = monotonic_ms()
             if isinstance(request, HeartbeatRequest | SyncGroupRequest):
                 if response.error_code in _ACCEPTED:
                     lease.renew(sent_ms)
-                elif response.error_code in _CAST_OUT:
+                elif response.error_code in _EXPELLED:
                     lease.lose()
             return response
 
-        coordinator._send_req = listening
-        self.heard_ms = monotonic_ms()
+        coordinator._send_req = send_and_observe
+        self.last_answer_ms = monotonic_ms()
 
     @property
     def ready(self) -> bool:
-        """True once the client has reached Kafka."""
-        return self.heard_ms > 0
+        """True once the client has reached Kafka: before, no assignment exists to settle or leave."""
+        return self.last_answer_ms > 0
 
     def failure(self) -> BaseException | None:
-        """The error for which the client has silently stopped working, if it has (a missing permission, say)."""
+        """The error that silently stopped the client, a missing permission for example; None while it works."""
         coordinator = self._ensure_consumer()._coordinator
         if coordinator._pending_exception is not None:
             return coordinator._pending_exception  # type: ignore[no-any-return]
@@ -113,7 +122,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         return task.exception() if task.done() and not task.cancelled() else None
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        config: EngineConfig = transport.config
+        config: EngineConfig = transport.context.config
         return aiokafka.AIOKafkaConsumer(
             bootstrap_servers=config.brokers.split(","),
             client_id=config.client_id,
@@ -137,50 +146,51 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         )
 
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        """Fetch, past Faust's method queue: its two workers may both be waiting for an assignment."""
+        """Fetch records, past Faust's method queue, whose two workers may both be waiting for an assignment."""
         consumer = self._ensure_consumer()
-        return await self.here(self._fetch_records(consumer, active_partitions or set(), timeout))
+        return await self._run_on_loop(self._fetch_records(consumer, active_partitions or set(), timeout))
 
     async def commit(self, tps: Mapping[TP, int]) -> bool:
-        """Commit, if the state is whole; False when the group has moved on.  Raises StateLost."""
-        return await self.here(self._commit(tps))
+        """Commit, if the state topics lost nothing; False when the group has moved on.  Raises StateLost."""
+        return await self._run_on_loop(self._commit(tps))
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        with suppress(KafkaError, TimeoutError):  # the last look still bears witness
-            await asyncio.wait_for(self._look({tp.partition for tp in offsets}), _LOOK_S)
-        said = {tp: self._state_extents.commit_metadata(tp.partition) if self._state_extents else "" for tp in offsets}
+        with suppress(KafkaError, TimeoutError):  # the extents of the last comparison are committed instead
+            await asyncio.wait_for(self._compare_extents({tp.partition for tp in offsets}), _COMPARE_S)
+        state_extents = self._state_extents
+        metadata = {tp: state_extents.commit_metadata(tp.partition) if state_extents else "" for tp in offsets}
         try:
             await self._ensure_consumer().commit(
-                {TopicPartition(*tp): OffsetAndMetadata(offset, said[tp]) for tp, offset in offsets.items()}
+                {TopicPartition(*tp): OffsetAndMetadata(offset, metadata[tp]) for tp, offset in offsets.items()}
             )
         except CommitFailedError:
             return False
         return True
 
     async def check_state(self, tps: Iterable[TP]) -> None:
-        """Compare the state topics with what the commits of these partitions said of them.  Raises StateLost."""
-        await self.here(self._check_state([TopicPartition(*tp) for tp in tps]))
+        """Compare the state topics with the extents in the commits of these partitions.  Raises StateLost."""
+        await self._run_on_loop(self._check_state([TopicPartition(*tp) for tp in tps]))
 
     async def _check_state(self, tps: Collection[TopicPartition]) -> None:
-        state_extents = self._state_extents = StateExtents(self._surroundings.config.group)
+        state_extents = self._state_extents = StateExtents(self._context.config.group)
         for tp, committed in (await self._ensure_consumer()._coordinator.fetch_committed_offsets(tps)).items():
             state_extents.remember_commit(tp.partition, committed.metadata)
-        await self._look({tp.partition for tp in tps})
+        await self._compare_extents({tp.partition for tp in tps})
 
-    async def _look(self, numbers: Collection[int]) -> None:
-        if self._state_extents is not None and (topics := self._surroundings.state_topics):
+    async def _compare_extents(self, numbers: Collection[int]) -> None:
+        if self._state_extents is not None and (topics := self._context.state_topics):
             self._state_extents.compare(
                 await self._extents([TopicPartition(*tp) for tp in partitions_of(topics, numbers)])
             )
 
     async def extents(self, tps: Iterable[TP]) -> Mapping[tuple[str, int], Extent]:
-        """Where these partitions begin and end."""
-        return await self.here(self._extents([TopicPartition(*tp) for tp in tps]))
+        """The first offset and the end of each of these partitions."""
+        return await self._run_on_loop(self._extents([TopicPartition(*tp) for tp in tps]))
 
     async def _extents(self, tps: Collection[TopicPartition]) -> Mapping[tuple[str, int], Extent]:
         consumer = self._ensure_consumer()
         return extents(*await asyncio.gather(consumer.beginning_offsets(tps), consumer.end_offsets(tps)))
 
-    async def here(self, work: Coroutine[Any, Any, _T]) -> _T:
+    async def _run_on_loop(self, call: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine on this thread's loop and wait for it on the caller's."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, self.thread_loop))

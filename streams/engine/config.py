@@ -1,4 +1,4 @@
-"""How an engine talks to Kafka: one frozen value of plain numbers and strings, checked when it is made."""
+"""Configuration of an engine: one frozen value of plain numbers and strings, checked when it is made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,34 +10,34 @@ MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """Where Kafka is and how patient we are.  ValueError names the field that is wrong."""
+    """Addresses, limits and timeouts of an engine.  Raises ValueError that names the wrong field."""
 
     brokers: str
     """host:port, several separated by commas."""
     group: str
     """The consumer group: workers of one group share the partitions."""
     client_id: str = "nps"
-    """How Kafka's logs and quotas name us."""
+    """Name of this client in Kafka's logs and quotas."""
     instance_id: str | None = None
-    """A name per process that outlives restarts: Kafka then waits for it a session long before it rebalances."""
+    """Name of the process that outlives restarts: Kafka then waits a session before it rebalances."""
     security: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """librdkafka's names: security.protocol, sasl.*, ssl.*."""
+    """Settings in librdkafka's names: security.protocol, sasl.*, ssl.*."""
     session_timeout_ms: int = 30_000
-    """After this silence Kafka gives our partitions away."""
+    """Silence of this worker after which Kafka gives its partitions away."""
     rebalance_timeout_ms: int = 60_000
-    """How long Kafka waits for all workers at a rebalance; half of it is what a batch in hand may still take."""
+    """Kafka's longest wait for all workers at a rebalance; a batch in hand may take half of it, see `settle_ms`."""
     fetch_wait_ms: int = 5
-    """How long Kafka may hold a fetch when there is nothing new: the floor of our latency on some brokers."""
+    """Longest time for which Kafka holds a fetch without new records: the least latency on some brokers."""
     partition_fetch_bytes: int = MEBIBYTE
     """The most that one fetch takes from one partition; the local broker does not keep to it."""
     batch_records: int = 2_500
     """The most records in a batch: what must be finished before a partition can be given up."""
     commit_interval_ms: int = 1_000
-    """How often finished batches are committed: what a crash may read again."""
+    """Interval between commits of finished batches: a crash reads this much again."""
     buffer_batches: int = 8
-    """Fetched batches that may wait per topic."""
+    """Most fetched batches that wait per topic, 2 or more."""
     broker_wait_ms: int = 60_000
-    """Without any answer from Kafka for this long, the worker ends."""
+    """Silence of Kafka after which the worker ends."""
 
     def __post_init__(self) -> None:
         for name in ("brokers", "group", "client_id"):
@@ -55,5 +55,5 @@ class EngineConfig:
 
     @property
     def settle_ms(self) -> int:
-        """How long a batch in hand may still take once its partition is revoked or the worker is asked to stop."""
+        """Longest time a batch in hand may still take once its partition is revoked or the worker is to stop."""
         return self.rebalance_timeout_ms // 2

@@ -1,7 +1,7 @@
-"""A worker: batches of its topics go to their handlers, at least once and in order, by a Faust app that is kept small.
+"""Worker process: a small Faust app hands batches of its topics to their handlers, at least once and in order.
 
 From Faust come the consumer group and its co-partitioned assignment, agents, back-pressure and service life cycle.
-Promised on top of it:
+The engine guarantees on top of it:
 - `assigned` is awaited before the first batch of an assignment reaches a handler; heartbeats go on meanwhile;
 - `revoked` is awaited after the batches in hand are finished and committed, so a rebalance or a clean stop replays
   nothing (stock Faust replays up to a commit interval);
@@ -19,6 +19,7 @@ from typing import Any
 from faust.types import TP
 
 from streams.engine.app import App
+from streams.engine.client import EngineContext
 from streams.engine.config import EngineConfig
 from streams.engine.consumer import BatchConsumer
 from streams.engine.guard import Stop, guard, stop_at_once
@@ -32,10 +33,11 @@ logger = logging.getLogger("streams.engine")
 BatchHandler = Callable[[Batch], Awaitable[None]]
 """Processes one batch and returns once its effects are durable; raising stops the process.
 
-Batches of one topic come in order but may overlap: a handler keeps the batches of a partition apart itself."""
+Batches of one topic come in order but may overlap: a handler processes those of one partition one after another."""
 OnPartitions = Callable[[frozenset[int]], Awaitable[None]]
+"""Called with the partition numbers that are assigned or revoked; raising stops the process."""
 
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _WATCH_S = 0.25
 _BATCHES_AT_ONCE = 8
 _STOP_S = 10.0
@@ -71,62 +73,62 @@ class Engine:
         self._owned: frozenset[int] = frozenset()
         self._restoring: asyncio.Task[None] | None = None
         self._app: App | None = None
-        self._asked_early = False
-        self._silent = False
+        self._stop_requested = False
+        self._kafka_is_silent = False
 
     def run(self) -> ExitCode:
         """Work until SIGTERM or SIGINT, then finish the batch in hand, commit, leave the group and return OK.
 
-        Anything that goes wrong is said in one log line and ends the process with its exit code.
+        An error is logged in one line and ends the process with its exit code.
         """
-        _quieten()
-        for number in _STOPPING:  # asked before the event loop listens, we must not lose it
-            signal.signal(number, self._ask_early)
+        _silence_libraries()
+        for number in _STOP_SIGNALS:  # a signal before the event loop listens must not be lost
+            signal.signal(number, self._request_stop)
         return asyncio.run(self._serve())
 
-    def _ask_early(self, *_: object) -> None:
-        self._asked_early = True
+    def _request_stop(self, *_: object) -> None:
+        self._stop_requested = True
 
     def committed(self, topic: str, partition: int) -> int | None:
         """The next offset to process, as known at the assignment and after commits; None when never committed."""
-        return self._consumer.committed(TP(topic, partition))
+        return self._consumer.offsets.committed(TP(topic, partition))
 
     def unread(self, topic: str, partition: int) -> range:
-        """The offsets that were there and not processed at the assignment."""
-        return self._consumer.unread(TP(topic, partition))
+        """The offsets that were there and not committed at the assignment."""
+        return self._consumer.offsets.positions.unread(TP(topic, partition))
 
     def hold_back(self, partitions: Iterable[tuple[str, int]]) -> None:
-        """Hand over nothing of these topics and partitions until called again without them.
+        """Stop handing over these topic partitions until called again without them.
 
         A handler must never wait for a batch of another topic: Faust's one fetcher waits for room behind it, and would
-        not bring that batch.  What has to come later is held back here instead.
+        not bring that batch.  A batch that has to come later is held back here instead.
         """
         self._consumer.hold_back(TP(*partition) for partition in partitions)
 
     async def _serve(self) -> ExitCode:
-        asked = asyncio.Event()
-        for number in _STOPPING:
-            asyncio.get_running_loop().add_signal_handler(number, asked.set)
-        if self._asked_early:
-            asked.set()
-        asking = asyncio.create_task(asked.wait())
-        work = asyncio.create_task(self._work())
+        stop_requested = asyncio.Event()
+        for number in _STOP_SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
+        if self._stop_requested:
+            stop_requested.set()
+        stopping = asyncio.create_task(stop_requested.wait())
+        working = asyncio.create_task(self._work())
         try:
-            await asyncio.wait((work, asking), return_when=asyncio.FIRST_COMPLETED)
-            with guard("stopping" if asked.is_set() else "running", self._stop):
-                if not asked.is_set():
-                    await work
-                await self._leave(work)
+            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+            with guard("stopping" if stop_requested.is_set() else "running", self._stop):
+                if not stop_requested.is_set():
+                    await working
+                await self._leave(working)
         except Exception as error:
             return exit_code(error)
         return ExitCode.OK
 
     async def _work(self) -> None:
-        """Start, and watch; returns by an error or a cancellation only."""
+        """Start the app and watch it; ends by an error or a cancellation only."""
         partitions = await wait_for_broker(self.config.brokers, self.config.security, self.config.broker_wait_ms)
         check_topics((*self._handlers, *self._state_topics), partitions)
         self._partitions = partitions[next(iter(self._handlers))]
-        self._app = App(self.config, self._state_topics, self.lease, self._settle, self._stop)
+        self._app = App(EngineContext(self.config, self._state_topics, self.lease, self._settle, self._stop))
         self._app.on_rebalance_complete.connect(self._restore)
         for topic, handler in self._handlers.items():
             self._app.handle(topic, self._agent(handler))
@@ -141,35 +143,35 @@ class Engine:
         if starting.done():
             starting.result()
         consumer = self._consumer
-        if not consumer.ready:
+        if not consumer.client.ready:
             return
-        if (failure := consumer.failure()) is not None:
+        if (failure := consumer.client.failure()) is not None:
             raise failure
-        self._listen(monotonic_ms() - consumer.heard_ms, joining=app.rebalancing)
+        self._check_silence(monotonic_ms() - consumer.client.last_answer_ms, joining=app.rebalancing)
 
-    def _listen(self, silent_ms: int, *, joining: bool) -> None:
-        """Say once that Kafka is silent, and give up in the end; while joining, an answer may take longer."""
+    def _check_silence(self, silent_ms: int, *, joining: bool) -> None:
+        """Log once that Kafka is silent; raises BrokerAway in the end.  While joining, an answer may take longer."""
         allowance_ms = self.config.rebalance_timeout_ms if joining else 0
         if silent_ms > self.config.broker_wait_ms + allowance_ms:
             raise BrokerAway(f"no answer from Kafka at {self.config.brokers} for {silent_ms // 1000} s: see if it runs")
         silent = silent_ms > self.config.session_timeout_ms + allowance_ms
-        if silent and not self._silent:
+        if silent and not self._kafka_is_silent:
             logger.warning("no answer from Kafka at %s for %d s", self.config.brokers, silent_ms // 1000)
-        elif self._silent and not silent:
+        elif self._kafka_is_silent and not silent:
             logger.warning("Kafka at %s answers again", self.config.brokers)
-        self._silent = silent
+        self._kafka_is_silent = silent
 
     def _agent(self, handler: BatchHandler) -> Callable[[Any], Awaitable[None]]:
-        """Faust's agent of one topic; while one partition's batch becomes durable, another's is decided."""
+        """Faust's agent of one topic; batches overlap: while one becomes durable, another partition's is decided."""
 
         async def body(stream: AsyncIterable[Batch]) -> None:
-            hands, running = asyncio.Semaphore(_BATCHES_AT_ONCE), set[asyncio.Task[None]]()
+            slots, running = asyncio.Semaphore(_BATCHES_AT_ONCE), set[asyncio.Task[None]]()
             async for batch in stream:
-                await hands.acquire()
+                await slots.acquire()
                 task = asyncio.create_task(self._handle(handler, batch))
                 running.add(task)
                 task.add_done_callback(running.discard)
-                task.add_done_callback(lambda _: hands.release())
+                task.add_done_callback(lambda _: slots.release())
 
         return body
 
@@ -180,12 +182,12 @@ class Engine:
         try:
             with guard(str(batch), self._stop):
                 await handler(batch)
-                consumer.finish(batch)
+                consumer.offsets.finish(batch)
         finally:
-            consumer.let_go(batch)
+            consumer.offsets.release(batch)
 
     async def _restore(self, *_: Any, **__: Any) -> None:
-        """Restore a new assignment before Faust starts to read it; a newer rebalance cuts it short."""
+        """Restore the state of a new assignment before Faust reads from it; a newer rebalance cancels this."""
         consumer, generation = self._consumer, self._running.consumer_generation_id
         self._restoring = asyncio.create_task(self._restore_state(consumer, generation))
         await asyncio.wait((self._restoring,))
@@ -197,14 +199,14 @@ class Engine:
         with guard("restoring the state of new partitions", self._stop):
             await consumer.perform_seek()
             await consumer.check_state(self._partitions)
-            await consumer.look()
+            await consumer.read_extents()
             self._owned = frozenset(tp.partition for tp in consumer.assignment())
             if self._owned:
                 await self._assigned(self._owned)
-            consumer.open_hands(generation)
+            consumer.open_flow(generation)
 
     async def _settle(self) -> None:
-        """Finish and commit what is in hand, then give up all partitions."""
+        """Finish and commit the batches in hand, then give up all partitions."""
         with guard("giving up partitions", self._stop):
             await self._cancel_restoring()
             if self._consumer.assignment():
@@ -215,8 +217,8 @@ class Engine:
 
     async def _finish_and_commit(self) -> None:
         settle_s = self.config.settle_ms / 1000
-        if left := await self._consumer.in_hand_after(settle_s):
-            batch = next(iter(left))
+        if unfinished := await self._consumer.offsets.in_hand_after(settle_s):
+            batch = next(iter(unfinished))
             raise LeaseLost(f"{batch} was still being processed {settle_s:g} s after we had to let go of it")
         try:
             await asyncio.wait_for(self._consumer.commit(), settle_s)
@@ -228,11 +230,11 @@ class Engine:
             self._restoring.cancel()
             await asyncio.wait((self._restoring,))
 
-    async def _leave(self, work: "asyncio.Task[None]") -> None:
-        work.cancel()
-        if self._app is None or not self._consumer.ready:
+    async def _leave(self, working: "asyncio.Task[None]") -> None:
+        working.cancel()
+        if self._app is None or not self._consumer.client.ready:
             return
-        self._consumer.close_hands()
+        self._consumer.close_flow()
         await self._settle()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._app.stop(), _STOP_S)
@@ -246,14 +248,14 @@ class Engine:
     @property
     def _consumer(self) -> BatchConsumer:
         consumer = self._running.consumer
-        assert isinstance(consumer, BatchConsumer)  # what our transport makes; tells mypy
+        assert isinstance(consumer, BatchConsumer)  # for mypy: BatchTransport makes it
         return consumer
 
 
-def _quieten() -> None:
-    """Faust's warnings stay.  The client says each of its retries; what matters of that the engine says once."""
-    ours = ("streams.engine.app", "streams.engine.consumer", "streams.engine.client")  # whose services Faust runs
-    for name in ("faust", "mode", *ours):
+def _silence_libraries() -> None:
+    """Keep Faust's warnings and silence the client, which logs each retry; the engine logs its silence once."""
+    services = ("streams.engine.app", "streams.engine.consumer", "streams.engine.client")  # whose services Faust runs
+    for name in ("faust", "mode", *services):
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("aiokafka", "mode.timers"):  # a timer is late whenever a batch takes long: the metrics show it
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,10 +1,10 @@
-"""Did a topic that holds our state lose records since offsets were committed?  Every commit bears witness.
+"""Detection of records that a state topic lost since offsets were committed, by extents kept in each commit.
 
-A commit's metadata says where the state topics of its partition began and ended at that moment: all the state that the
-committed offsets rely on lies between.  Compaction moves neither bound.  So when a topic later begins further on, or
-ends earlier, records were deleted or lost, and whoever counted on would publish wrong numbers: the worker stops.
+A commit's metadata holds the first offset and the end of its partition's state topics at that moment: all the state
+that the committed offsets rely on lies between.  Compaction moves neither bound.  So when a topic later begins further
+on, or ends earlier, records were deleted or lost.  Counting on would publish wrong numbers: the worker stops.
 
-    StateLost   the state is incomplete; a person must restore the topic or have everything counted anew
+    StateLost   the state is incomplete; the operator must restore the topic or have everything counted anew
 """
 
 import json
@@ -16,27 +16,27 @@ from streams.kafka.ports import TopicPartition
 
 
 class Extent(NamedTuple):
-    """Where a partition begins, and the offset after its last record."""
+    """First offset of a partition, and the offset after its last record."""
 
     start: int
     end: int
 
 
 class StateExtents:
-    """What is known of the state topics' extents; `group` is named in the advice."""
+    """Widest known extents of the state topics; `group` is named in the advice of StateLost."""
 
     def __init__(self, group: str) -> None:
         self._group = group
         self._known: dict[TopicPartition, Extent] = {}
 
     def remember_commit(self, partition: int, commit_metadata: str) -> None:
-        """Take what a commit of this partition said, or nothing where some other tool wrote it."""
+        """Take the extents in the metadata of a commit of this partition; metadata of other tools is ignored."""
         for topic, extent in _read(commit_metadata).items():
             known = self._known.get((topic, partition), extent)
             self._known[topic, partition] = Extent(min(known.start, extent.start), max(known.end, extent.end))
 
     def compare(self, extents: Mapping[TopicPartition, Extent]) -> None:
-        """Compare what is there now with what was.  Raises StateLost."""
+        """Compare the present extents with the known ones, and remember them.  Raises StateLost."""
         for partition, now in extents.items():
             before = self._known.setdefault(partition, now)
             if now.start > before.start or now.end < before.end:
@@ -44,9 +44,9 @@ class StateExtents:
             self._known[partition] = Extent(before.start, now.end)
 
     def commit_metadata(self, partition: int) -> str:
-        """What a commit of this partition says: a few dozen characters, whatever the number of partitions."""
-        told = {topic: extent for (topic, number), extent in self._known.items() if number == partition}
-        return json.dumps(told, separators=(",", ":"), sort_keys=True) if told else ""
+        """Metadata for a commit of this partition: JSON of a few dozen characters for any number of partitions."""
+        extents_by_topic = {topic: extent for (topic, number), extent in self._known.items() if number == partition}
+        return json.dumps(extents_by_topic, separators=(",", ":"), sort_keys=True) if extents_by_topic else ""
 
     def _loss(self, partition: TopicPartition, before: Extent, now: Extent) -> str:
         return (
@@ -59,14 +59,14 @@ class StateExtents:
 
 def _read(commit_metadata: str) -> dict[str, Extent]:
     try:
-        found = json.loads(commit_metadata)
-        return {str(topic): Extent(int(start), int(end)) for topic, (start, end) in found.items()}
+        bounds = json.loads(commit_metadata)
+        return {str(topic): Extent(int(start), int(end)) for topic, (start, end) in bounds.items()}
     except (ValueError, TypeError, AttributeError):
         return {}
 
 
 def extents(starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, Extent]:
-    """The bounds of each partition in one."""
+    """The extent of each partition, from its first offset and its end."""
     return {partition: Extent(starts[partition], ends[partition]) for partition in ends}
 
 

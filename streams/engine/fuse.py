@@ -1,6 +1,6 @@
-"""Too many bad records mean that WE are wrong: the fuse stops the worker before it diverts a whole topic.
+"""Fuse: stops the worker when too many records are bad, before it diverts a whole topic into dead letters.
 
-A dead letter is for the odd bad record.  A wrong schema, a wrong topic or a bad deploy makes every record look bad;
+A dead letter is for a rare bad record.  A wrong schema, a wrong topic or a bad deployment makes every record look bad;
 draining them all into dead letters would look healthy while the numbers stand still.
 """
 
@@ -12,7 +12,7 @@ from schemas.errors import FuseBlown
 
 @dataclass(frozen=True, slots=True)
 class FuseLimits:
-    """When to stop.  `in_a_row` bad records, or more than `ratio` (0 to 1) bad among the last `window_records`."""
+    """Limits of the fuse: `in_a_row` bad records, or a share above `ratio` (0 to 1) of the last `window_records`."""
 
     in_a_row: int = 1_000
     ratio: float = 0.5
@@ -28,7 +28,7 @@ class FuseLimits:
 
 
 class Fuse:
-    """Counts good and bad records of one process.  The ratio counts once a whole window has been seen.
+    """Counter of the good and bad records of a process.  The ratio applies once a whole window has been seen.
 
     The window is kept as runs (records, bad?) with a running sum, so that a batch of good records costs one step.
     """
@@ -43,13 +43,13 @@ class Fuse:
         self._bad_in_a_row = 0
 
     def good(self, records: int = 1) -> None:
-        """So many good records in a row."""
+        """Count good records in a row."""
         if records > 0:
             self._bad_in_a_row = 0
             self._count(records, bad=False)
 
     def bad(self) -> None:
-        """One bad record.  FuseBlown when it is one too many."""
+        """Count one bad record.  Raises FuseBlown when a limit is reached."""
         self._bad_in_a_row += 1
         self._count(1, bad=True)
         limits = self._limits
@@ -70,12 +70,12 @@ class Fuse:
         self._seen += records
         self._bad_in_window += records if bad else 0
         while (excess := self._seen - self._limits.window_records) > 0:
-            self._forget(excess)
+            self._drop_oldest(excess)
 
-    def _forget(self, records: int) -> None:
-        oldest, bad = self._runs.popleft()
-        gone = min(oldest, records)
-        if oldest > gone:
-            self._runs.appendleft((oldest - gone, bad))
-        self._seen -= gone
-        self._bad_in_window -= gone if bad else 0
+    def _drop_oldest(self, records: int) -> None:
+        run_records, bad = self._runs.popleft()
+        dropped = min(run_records, records)
+        if run_records > dropped:
+            self._runs.appendleft((run_records - dropped, bad))
+        self._seen -= dropped
+        self._bad_in_window -= dropped if bad else 0

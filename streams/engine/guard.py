@@ -1,7 +1,7 @@
-"""One guard around everything the engine calls: an unexpected error ends the process, before the next commit.
+"""Guard around everything the engine calls: an error ends the process before the next commit.
 
-Stock Faust acknowledges an event whose agent raised and goes on.  Here nothing is counted as done unless its handler
-returned, and a handler that raises takes the process with it: the supervisor restarts it from the last commit.
+Stock Faust acknowledges an event whose agent raised and goes on.  Here a batch is finished only when its handler
+returned, and a handler that raises ends the process: the supervisor restarts it from the last commit.
 """
 
 import asyncio
@@ -18,10 +18,11 @@ logger = logging.getLogger("streams.engine")
 
 
 Stop = Callable[[ExitCode], None]
+"""Ends the process with this exit code."""
 
 
 def stop_at_once(code: ExitCode) -> None:
-    """End the process here and now, so that nothing else can be written or committed."""
+    """End the process at once, so that nothing else can be written or committed."""
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)
@@ -29,7 +30,7 @@ def stop_at_once(code: ExitCode) -> None:
 
 @contextmanager
 def guard(where: str, stop: Stop) -> Iterator[None]:
-    """Let cancellation pass; any other error is said in one line and stops the process."""
+    """Log any error in one line and stop the process; cancellation passes.  `where` names what is guarded."""
     try:
         yield
     except (asyncio.CancelledError, GeneratorExit):
@@ -42,7 +43,7 @@ def guard(where: str, stop: Stop) -> Iterator[None]:
 
 
 def describe(error: BaseException) -> str:
-    """The error in one line; an unforeseen one with the place that raised it."""
+    """The error in one line; one without an exit code of its own with its type, file and line."""
     text = " ".join(str(error).split())
     if exit_code(error) is not ExitCode.UNEXPECTED:
         return text

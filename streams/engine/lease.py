@@ -1,8 +1,7 @@
-"""May this worker still write?  Promised to whoever makes state durable: a worker frozen past its session never does.
+"""Lease on the assigned partitions: a worker that was frozen past its session timeout writes nothing more.
 
-The group gives a partition to somebody else once it has not heard from its owner for the session timeout.  The owner
-knows when it last spoke to the group, on its own monotonic clock, and counts from when the request LEFT, so its lease
-always ends before the group's patience does.
+The group gives a partition to another worker once its owner was silent for the session timeout.  The owner measures on
+its own monotonic clock, from when its last accepted request LEFT, so its lease always ends before the group's timeout.
 """
 
 import time
@@ -17,7 +16,7 @@ def monotonic_ms() -> int:
 
 
 class Lease:
-    """The time of the last request that the group accepted.  Renewed from the consumer's thread, read from any."""
+    """Lease by the last request that the group accepted.  Renewed from the client's thread, read from any."""
 
     __slots__ = ("_clock_ms", "_renewed_ms", "timeout_ms")
 
@@ -28,12 +27,12 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """True while the group cannot have given our partitions away."""
+        """True while the group cannot have given the partitions away."""
         renewed_ms = self._renewed_ms
         return renewed_ms is not None and self._clock_ms() - renewed_ms < self.timeout_ms
 
     def check(self) -> None:
-        """Raise LeaseLost when the lease is over: call it right before each durable write."""
+        """Check the lease, right before each durable write.  Raises LeaseLost when it has ended."""
         renewed_ms = self._renewed_ms
         if renewed_ms is None:
             raise LeaseLost("the group does not count us as a member")
@@ -42,10 +41,10 @@ class Lease:
             raise LeaseLost(f"last heartbeat accepted {age_ms} ms ago, session timeout {self.timeout_ms} ms")
 
     def renew(self, sent_ms: int) -> None:
-        """The group accepted a request of ours that left at `sent_ms` on this lease's clock."""
+        """Renew for a request that the group accepted and that left at `sent_ms` on this lease's clock."""
         if self._renewed_ms is None or sent_ms > self._renewed_ms:
             self._renewed_ms = sent_ms
 
     def lose(self) -> None:
-        """The group told us that we are not a member any more."""
+        """End the lease: the group answered that this worker is no longer a member."""
         self._renewed_ms = None

@@ -1,1 +1,1 @@
-"""Kafka as the pipeline needs it: ports, adapters over librdkafka and in memory, topics, security.  No Faust."""
+"""Kafka without Faust: ports, their adapters over librdkafka and in memory, topics, security settings."""

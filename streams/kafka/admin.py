@@ -1,4 +1,4 @@
-"""Before the first join: is Kafka there, and are the topics what the worker needs?"""
+"""Checks before a worker joins its group: Kafka answers, and the topics exist with equal partition counts."""
 
 import asyncio
 import logging
@@ -14,17 +14,17 @@ from streams.errors import BadTopics, BrokerAway
 
 _TRY_S = 1.0
 _PAUSE_S = 0.2
-_quiet = logging.getLogger("streams.engine.librdkafka")
-_quiet.setLevel(logging.CRITICAL)
+_silent_logger = logging.getLogger("streams.engine.librdkafka")
+_silent_logger.setLevel(logging.CRITICAL)  # librdkafka logs every retry; errors come through callbacks and exceptions
 
 
 async def wait_for_broker(brokers: str, security: Mapping[str, str], wait_ms: int) -> dict[str, int]:
-    """The partition count of every topic, as soon as Kafka answers.  Raises BrokerAway after `wait_ms`."""
+    """Wait until Kafka answers; the partition count of every topic.  Raises BrokerAway after `wait_ms`."""
     reasons: list[str] = []
     settings: dict[str, Any] = {
         **security, "bootstrap.servers": brokers, "error_cb": lambda error: reasons.append(error.str())
     }  # fmt: skip
-    client = AdminClient(settings, logger=_quiet)
+    client = AdminClient(settings, logger=_silent_logger)
     deadline = time.monotonic() + wait_ms / 1000
     while True:
         try:
@@ -42,16 +42,16 @@ async def wait_for_broker(brokers: str, security: Mapping[str, str], wait_ms: in
 
 
 async def topic_ids(brokers: str, security: Mapping[str, str], topics: Collection[str]) -> dict[str, str]:
-    """The ids that Kafka gave these topics when they were made; none where the broker does not tell."""
-    client = AdminClient({**security, "bootstrap.servers": brokers}, logger=_quiet)
-    asked = client.describe_topics(TopicCollection(list(topics)))
+    """Topic ids by name, given by Kafka when a topic was made; empty where the broker does not report them."""
+    client = AdminClient({**security, "bootstrap.servers": brokers}, logger=_silent_logger)
+    futures = client.describe_topics(TopicCollection(list(topics)))
     with suppress(KafkaException):
-        return {name: str((await asyncio.wrap_future(told)).topic_id) for name, told in asked.items()}
+        return {name: str((await asyncio.wrap_future(future)).topic_id) for name, future in futures.items()}
     return {}
 
 
 def check_topics(topics: Iterable[str], partitions: Mapping[str, int]) -> None:
-    """BadTopics unless all exist with the same number of partitions, by which they are processed together."""
+    """Check that all topics exist with the same number of partitions, as co-partitioning needs.  Raises BadTopics."""
     wanted = sorted(topics)
     if missing := [topic for topic in wanted if not partitions.get(topic)]:
         raise BadTopics(f"topic {', '.join(missing)} does not exist: run nps topics")

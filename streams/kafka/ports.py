@@ -1,6 +1,6 @@
-"""Kafka as the pipeline needs it: records, batches of them, and the two ports through which they are written and read.
+"""Ports to Kafka, `Log` for writing and `Reader` for reading back, with their records, batches and outputs.
 
-The adapters are `producer` and `reader` over librdkafka, and `memory` for tests and trials.
+The adapters are `producer` and `reader` over librdkafka, and `memory` for tests and rehearsals.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 class FetchedRecord(Protocol):
-    """One record as fetched, never changed.  `timestamp` in ms UTC; key and value None when absent."""
+    """A record as fetched, read-only.  `timestamp` in ms UTC; key and value are None when absent."""
 
     @property
     def offset(self) -> int: ...  # noqa: D102
@@ -27,7 +27,7 @@ class FetchedRecord(Protocol):
 
 
 class KafkaRecord(NamedTuple):
-    """One record of a topic partition, as `Reader` gives it.  `timestamp` is Kafka's, in milliseconds UTC."""
+    """A record of a topic partition, as `Reader` gives it.  `timestamp` is Kafka's, in milliseconds UTC."""
 
     offset: int
     timestamp: int
@@ -37,12 +37,12 @@ class KafkaRecord(NamedTuple):
 
 
 Records = Iterator[tuple[TopicPartition, KafkaRecord]]
-"""Records with where they lie."""
+"""Records, each with the topic partition that it lies in."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """What one fetch brought from one partition: one record or more, in offset order."""
+    """Records fetched from one partition in one go: at least one, in offset order."""
 
     topic: str
     partition: int
@@ -66,7 +66,7 @@ class Batch:
 
 
 class Output(NamedTuple):
-    """A record to be written; a negative partition lets the key choose, timestamp 0 means now."""
+    """A record to be written; a negative partition spreads by key, timestamp 0 means now."""
 
     topic: str
     value: bytes | None
@@ -77,7 +77,7 @@ class Output(NamedTuple):
 
 
 class Log(Protocol):
-    """Where records are written.  Nothing is durable until `flush` returns."""
+    """Port for writing records.  Nothing is durable until `flush` returns."""
 
     def send_all(self, outputs: Iterable[Output]) -> None:
         """Hand over records, in order.  Raises Undelivered when an earlier one failed."""
@@ -87,10 +87,10 @@ class Log(Protocol):
 
 
 class Reader(Protocol):
-    """Where records are read back from."""
+    """Port for reading records back."""
 
     def read(self, partitions: Collection[TopicPartition]) -> Records:
-        """The records of partitions from their beginning to their present end, once, in order within each."""
+        """Every record of the partitions from their beginning to their present end, in order within each."""
 
     def tail(self, partitions: Collection[TopicPartition], records: int) -> Records:
-        """The last so many records of each partition, at times some more."""
+        """The last `records` records of each partition, sometimes a few more."""

@@ -1,6 +1,6 @@
-"""Everything the workers write goes out here, promised to the flush order: after `flush()` it is in Kafka, or we stop.
+"""Kafka producer on librdkafka, for all output: after `flush()` every record is in Kafka, or Undelivered is raised.
 
-librdkafka, idempotent, acks from all in-sync replicas, and the Java default partitioner, so that a key lands where any
+Idempotent, acknowledged by all in-sync replicas, and with Java's default partitioner, so that a key lands where any
 Java producer would put it.  Sending is a plain call without a future or a callback per record: 10 to 13 us against
 165 us through Faust's own producer, which stays idle.
 """
@@ -18,12 +18,12 @@ from streams.kafka.ports import Headers, Output
 
 _POLL_EVERY = 256
 _FULL_WAIT_S = 0.05
-_quiet = logging.getLogger("streams.engine.librdkafka")
-_quiet.setLevel(logging.CRITICAL)
+_silent_logger = logging.getLogger("streams.engine.librdkafka")
+_silent_logger.setLevel(logging.CRITICAL)  # librdkafka logs every retry; errors come through callbacks and exceptions
 
 
 class Producer:
-    """Sends records.  Call it from one thread.  After Undelivered it stays failed: the process should end.
+    """Adapter of `Log` to Kafka, for one thread.  After Undelivered it stays failed: the process should end.
 
     `security` takes librdkafka's own names; `delivery_timeout_ms` bounds how long one record may wait to be accepted.
     """
@@ -60,7 +60,7 @@ class Producer:
                 "on_delivery": self._on_failure,
                 "error_cb": self._on_error,
             },
-            logger=_quiet,
+            logger=_silent_logger,
         )
 
     def send(
@@ -73,14 +73,14 @@ class Producer:
         timestamp_ms: int = 0,
         headers: Headers | None = None,
     ) -> None:
-        """Queue one record.  `partition` -1 goes by key; `timestamp_ms` 0 means now; a None value is a tombstone.
+        """Queue one record.  `partition` -1 spreads by key; `timestamp_ms` 0 means now; a None value is a tombstone.
 
-        Blocks while the buffer is full.  Undelivered when an earlier record failed or the buffer does not drain.
+        Blocks while the buffer is full.  Raises Undelivered when an earlier record failed or the buffer does not drain.
         """
         self._queue(Output(topic, value, key, partition, timestamp_ms, headers or ()))
 
     def send_all(self, outputs: Iterable[Output]) -> None:
-        """Queue many records, as `send` does each."""
+        """Queue many records, as `send` does one."""
         produce, unpolled = self._producer.produce, 0
         for out in outputs:
             topic, value, key, partition, timestamp_ms, headers = out
@@ -97,12 +97,12 @@ class Producer:
                 raise self._undelivered() from error
 
     async def flush(self, timeout_s: float = 30.0) -> None:
-        """Return once every record sent so far is in Kafka.  Undelivered when one failed or time ran out."""
-        left = 0
+        """Wait until every record sent so far is in Kafka.  Raises Undelivered when one failed or after `timeout_s`."""
+        unacknowledged = 0
         if len(self._producer):
-            left = await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, timeout_s)
+            unacknowledged = await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, timeout_s)
         self._poll(0)
-        if self._first_error is not None or left:
+        if self._first_error is not None or unacknowledged:
             raise self._undelivered()
 
     def _queue(self, out: Output) -> None:
@@ -158,5 +158,7 @@ class Producer:
             self._first_error = str(error)
 
     def _undelivered(self) -> Undelivered:
-        left = self._failed + len(self._producer)
-        return Undelivered(f"{left} records undelivered, first error: {self._first_error or 'no answer from Kafka'}")
+        undelivered = self._failed + len(self._producer)
+        return Undelivered(
+            f"{undelivered} records undelivered, first error: {self._first_error or 'no answer from Kafka'}"
+        )

@@ -1,6 +1,6 @@
-"""Reads partitions from their beginning to their present end: how state comes back.
+"""Kafka reader on librdkafka: partitions from their beginning to their present end, to restore state.
 
-A plain librdkafka consumer without a group.  The end is the broker's end-of-partition event, never a high watermark,
+A plain consumer that never joins a group.  The end is the broker's end-of-partition event, never a high watermark,
 which some brokers report too low.
 """
 
@@ -19,11 +19,11 @@ from streams.kafka.ports import KafkaRecord, Records, TopicPartition
 BATCH_RECORDS = 10_000
 _END = confluent_kafka.KafkaError._PARTITION_EOF
 _TAIL = -2_000
-"""librdkafka's RD_KAFKA_OFFSET_TAIL_BASE: so many records before the end is this minus their number."""
+"""librdkafka's RD_KAFKA_OFFSET_TAIL_BASE: offset `_TAIL - n` means n records before the end."""
 
 
 class KafkaReader:
-    """Reads many partitions at once.  Close it when done."""
+    """Adapter of `Reader` to Kafka; reads many partitions at once.  Close it when done."""
 
     def __init__(self, brokers: str, security: Mapping[str, str], patience_s: float = 60) -> None:
         self._brokers = brokers
@@ -44,37 +44,37 @@ class KafkaReader:
         )
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._consumer.close()
 
     def read(self, partitions: Collection[TopicPartition]) -> Records:
-        """Every record of the partitions as of now.  Raises BrokerAway when none comes for `patience_s`."""
+        """Every record of the partitions as of now.  Raises BrokerAway when none arrives for `patience_s`."""
         return self._read(partitions, confluent_kafka.OFFSET_BEGINNING)
 
     def tail(self, partitions: Collection[TopicPartition], records: int) -> Records:
-        """The last so many records of each partition, at times some more.  Raises BrokerAway as `read` does."""
+        """The last `records` records of each partition, sometimes a few more.  Raises BrokerAway as `read` does."""
         return self._read(partitions, _TAIL - records)
 
     def _read(self, partitions: Collection[TopicPartition], start: int) -> Records:
-        left, heard = set(partitions), time.monotonic()
-        with suppress(confluent_kafka.KafkaException):  # the loop below says it better
+        unfinished, last_answer_s = set(partitions), time.monotonic()
+        with suppress(confluent_kafka.KafkaException):  # the loop below raises BrokerAway, with the address
             # Assigned before it knows the brokers, librdkafka waits half a second until it looks again.
             self._consumer.list_topics(timeout=self._patience_s)
         self._consumer.assign([confluent_kafka.TopicPartition(*partition, start) for partition in partitions])
-        while left:
+        while unfinished:
             messages = self._consumer.consume(BATCH_RECORDS, timeout=0.02)
             if messages:
-                heard = time.monotonic()
+                last_answer_s = time.monotonic()
             for message in messages:
                 partition = (message.topic() or "", message.partition() or 0)
                 error = message.error()
                 if error is None:
                     yield partition, _record(message)
                 elif error.code() == _END:
-                    left.discard(partition)
+                    unfinished.discard(partition)
                 elif not error.retriable():
                     raise BrokerAway(f"{partition[0]} partition {partition[1]} cannot be read: {error.str()}")
-            if time.monotonic() - heard > self._patience_s:
+            if time.monotonic() - last_answer_s > self._patience_s:
                 raise BrokerAway(f"no answer from Kafka at {self._brokers} for {self._patience_s:g} s")
         self._consumer.unassign()
 
@@ -82,4 +82,4 @@ class KafkaReader:
 def _record(message: confluent_kafka.Message) -> KafkaRecord:
     headers: Any = message.headers() or ()  # declared wider than it is: never text, never a mapping
     fields = message.offset() or 0, message.timestamp()[1], message.key(), message.value(), headers
-    return new(KafkaRecord, fields)  # a third of the time of Record(...), and millions come back
+    return new(KafkaRecord, fields)  # a third of the time of KafkaRecord(...), for millions of records

@@ -1,4 +1,4 @@
-"""One set of security settings for both Kafka clients: librdkafka's names, translated for aiokafka."""
+"""Security settings in librdkafka's names, translated to aiokafka's arguments: one set for both clients."""
 
 import ssl
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ _NAMES = {
 
 
 def for_aiokafka(security: Mapping[str, str]) -> dict[str, object]:
-    """The keyword arguments that make an aiokafka client as secure as librdkafka with these settings.
+    """Keyword arguments that make an aiokafka client as secure as librdkafka with these settings.
 
-    ValueError names a setting that is unknown, missing or wrong.  Reads the certificate files.
+    Reads the certificate files.  Raises ValueError that names the setting which is unknown, missing or wrong.
     """
     if unknown := sorted(set(security) - _NAMES):
         raise ValueError(f"unknown Kafka security setting {unknown[0]!r}: one of {', '.join(sorted(_NAMES))}")
@@ -31,13 +31,13 @@ def for_aiokafka(security: Mapping[str, str]) -> dict[str, object]:
         raise ValueError(f"security.protocol is {protocol!r}: one of {', '.join(_PROTOCOLS)}")
     arguments: dict[str, object] = {"security_protocol": protocol}
     if protocol.startswith("SASL"):
-        arguments |= _sasl(security)
+        arguments |= _sasl_arguments(security)
     if protocol.endswith("SSL"):
-        arguments["ssl_context"] = _context(security)
+        arguments["ssl_context"] = _ssl_context(security)
     return arguments
 
 
-def _sasl(security: Mapping[str, str]) -> dict[str, object]:
+def _sasl_arguments(security: Mapping[str, str]) -> dict[str, object]:
     mechanism = security.get("sasl.mechanism", security.get("sasl.mechanisms", "PLAIN")).upper()
     if mechanism not in _MECHANISMS:
         raise ValueError(f"sasl.mechanism is {mechanism!r}: one of {', '.join(_MECHANISMS)}")
@@ -51,7 +51,7 @@ def _sasl(security: Mapping[str, str]) -> dict[str, object]:
     }
 
 
-def _context(security: Mapping[str, str]) -> ssl.SSLContext:
+def _ssl_context(security: Mapping[str, str]) -> ssl.SSLContext:
     certificate = security.get("ssl.certificate.location")
     key = security.get("ssl.key.location")
     try:

@@ -1,4 +1,4 @@
-"""What a worker runs on its partitions: agents, each with state of its own that is read back at every assignment."""
+"""Agents that a worker runs on its partitions, each with its own state, which is read back at every assignment."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -12,14 +12,14 @@ from streams.state.lineage import Lineage
 from streams.state.recovery import TAIL_RECORDS, output_partitions
 
 PROGRESS_RECORDS = 10_000
-"""Records between two signs of life while state is read back."""
+"""Records between two updates of nps_last_progress_seconds while state is read back."""
 
 
 class Assignment(NamedTuple):
-    """What the group gave this worker.
+    """Partitions that the group assigned to this worker.
 
-    `partitions` are numbers, the same for all topics; `segment_partitions` is how many nps.panes has.  `unread` tells
-    the offsets of a topic's partition that are there and not committed.
+    `partitions` are numbers, the same for all topics; `segment_partitions` is the partition count of nps.panes.
+    `unread` returns the offsets of a topic's partition that are there and not committed.
     """
 
     partitions: frozenset[int]
@@ -29,56 +29,56 @@ class Assignment(NamedTuple):
 
 
 class Restore(Protocol):
-    """An agent's state for one assignment while it is read back, apart from what the agent has now.
+    """An agent's state for one assignment while it is read back, apart from the agent's present state.
 
-    A newer assignment may cut it short: then nothing of it is put in place.
+    A newer assignment may cancel it: then nothing of it is put in place.
     """
 
     def take(self, topic: str, partition: int, record: KafkaRecord, pane: PaneTally | None) -> None:
-        """Take one record of a state topic, or of the last outputs; `pane` is what a record of nps.panes says."""
+        """Take one record of a state topic, or of the last outputs; `pane` is the decoded record of nps.panes."""
 
     def complete(self) -> None:
-        """All was read: make ready.  May take long; not on the event loop."""
+        """Prepare the state once every record was taken.  May take long; runs off the event loop."""
 
     async def put_in_place(self) -> None:
-        """Let the agent go on with this state."""
+        """Replace the agent's state by this one."""
 
 
 class Agent(Protocol):
-    """One side of the worker.  `restore` comes first at each assignment, `revoke` last; between them the others."""
+    """One side of the worker.  Of each assignment `restore` is called first and `revoke` last."""
 
     topics: tuple[str, ...]
-    """The topics whose batches it handles."""
+    """Topics whose batches this agent handles."""
 
     def restore(self, assignment: Assignment) -> Restore:
         """Begin to read the state of these partitions back."""
 
     async def handle(self, batch: Batch) -> None:
-        """Process one batch; returns when its effects are durable.  Raises what must end the worker."""
+        """Process one batch; returns when its effects are durable.  An error ends the worker."""
 
     def tick(self) -> None:
-        """Write what the clock alone makes due; called several times a second."""
+        """Write the outputs that are due by the clock alone; called several times a second."""
 
     def revoke(self) -> None:
-        """Forget all partitions: they are somebody else's now."""
+        """Drop the state of all partitions: they belong to other workers now."""
 
 
 def read_back(reader: Reader, codec: Codec, assignment: Assignment, restores: Sequence[Restore]) -> int:
-    """Give all restores the state topics of their partitions, each read once, then the last outputs; how many records.
+    """Read the state topics once, then the last outputs, into all restores; returns the number of state records.
 
-    nps.panes is read whole: other partitions of it may hold panes that ours count.  Raises BadState, BrokerAway.
+    nps.panes is read whole: any partition of it may hold panes that ours count.  Raises BadState, BrokerAway.
     """
     count, partitions = 0, assignment.partitions
     state = [(JOURNEYS, number) for number in partitions]
     state += [(PANES.name, number) for number in range(assignment.segment_partitions)]
-    ours = tuple(f"|{number}".encode() for number in partitions)
+    our_key_endings = tuple(f"|{number}".encode() for number in partitions)
     for (topic, number), record in reader.read(state):
         count += 1
         if count % PROGRESS_RECORDS == 0:
             metrics.LAST_PROGRESS.set_to_current_time()
         pane = None
         if topic == PANES.name:
-            if record.value is None or not (number in partitions or (record.key or b"").endswith(ours)):
+            if record.value is None or not (number in partitions or (record.key or b"").endswith(our_key_endings)):
                 continue
             pane = codec.decode(PaneTally, record.value)
         for restore in restores:

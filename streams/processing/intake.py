@@ -1,4 +1,4 @@
-"""A record becomes an event, or the reason why it is none: what is judged before any journey is looked at."""
+"""Intake: decodes and checks an inbound record before any journey is looked at."""
 
 from schemas.codec import Codec, Undecodable
 from schemas.events import Inbound
@@ -9,9 +9,9 @@ from streams.kafka.ports import FetchedRecord
 
 
 def accept(codec: Codec, cls: type[Inbound], record: FetchedRecord, latest_ms: int) -> Inbound | Reject:
-    """The event in a record of the topic of `cls`, or why it is a dead letter.
+    """Decode a record of the topic of `cls`: its event, or the reason why it is a dead letter.
 
-    `latest_ms` is the highest Kafka timestamp to believe.  Raises RegistryAway when a registry is needed and away.
+    `latest_ms` is the highest Kafka timestamp accepted.  Raises RegistryAway when a registry is needed and away.
     """
     value, key, headers = record.value, record.key, record.headers
     size_bytes = len(value or b"") + len(key or b"")

@@ -1,4 +1,4 @@
-"""What a batch leads to, and the encoder that makes records of effects; a count alone becomes no record."""
+"""Outputs of a batch, and the encoder that turns effects into records; counts become panes, not records."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -26,15 +26,15 @@ _PUBLISHED_ON: dict[type[Publication], str] = {
 }
 _PUBLISHED = frozenset(_PUBLISHED_ON.values())
 
-Changed = tuple[bytes | None, int | None, int | None]
-"""A journey's new value, None for one to forget; when its customer must be woken, and when it was before the batch."""
+JourneyChange = tuple[bytes | None, int | None, int | None]
+"""A journey's new value, None to remove it; its timer in ms, and its timer before the batch, None for no timer."""
 
 Counts = dict[tuple[tuple[str, ...], int, int], list[int]]
-"""What a batch adds to each band, by segments, minute, and the version if a replay may have counted it already."""
+"""Additions to the three bands, by segments, minute, and version where a replay may have counted it already."""
 
 
 class Cause(NamedTuple):
-    """The record that effects come of: its topic, its place in the batch, and its version."""
+    """The record that causes effects: its topic, its position in the batch, and its version."""
 
     topic: str
     position: int
@@ -44,32 +44,32 @@ class Cause(NamedTuple):
 
 @dataclass(slots=True)
 class BatchOutputs:
-    """What a batch leads to, none of it durable yet: records, panes and journeys, and what there is to count.
+    """Outputs of a batch, not durable yet: records, panes and journeys, with the figures for metrics.
 
-    `last` is the version of the batch's last record; `headers` go with every record, so that their cause is known (see
-    `streams.state.recovery`).
+    `last` is the version of the batch's last record; `headers` go on every output record and name the topic that caused
+    it (see `streams.state.recovery`).
     """
 
     last: int
     headers: Headers = ()
     records: list[Output] = field(default_factory=list)
     panes: dict[Pane, PaneValue] = field(default_factory=dict)
-    journeys: dict[bytes, Changed] = field(default_factory=dict)
+    journeys: dict[bytes, JourneyChange] = field(default_factory=dict)
     counts: Counts = field(default_factory=dict)
     tally: Counter[tuple[str, str]] = field(default_factory=Counter)
     alert_timestamps: list[int] = field(default_factory=list)
     bad: list[tuple[int, Reject]] = field(default_factory=list)
-    """Which of the batch's records were rejected for what they are, by position: what the fuse counts."""
+    """Rejects that are faults of the record, with its position in the batch: the fuse counts them."""
 
     def count_published(self) -> None:
-        """Tally what goes out, by topic."""
+        """Tally the published records by topic."""
         for name, count in Counter([out.topic for out in self.records]).items():
             if name in _PUBLISHED:
                 self.tally["out", name] = count
 
 
 class OutputEncoder:
-    """Encodes effects as records of one partition.  `keys` sign the links of surveys; without them there are none."""
+    """Encoder of effects as records of one partition.  `keys` sign the links of surveys; None makes no links."""
 
     def __init__(self, partition: int, codec: Codec, keys: Keys | None) -> None:
         self._partition = partition
@@ -77,11 +77,11 @@ class OutputEncoder:
         self._keys = keys
 
     def add(self, effect: Publication | Unpublished, cause: Cause, outputs: BatchOutputs) -> None:
-        """Add the record that an effect leads to, or the figure it changes, to the outputs of its batch."""
+        """Add the record of an effect, or the figure that it changes, to the outputs of its batch."""
         if isinstance(effect, (Answer, Decision, SurveyDispatch, Alert, Erasure)):
             self._publish(effect, cause.version, cause.record, outputs)
             return
-        self._act(effect, cause, outputs)
+        self._add_unpublished(effect, cause, outputs)
         if isinstance(effect, Reject) and effect.reason in FAULTS:
             outputs.bad.append((cause.position, effect))
 
@@ -96,7 +96,7 @@ class OutputEncoder:
         elif isinstance(value, Decision) and value.reason is not None:
             outputs.tally["suppressed", value.reason] += 1
 
-    def _act(self, effect: Unpublished, cause: Cause, outputs: BatchOutputs) -> None:
+    def _add_unpublished(self, effect: Unpublished, cause: Cause, outputs: BatchOutputs) -> None:
         if isinstance(effect, Scheduled):
             self._publish(effect.decision, 0, cause.record, outputs)
         elif isinstance(effect, Reject):
@@ -110,6 +110,6 @@ class OutputEncoder:
             outputs.records.append(Output(RESPONSES.name, answer, cause.record.key, self._partition, effect.at_ms))
             outputs.tally["confirmed", RESPONSES.name] += 1
         else:
-            back = requeued(unpack(effect.raw))
-            outputs.records.append(back)
-            outputs.tally["requeued", back.topic] += 1
+            again = requeued(unpack(effect.raw))
+            outputs.records.append(again)
+            outputs.tally["requeued", again.topic] += 1

@@ -1,4 +1,4 @@
-"""A record kept whole: inside a journey while its survey is awaited, and then put back or buried with its bytes."""
+"""Raw record: a response kept whole in a journey until its survey is sent, then requeued or dead-lettered."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from streams.kafka.ports import FetchedRecord, Headers, Output
 
 
 class RawRecord(NamedTuple):
-    """A record and where it lay."""
+    """A record with its topic, partition and offset."""
 
     topic: str
     partition: int
@@ -24,27 +24,27 @@ class RawRecord(NamedTuple):
 
 
 RawFields = tuple[str, int, int, int, bytes | None, bytes | None, Headers]
-"""The fields of `RawRecord`; made for every response, where a name for them would cost as much again."""
+"""The fields of `RawRecord` as a plain tuple: made for every response, the named tuple would cost as much again."""
 
 pack = msgspec.msgpack.Encoder().encode
-"""The bytes of `RawRecord` or of its fields."""
+"""Encode a `RawRecord`, or the tuple of its fields, as bytes."""
 
 unpack = msgspec.msgpack.Decoder(RawRecord).decode
-"""What `pack` kept.  Raises msgspec.DecodeError for other bytes."""
+"""Decode a `RawRecord` from the bytes of `pack`.  Raises msgspec.DecodeError for other bytes."""
 
 
 def raw_fields(topic: str, partition: int, record: FetchedRecord) -> RawFields:
-    """All of a record."""
+    """The fields of a `RawRecord` for a fetched record."""
     return topic, partition, record.offset, record.timestamp, record.key, record.value, record.headers
 
 
-def requeued(held: RawRecord) -> Output:
-    """The record once more where it lay, with its own time."""
-    return Output(held.topic, held.value, held.key, held.partition, held.timestamp, held.headers)
+def requeued(raw: RawRecord) -> Output:
+    """The record once more on its own topic and partition, with its own timestamp."""
+    return Output(raw.topic, raw.value, raw.key, raw.partition, raw.timestamp, raw.headers)
 
 
 def dead_letter(raw: RawRecord, reject: Reject) -> Output:
-    """The record's dead letter."""
+    """The dead letter of a record: its bytes and key, with the reason in headers."""
     death = deadletters.Death(reject.reason, reject.detail, raw.topic, raw.partition, raw.offset, raw.timestamp)
     headers = deadletters.wrap(raw.headers, death)
     return Output(DEAD_LETTERS, raw.value, raw.key, -1, 0, headers)

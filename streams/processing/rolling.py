@@ -1,7 +1,7 @@
 """Rolling NPS per segment and window, from nps.panes to nps.rolling.
 
 State is a pure function of nps.panes and the clock: it is read back whole at each assignment and needs no table.  A
-row's version is the offset of the last pane record in it, so whoever computes it again writes the same row.
+row's version is the offset of the last pane record in it, so a worker that computes it again writes the same row.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from streams.processing.agent import Assignment
 
 
 class _Segment:
-    """One segment's windows, the version they include, and what was last published of each window."""
+    """A segment's windows, the version they include, and the end and tally last published of each window."""
 
     __slots__ = ("published", "version", "windows")
 
@@ -29,9 +29,9 @@ class _Segment:
 
 
 class RollingRows:
-    """The segments of the assigned partitions of nps.panes, and the rows that changed.
+    """Windows of the segments of the assigned partitions of nps.panes, and the rows that changed.
 
-    `now_ms` is the wall clock, by which windows age; `version` makes a row's version of an offset of nps.panes.
+    `now_ms` is the wall clock, by which windows age; `version` turns an offset of nps.panes into a version.
     """
 
     def __init__(
@@ -58,34 +58,35 @@ class RollingRows:
             self._dirty.add((partition, pane.segment))
 
     def changes(self) -> list[Output]:
-        """The rows that changed since they were last asked for, by answers or by the clock."""
+        """The rows that changed since the last call, by answers or by the clock."""
         now_ms = self._now_ms()
         if now_ms // MINUTE_MS != self._minute:
             self._minute = now_ms // MINUTE_MS
-            self._dirty |= {(p, name) for p, segments in self._partitions.items() for name in segments}
+            self._dirty |= {(partition, name) for partition, segments in self._partitions.items() for name in segments}
         dirty, self._dirty = self._dirty, set()
         rows = []
         for partition, name in dirty:
             segment = self._partitions[partition][name]
             segment.windows.advance(now_ms)
             rows += [self._row(partition, name, segment, running) for running in segment.windows.sums
-                     if self._is_news(segment, running)]  # fmt: skip
+                     if self._mark_published(segment, running)]  # fmt: skip
         return rows
 
-    def _is_news(self, segment: _Segment, running: RunningSum) -> bool:
-        """True for a new tally, a moved window that is not and was not empty, and the first look at a window.
+    def _mark_published(self, segment: _Segment, running: RunningSum) -> bool:
+        """Note the window as published where its row is due; True when it is.
 
-        The first look tells even an empty one: it may have emptied while nobody ran, and its last row says otherwise.
+        A row is due for a new tally, for a window that moved and is not empty, and for every window that this worker
+        has not published yet: even an empty one, since its last row may be from before it emptied.
         """
         name = running.window.name
-        known = segment.published.get(name)
-        if known == (running.end_ms, running.tally) or (known is not None and known[1] == EMPTY == running.tally):
+        last = segment.published.get(name)
+        if last == (running.end_ms, running.tally) or (last is not None and last[1] == EMPTY == running.tally):
             return False
         segment.published[name] = (running.end_ms, running.tally)
         return True
 
     def _row(self, partition: int, name: str, segment: _Segment, running: RunningSum) -> Output:
-        tally, between = running.tally, interval(running.tally)
+        tally, confidence = running.tally, interval(running.tally)
         row = SegmentNps(
             segment=name,
             window=running.window.name,
@@ -96,9 +97,9 @@ class RollingRows:
             detractors=tally.detractors,
             n=tally.n,
             nps=score(tally),
-            low=between.low if between else None,
-            high=between.high if between else None,
-            margin=between.margin if between else None,
+            low=confidence.low if confidence else None,
+            high=confidence.high if confidence else None,
+            margin=confidence.margin if confidence else None,
             enough=tally.n >= self._program.minimum_n,
             published_ms=self._now_ms(),
             program=self._program.hash,
@@ -108,7 +109,7 @@ class RollingRows:
 
 
 class Rolling:
-    """The agent of the segments' side: panes come in, rolling rows go out.
+    """Agent of the segments' side: takes panes, writes rolling rows.
 
     `check_lease` raises when this process may no longer write; `make_rows` makes rows without any segment.
     """
@@ -129,7 +130,7 @@ class Rolling:
         return RollingRestore(self, assignment)
 
     async def handle(self, batch: Batch) -> None:
-        """Take the panes; the rows that they change go out at the next tick."""
+        """Take the panes; the rows that they change are written at the next tick."""
         for record in batch.records:
             if record.value is not None:
                 self.rows.take(batch.partition, record.offset, self._codec.decode(PaneTally, record.value))
@@ -141,12 +142,12 @@ class Rolling:
             self._log.send_all(rows)
 
     def revoke(self) -> None:
-        """Forget all segments."""
+        """Drop all segments."""
         self.rows = self.make_rows()
 
 
 class RollingRestore:
-    """The windows of an assignment as nps.panes holds them."""
+    """Restore of the windows of an assignment from nps.panes."""
 
     def __init__(self, rolling: Rolling, assignment: Assignment) -> None:
         self._rolling = rolling
@@ -159,8 +160,8 @@ class RollingRestore:
             self._rows.take(partition, record.offset, pane)
 
     def complete(self) -> None:
-        """Nothing is left to do: every pane was taken as it came."""
+        """Do nothing: every pane was taken as it came."""
 
     async def put_in_place(self) -> None:
-        """Go on with these windows."""
+        """Replace the agent's windows by these."""
         self._rolling.rows = self._rows

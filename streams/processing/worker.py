@@ -1,4 +1,4 @@
-"""A worker: agents on the partitions that the group assigns, their state read back before the first batch comes."""
+"""Worker: agents on the partitions that the group assigns, with state read back before the first batch."""
 
 import asyncio
 import gc
@@ -30,23 +30,23 @@ from streams.processing.rolling import Rolling, RollingRows
 from streams.state.lineage import Lineage
 
 TICK_S = 0.2
-"""How often wakeups and rolling rows go out."""
+"""Interval between writes of wakeups and rolling rows."""
 
 GARBAGE_AFTER = 200_000
-"""New objects before Python looks for cycles: a batch makes many thousands and no cycles."""
+"""New objects before Python searches for cycles: a batch makes many thousands and no cycles."""
 
 SWITCH_S = 0.02
-"""How long the thread that decides may keep the interpreter when the Kafka client asks for it, four times as long as by
-default: every change takes both threads' time, and a heartbeat has seconds.
+"""Time for which the thread that decides keeps the interpreter while the Kafka client waits, 4 times the default:
+each switch costs both threads time, and a heartbeat has seconds.
 """
 
 logger = logging.getLogger("streams.worker")
 
 
 class Worker:
-    """One worker process.  Outputs go to `log`, which must give a record up after the session timeout.
+    """A worker process.  Outputs go to `log`, which must give a record up after the session timeout.
 
-    `epoch` is the topics' epoch, `now_ms` the wall clock; `keys` sign the links of surveys.
+    `epoch` is the topics' epoch, `now_ms` the wall clock; `keys` sign the links of surveys; None makes no links.
     """
 
     def __init__(
@@ -72,27 +72,27 @@ class Worker:
         )
         check_lease = self._engine.lease.check
 
-        def processor(number: int, segment_partitions: int) -> PartitionProcessor:
+        def make_processor(number: int, segment_partitions: int) -> PartitionProcessor:
             def partition_of(segment: str) -> int:
                 return zlib.crc32(segment.encode()) % segment_partitions
 
             return PartitionProcessor(number, program, codec, partition_of, now_ms, epoch, keys)
 
-        def rows() -> RollingRows:
+        def make_rows() -> RollingRows:
             return RollingRows(program, codec, now_ms, lambda offset: epoch << EPOCH_SHIFT | offset)
 
         self.agents: list[Agent] = [
             Journeys(
-                log, codec, Fuse(fuse), check_lease, now_ms, processor,
+                log, codec, Fuse(fuse), check_lease, now_ms, make_processor,
                 hold_back=self._engine.hold_back, wakeups_per_s=wakeups_per_s,
             ),
-            Rolling(log, codec, check_lease, rows),
+            Rolling(log, codec, check_lease, make_rows),
         ]  # fmt: skip
-        """Who handles which topics; a test may put one of its own around them before `run`."""
-        self._ticking: asyncio.Task[None] | None = None
+        """Agents of the worker; a test may wrap them before `run`."""
+        self._tick_task: asyncio.Task[None] | None = None
 
     def run(self) -> ExitCode:
-        """Work until asked to stop; the exit code says how it ended."""
+        """Work until a signal or an error stops the process; the exit code tells them apart."""
         gc.set_threshold(GARBAGE_AFTER)
         sys.setswitchinterval(SWITCH_S)
         return self._engine.run()
@@ -104,18 +104,18 @@ class Worker:
 
     async def _assign(self, partitions: frozenset[int]) -> None:
         brokers, security = self._config.brokers, self._config.security
-        known = await wait_for_broker(brokers, security, self._config.broker_wait_ms)
+        partition_counts = await wait_for_broker(brokers, security, self._config.broker_wait_ms)
         lineage = Lineage(self._epoch, await topic_ids(brokers, security, [topic.name for topic in INBOUND]))
-        assignment = Assignment(partitions, known[PANES.name], lineage, self._engine.unread)
+        assignment = Assignment(partitions, partition_counts[PANES.name], lineage, self._engine.unread)
         restores = [agent.restore(assignment) for agent in self.agents]
         await asyncio.to_thread(self._read_back, assignment, restores)
         for restore in restores:
             await restore.put_in_place()
-        self._ticking = asyncio.create_task(self._tick())
+        self._tick_task = asyncio.create_task(self._tick())
 
     async def _revoke(self, partitions: frozenset[int]) -> None:
-        if self._ticking is not None:
-            self._ticking.cancel()
+        if self._tick_task is not None:
+            self._tick_task.cancel()
         await self._log.flush()
         for agent in self.agents:
             agent.revoke()
@@ -130,7 +130,7 @@ class Worker:
         logger.info("restored partitions=%s records=%d seconds=%.2f", sorted(assignment.partitions), count, seconds)
 
     async def _tick(self) -> None:
-        """Let the agents write what the clock makes due, again and again while the partitions are ours."""
+        """Call `tick` of the agents every `TICK_S` until the partitions are revoked."""
         while True:
             with guard("writing wakeups and rolling rows", stop_at_once):
                 for agent in self.agents:

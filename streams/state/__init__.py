@@ -1,1 +1,1 @@
-"""What a worker remembers: tables in memory, timers, what the state was made from, and recovery after a crash."""
+"""State of a worker: tables in memory, timers, the lineage of both, and recovery after a crash."""

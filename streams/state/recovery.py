@@ -1,10 +1,10 @@
-"""Which batch a worker may have left half done: it must be decided again before anything else touches its partition.
+"""Recovery of the batch in doubt, whose outputs were flushed but whose state may not have been.
 
-A batch's outputs are durable before its journeys.  Whoever dies in between leaves decisions and dispatches that no
-journey knows of.  Decided again on the same journeys, the batch leads to the same outputs under the same ids; decided
-after a batch of another topic it might not, and somebody would be asked twice.  One batch of a partition is written at
-a time, so the last outputs tell which one is in doubt: their header names the topic that they came of, their value the
-version.
+A batch's outputs are durable before its journeys.  A worker that dies in between leaves decisions and dispatches that
+no journey knows of.  Decided again on the same journeys, the batch leads to the same outputs under the same ids;
+decided after a batch of another topic it might not, and a customer would be surveyed twice.  So it is replayed before
+any other topic of its partition.  One batch of a partition is written at a time, so the last outputs identify the batch
+in doubt: their header names the topic of the event that caused them, their value holds its version.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,45 +27,48 @@ _INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
 CAUSES: Mapping[str, Headers] = {
     topic.name: () if topic is RESPONSES else ((_HEADER, topic.name.encode()),) for topic in INBOUND
 }
-"""The headers of what a batch of this topic leads to; most comes of responses, and goes without."""
+"""Headers of the outputs of a batch, by its topic; those of responses, the most frequent, have none."""
 
 TAIL_RECORDS = 3_000
-"""How far to look back: more than a batch, for a worker that dies over and over decides it again in smaller ones."""
+"""Outputs of each partition to look at: more than a batch, as a worker that keeps dying replays it in smaller ones."""
 
 BatchInDoubt = tuple[str, int]
-"""An inbound topic, and the version up to which it may have been decided without being remembered."""
+"""The batch whose outputs were flushed but whose state may not have been: (topic, highest version)."""
 
 
 def output_partitions(numbers: Iterable[int]) -> list[TopicPartition]:
-    """Where the outputs of these partitions lie."""
+    """The topic partitions that hold the outputs of these partitions."""
     return [(topic, number) for number in numbers for topic in _RECORDS]
 
 
 class Recovery:
-    """What is in doubt of each partition whose journeys are restored; `take` its last outputs, in any order."""
+    """Search for the batch in doubt of each partition whose journeys are restored, by its last outputs in any order."""
 
     def __init__(self, codec: Codec, journeys: Mapping[int, JourneyTable]) -> None:
         self._codec = codec
         self._journeys = journeys
-        self._found: dict[int, dict[str, tuple[int, int]]] = {}
+        self._unapplied: dict[int, dict[str, tuple[int, int]]] = {}  # latest timestamp and highest version, by topic
 
     def take(self, topic: str, partition: int, record: KafkaRecord) -> None:
-        """Look at one output: is the event that it came of in its customer's journey?"""
-        cause = _cause(record.headers)
+        """Take one output, to see if the journey of its customer includes the event that caused it."""
+        cause_topic = _cause_topic(record.headers)
         version = self._codec.decode(_RECORDS[topic], record.value).version
-        if version > self._journeys[partition].get(record.key or b"").applied_version[_INDEX[cause]]:
-            causes = self._found.setdefault(partition, {})
-            written_ms, highest = causes.get(cause, (-1, -1))
-            causes[cause] = max(record.timestamp, written_ms), max(version, highest)
+        if version > self._journeys[partition].get(record.key or b"").applied_version[_INDEX[cause_topic]]:
+            by_topic = self._unapplied.setdefault(partition, {})
+            latest_ms, highest = by_topic.get(cause_topic, (-1, -1))
+            by_topic[cause_topic] = max(record.timestamp, latest_ms), max(version, highest)
 
     def batch_in_doubt(self, partition: int) -> BatchInDoubt | None:
-        """The topic that was decided last, and how far.  A customer who is forgotten since may look like a doubt."""
-        causes = self._found.get(partition)
-        if not causes:
+        """The topic and highest version of the batch in doubt; None when outputs and journeys are consistent.
+
+        Outputs of a customer who was erased since look unapplied too: the batch is then replayed needlessly.
+        """
+        by_topic = self._unapplied.get(partition)
+        if not by_topic:
             return None
-        last = max(causes, key=lambda cause: (causes[cause][0], cause == RESPONSES.name))
-        return last, causes[last][1]
+        topic = max(by_topic, key=lambda name: (by_topic[name][0], name == RESPONSES.name))
+        return topic, by_topic[topic][1]
 
 
-def _cause(headers: Headers) -> str:
+def _cause_topic(headers: Headers) -> str:
     return next(((value or b"").decode() for name, value in headers if name == _HEADER), RESPONSES.name)

@@ -1,8 +1,8 @@
-"""The two tables of one partition of the customer's side: journeys, and the tallies of panes.
+"""Tables of one partition in memory: journeys by customer, and the tallies of panes.
 
 Every value carries `applied_version`: the version (topic epoch << 48 | offset) of the last source record that it
-includes.  A version at or below it is already in.  Values live in memory as bytes; the compacted topics `nps.journeys`
-and `nps.panes` are their durable copy, written in the order that `streams.processing.partition` keeps.
+includes.  A version at or below it is included already.  Journeys live in memory as bytes; the durable copies are the
+compacted topics `nps.journeys` and `nps.panes`, written in the order that `streams.processing.partition` keeps.
 
     BadState   a state record cannot be read; the worker must not go on without it
 """
@@ -26,10 +26,10 @@ _UNSEEN = (-1,) * _TOPICS
 
 
 class JourneyEntry(NamedTuple):
-    """A journey and what it includes.
+    """A journey with the versions it includes and its timer.
 
     `applied_version` is one version for each inbound topic, in the order of `schemas.topics.INBOUND`, -1 for none;
-    `timer_ms` is when the customer must be looked at though nothing comes.
+    `timer_ms` is the time at which the customer gets a wakeup, None for never.
     """
 
     applied_version: tuple[int, ...]
@@ -50,7 +50,7 @@ _decode_head = msgspec.msgpack.Decoder(_Head).decode
 
 
 class JourneyTable:
-    """Journeys by customer key.  `put` takes what was made durable."""
+    """Table of journeys by customer key, kept as bytes.  `put` takes values that are durable."""
 
     def __init__(self) -> None:
         self._values: dict[bytes, bytes] = {}
@@ -63,19 +63,19 @@ class JourneyTable:
         return decode(self._values.get(key))
 
     def timer_ms(self, key: bytes) -> int | None:
-        """When the customer must be looked at, without decoding the journey."""
+        """The customer's timer, read without decoding the journey; None for no timer."""
         value = self._values.get(key)
         return _decode_head(value[1:]).timer_ms if value is not None else None
 
     def put(self, key: bytes, value: bytes | None) -> None:
-        """Keep a value that is durable; None forgets the customer."""
+        """Replace the customer's value by one that is durable; None removes the customer."""
         if value is None:
             self._values.pop(key, None)
         else:
             self._values[key] = value
 
     def restore(self, record: KafkaRecord) -> None:
-        """Take one record of nps.journeys.  Raises BadState."""
+        """Take one record of nps.journeys.  Raises BadState for one without a key or of another format."""
         offset, _, key, value, _ = record
         if key is None:
             raise BadState(f"nps.journeys has a record without a key at offset {offset}")
@@ -84,7 +84,7 @@ class JourneyTable:
         self.put(key, value)
 
     def timers(self) -> Iterator[tuple[bytes, int]]:
-        """Who must be woken when.  Raises BadState for a journey that cannot be read."""
+        """Customer keys and their timers in ms, where there is one.  Raises BadState for an unreadable journey."""
         for key, value in self._values.items():
             try:
                 due_ms = _decode_head(value[1:]).timer_ms
@@ -95,31 +95,31 @@ class JourneyTable:
 
 
 def decode(value: bytes | None) -> JourneyEntry:
-    """The entry in these bytes, blank for none.  Raises BadState for what cannot be read."""
+    """Decode an entry; blank for None.  Raises BadState for bytes that cannot be read."""
     if value is None:
         return BLANK
     try:
         entry = _decode(value[1:])
     except msgspec.DecodeError as error:
         raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
-    return entry if len(entry[0]) == _TOPICS else _of_all_topics(entry)
+    return entry if len(entry[0]) == _TOPICS else _with_all_topics(entry)
 
 
-def _of_all_topics(entry: JourneyEntry) -> JourneyEntry:
-    """The entry of a version that knew fewer inbound topics.  Raises BadState for one that knew more."""
-    known = len(entry.applied_version)
-    if known > _TOPICS:
-        raise BadState(f"nps.journeys has a journey of {known} inbound topics, written by a newer version than this")
-    return entry._replace(applied_version=entry.applied_version + _UNSEEN[known:])
+def _with_all_topics(entry: JourneyEntry) -> JourneyEntry:
+    """Extend an entry written when there were fewer inbound topics.  Raises BadState when there were more."""
+    count = len(entry.applied_version)
+    if count > _TOPICS:
+        raise BadState(f"nps.journeys has a journey of {count} inbound topics, written by a newer version than this")
+    return entry._replace(applied_version=entry.applied_version + _UNSEEN[count:])
 
 
 def encode(entry: JourneyEntry | tuple[tuple[int, ...], int | None, Journey]) -> bytes:
-    """The bytes of an entry, or of its fields: a name for them takes longer than their encoding."""
+    """Encode an entry, or a tuple of its fields: making the named tuple takes longer than encoding it."""
     return _FORMAT + _encode(entry)
 
 
 class PaneValue(NamedTuple):
-    """A pane's tally as far as this partition counted, and the version up to which it did."""
+    """A pane's tally of this partition's answers, and the version up to which they are counted."""
 
     applied_version: int
     tally: Tally
@@ -129,7 +129,7 @@ UNCOUNTED = PaneValue(-1, EMPTY)
 
 
 class PaneTable:
-    """Tallies by pane, counted from one partition of nps.responses."""
+    """Table of tallies by pane, counted from one partition of nps.responses."""
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
@@ -139,8 +139,8 @@ class PaneTable:
         return len(self._values)
 
     @property
-    def high(self) -> int:
-        """The highest version in any pane: up to it, answers may have been counted already; -1 for none."""
+    def highest_version(self) -> int:
+        """The highest version in any pane: up to it, answers may be counted already; -1 for none."""
         return max((value.applied_version for value in self._values.values()), default=-1)
 
     def get(self, pane: Pane) -> PaneValue:
@@ -148,11 +148,11 @@ class PaneTable:
         return self._values.get(pane, UNCOUNTED)
 
     def put(self, pane: Pane, value: PaneValue) -> None:
-        """Keep a value that is durable."""
+        """Replace a pane's value by one that is durable."""
         self._values[pane] = value
 
     def restore(self, record: PaneTally) -> None:
-        """Take one record of nps.panes; the highest version of a pane stays."""
+        """Take one record of nps.panes; of a pane's records the highest version wins."""
         pane = Pane(record.segment, Resolution(record.resolution), record.start_ms)
         if record.version > self.get(pane).applied_version:
             self.put(pane, PaneValue(record.version, Tally(record.promoters, record.passives, record.detractors)))

@@ -1,20 +1,20 @@
-"""Who must be woken when: one bucket a second, so that an entry costs a pointer.
+"""Timers: customer keys by the second in which they are due, one bucket a second, so that an entry costs a pointer.
 
-An entry is a hint: whoever takes it checks it against the journey, which alone knows the time that holds now.
+An entry may be outdated: the caller checks it against the journey, which holds the timer that is valid now.
 """
 
 import heapq
 
 
 class Timers:
-    """Keys by the second in which they are due.  Entries are never removed early."""
+    """Keys by the whole second at which they are due.  Entries are never removed early."""
 
     def __init__(self) -> None:
         self._buckets: dict[int, list[bytes]] = {}
         self._seconds: list[int] = []
 
     def push(self, key: bytes, due_ms: int) -> None:
-        """Remember to look at `key` not before `due_ms`."""
+        """Add `key`, due at the first whole second not before `due_ms`."""
         second = -(-due_ms // 1000)
         bucket = self._buckets.get(second)
         if bucket is None:
@@ -23,8 +23,8 @@ class Timers:
         bucket.append(key)
 
     def due(self, now_ms: int, at_most: int) -> list[bytes]:
-        """Take the keys that are due, oldest first, `at_most` many or the rest of one second more."""
-        taken: list[bytes] = []
-        while self._seconds and self._seconds[0] * 1000 <= now_ms and len(taken) < at_most:
-            taken += self._buckets.pop(heapq.heappop(self._seconds))
-        return taken
+        """Remove and return keys that are due, oldest first: whole seconds, until there are `at_most` or more."""
+        keys: list[bytes] = []
+        while self._seconds and self._seconds[0] * 1000 <= now_ms and len(keys) < at_most:
+            keys += self._buckets.pop(heapq.heappop(self._seconds))
+        return keys

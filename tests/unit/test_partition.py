@@ -169,7 +169,7 @@ def test_when_all_is_counted_anew_an_old_wakeup_gives_up_on_nothing(epoch: int) 
     old = record(Wakeup("c1", late_ms), 0, late_ms)._replace(headers=[] if epoch == 1 else [(EPOCH_HEADER, b"1")])
     for wakeup, left in ((old, 0), (old._replace(headers=[(EPOCH_HEADER, str(epoch).encode())]), 1)):
         one = PartitionProcessor(3, OPEN, CODEC, len, lambda: late_ms, epoch=epoch)
-        assert one.written_under == ((EPOCH_HEADER, str(epoch).encode()),)
+        assert one.wakeup_headers == ((EPOCH_HEADER, str(epoch).encode()),)
         durable(one, one.decide(RESPONSES.name, [early]))
         outcome = one.decide(WAKEUPS.name, [wakeup])
         assert len(published(outcome, DEAD_LETTERS)) == left
