@@ -1,8 +1,8 @@
-"""The one clock of the shell; the domain has none."""
+"""Wall clock of the shell, the only one; the domain reads no clock."""
 
 import time
 
 
 def wall_ms() -> int:
-    """The wall clock, milliseconds since 1970 UTC."""
+    """Time of the wall clock in milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000

@@ -1,11 +1,11 @@
-"""Every error that may end a process of the stream side, and the only table of exit codes.
+"""Errors that may end a process of the stream side, and the only table of exit codes.
 
 NpsError                       the kinds, shared with the sinks: `schemas.errors`
 ├── BadInput
 │   ├── BadSettings            a setting or an argument is wrong
 │   ├── BadProgram             the program file is wrong
 │   ├── BadTopics              a topic is missing or has the wrong number of partitions
-│   └── PortTaken              somebody else listens there, or we may not
+│   └── PortTaken              another process listens on the port, or we may not
 ├── ServerAway
 │   ├── BrokerAway             Kafka does not answer
 │   ├── NotStarted             a local server could not be started
@@ -28,19 +28,19 @@ from schemas.errors import BadInput, FuseBlown, NpsError, ServerAway, Undelivere
 
 
 class BadSettings(BadInput, ValueError):
-    """The environment or an argument is wrong; the message says which and what to do."""
+    """A setting or an argument is wrong; the message names it and says what to do."""
 
 
 class BadProgram(BadInput, ValueError):
-    """The program file is wrong; the message is file, line, what and what to do."""
+    """The program file is wrong; the message is file, line, the fault and its remedy."""
 
 
 class BadTopics(BadInput):
-    """A topic that the worker needs is missing, partitions do not match, or a topic was made anew."""
+    """A topic that the worker needs is missing, has the wrong number of partitions, or was created anew."""
 
 
 class PortTaken(BadInput, OSError):
-    """Somebody else listens there, or we may not."""
+    """Another process listens on the port, or we may not."""
 
 
 class BrokerAway(ServerAway):
@@ -72,12 +72,12 @@ class BadState(StateError):
 
 
 class ExitCode(IntEnum):
-    """Why a process ended; `meaning` is what the README and the runbook say."""
+    """Exit codes of a process; `meaning` is the sentence of each in the README and the runbook."""
 
     meaning: str
 
     def __new__(cls, value: int, meaning: str) -> "ExitCode":
-        """A code is its number; the sentence beside it is for people."""
+        """Make a code, which is its number, with the sentence beside it for people."""
         member = int.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning
@@ -112,9 +112,9 @@ CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (KafkaException, ExitCode.BROKER_AWAY),
     (KeyboardInterrupt, ExitCode.INTERRUPTED),
 )
-"""What each error ends a process with; the first line that fits holds."""
+"""Exit code of each class of errors; the first line that fits holds."""
 
 
 def exit_code(error: BaseException) -> ExitCode:
-    """The exit code of an error; UNEXPECTED for one that nobody foresaw, which wants its traceback."""
-    return next((code for kind, code in CODES if isinstance(error, kind)), ExitCode.UNEXPECTED)
+    """Exit code of an error; UNEXPECTED for one outside the table, whose traceback is to be logged."""
+    return next((code for error_class, code in CODES if isinstance(error, error_class)), ExitCode.UNEXPECTED)

@@ -1,4 +1,4 @@
-"""The stream side's Prometheus metrics, each declared once with its meaning.  Labels never hold personal data."""
+"""Prometheus metrics of the stream side, each declared once with its meaning.  Labels never hold personal data."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -47,4 +47,4 @@ TALLIES = {
     "out": RECORDS_OUT,
     "suppressed": TRIGGERS_SUPPRESSED,
 }
-"""What a batch's outcome tallies, by kind."""
+"""Counters by the kind of a batch's tally; each has one label."""

@@ -1,6 +1,6 @@
-"""Where the servers are and how hard to lean on them, read from the environment once.
+"""Settings of the pipeline, read once from the `NPS_*` names of the environment.
 
-BadSettings   a name is unknown or a value wrong; the message is one line that says which and what to do
+BadSettings   a name is unknown or a value wrong; the message is one line that names it and says what to do
 """
 
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ class Settings:
     fuse_ratio: float = _setting(0.5, "More than this share of bad records among the last 10,000 stops the worker.")
 
     def __post_init__(self) -> None:
-        """Raises BadSettings for values that cannot be meant."""
+        """Raises BadSettings for a value out of its range and for a malformed address, key or Kafka setting."""
         for name in (
             "partitions", "replication", "sink_rows", "sink_bytes", "sink_age_ms", "server_wait_s",
             "wakeups_per_s", "collector_link_rate", "collector_address_rate", "collector_wait_ms",
@@ -108,17 +108,19 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Read every `NPS_*` name.  Raises BadSettings for one that does not exist or does not parse."""
-        known = {PREFIX + f.name.upper(): f for f in fields(cls)}
-        given = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
-        if unknown := sorted(set(given) - set(known) - RESERVED):
+        known = {PREFIX + setting.name.upper(): setting for setting in fields(cls)}
+        texts = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
+        if unknown := sorted(set(texts) - set(known) - RESERVED):
             raise BadSettings(f"{unknown[0]} is no setting; `nps config` lists them all")
-        values: dict[str, Any] = {f.name: _parse(name, given[name], f) for name, f in known.items() if name in given}
+        values: dict[str, Any] = {
+            setting.name: _parse(name, texts[name], setting) for name, setting in known.items() if name in texts
+        }
         return cls(**values)
 
     @property
     def security(self) -> dict[str, str]:
         """Kafka's security settings under librdkafka's names, without those that are not set."""
-        named = {
+        options = {
             "security.protocol": self.kafka_security_protocol,
             "sasl.mechanism": self.kafka_sasl_mechanism,
             "sasl.username": self.kafka_sasl_username,
@@ -127,20 +129,20 @@ class Settings:
             "ssl.certificate.location": self.kafka_ssl_certificate,
             "ssl.key.location": self.kafka_ssl_key,
         }
-        return {name: value for name, value in named.items() if value}
+        return {name: value for name, value in options.items() if value}
 
     @property
     def keys(self) -> Keys | None:
-        """The keys of survey links, None where there are none."""
+        """Keys of survey links; None without any."""
         return Keys.parse(self.link_keys) if self.link_keys else None
 
     @property
     def program_path(self) -> Path | None:
-        """The program file, None for the one that ships."""
+        """Path of the program file; None for the file that ships with the pipeline."""
         return Path(self.program) if self.program else None
 
     def engine(self) -> EngineConfig:
-        """What a worker's engine is told."""
+        """Configuration of a worker's engine.  Raises ValueError for Kafka settings that do not go together."""
         return EngineConfig(
             brokers=self.brokers,
             group=f"{self.group}-worker",
@@ -157,30 +159,36 @@ class Settings:
 
 
 RESERVED = frozenset({"NPS_REQUIRE_KAFKA"})
-"""A name for tests alone."""
+"""Names that are no settings and not refused: the tests read them."""
 
 
 def rows() -> list[tuple[str, str, str]]:
     """Name, default and meaning of every setting: the table in the README and in `nps config`."""
-    return [(PREFIX + f.name.upper(), str(f.default), f.metadata["meaning"]) for f in fields(Settings)]
+    return [
+        (PREFIX + setting.name.upper(), str(setting.default), setting.metadata["meaning"])
+        for setting in fields(Settings)
+    ]
 
 
 def shown(settings: Settings) -> list[tuple[str, str]]:
-    """Every setting and its value, secrets masked."""
-    return [(PREFIX + f.name.upper(), _masked(f, getattr(settings, f.name))) for f in fields(settings)]
+    """Name and value of every setting, secrets masked."""
+    return [
+        (PREFIX + setting.name.upper(), _masked(setting, getattr(settings, setting.name)))
+        for setting in fields(settings)
+    ]
 
 
-def _masked(f: Field[Any], value: object) -> str:
-    if not f.metadata["secret"] or not value:
+def _masked(setting: Field[Any], value: object) -> str:
+    if not setting.metadata["secret"] or not value:
         return str(value)
-    if not f.name.endswith("_url"):
+    if not setting.name.endswith("_url"):
         return "***"
     url = urlsplit(str(value))
     return f"{url.scheme}://{'***@' if url.password else ''}{url.hostname}{f':{url.port}' if url.port else ''}/..."
 
 
 def _is_http(text: str) -> bool:
-    """True for an address with a scheme of HTTP, a host and, where there is one, a port that can be."""
+    """True for an address of http or https with a host and, where there is one, a valid port."""
     try:
         url = urlsplit(text)
         return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
@@ -188,10 +196,10 @@ def _is_http(text: str) -> bool:
         return False
 
 
-def _parse(name: str, text: str, f: Field[Any]) -> object:
-    kind: type[str] | type[int] | type[float] = type(f.default)  # type: ignore[assignment]  # never missing here
+def _parse(name: str, text: str, setting: Field[Any]) -> object:
+    type_: type[str] | type[int] | type[float] = type(setting.default)  # type: ignore[assignment]  # never missing here
     try:
-        return kind(text)
+        return type_(text)
     except ValueError:
-        expected = "a whole number" if kind is int else "a number"
+        expected = "a whole number" if type_ is int else "a number"
         raise BadSettings(f"{name} must be {expected}, not {text!r}") from None

@@ -1,1 +1,1 @@
-"""`nps collector`: score links and pushed answers become records of nps.responses."""
+"""The collector, `nps collector`: turns score links and pushed answers into records of nps.responses."""

@@ -1,4 +1,4 @@
-"""How often one address or one link may ask: token buckets in bounded memory."""
+"""Rate limits for an address or a link: token buckets in bounded memory."""
 
 import ipaddress
 from collections import OrderedDict
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class _Bucket(NamedTuple):
-    left: float
+    tokens: float
     at_s: float
 
 
 class Buckets:
-    """One bucket for each key: full at first, refilled at `per_minute`; the keys least lately seen are forgotten."""
+    """Token buckets by key: full at first, refilled at `per_minute`; the keys least lately seen are forgotten."""
 
     def __init__(self, per_minute: int, most_keys: int = 100_000) -> None:
         """Raises ValueError unless both are above 0."""
@@ -25,11 +25,11 @@ class Buckets:
         return len(self._buckets)
 
     def take(self, key: str, now_s: float) -> bool:
-        """Take one; False when there is none left.  `now_s` is a clock that never goes back, in seconds."""
-        left, at_s = self._buckets.get(key) or _Bucket(self._per_minute, now_s)
-        left = min(self._per_minute, left + (now_s - at_s) * self._per_minute / 60)
-        granted = left >= 1
-        self._buckets[key] = _Bucket(left - granted, now_s)
+        """Take a token; False when there is none left.  `now_s` is a clock that never goes back, in seconds."""
+        tokens, at_s = self._buckets.get(key) or _Bucket(self._per_minute, now_s)
+        tokens = min(self._per_minute, tokens + (now_s - at_s) * self._per_minute / 60)
+        granted = tokens >= 1
+        self._buckets[key] = _Bucket(tokens - granted, now_s)
         self._buckets.move_to_end(key)
         if len(self._buckets) > self._most_keys:
             self._buckets.popitem(last=False)
@@ -37,10 +37,10 @@ class Buckets:
 
 
 def client_network(remote: str, forwarded_for: str, proxies: int) -> str:
-    """Whom to limit: the client's address, of IPv6 the network that one household has.
+    """The client's address of IPv4, or its /64 network of IPv6, which a household has: the key of its rate limit.
 
-    `forwarded_for` is believed only as far as `proxies` of our own have written it: what the client put there itself
-    lies further left.
+    `forwarded_for` is believed only as far as `proxies` of our own have written it: entries of the client itself lie
+    further left.  `remote`, the address of the connection, stands in for an entry that is no address.
     """
     hops = [hop.strip() for hop in forwarded_for.split(",")] if proxies else []
     text = hops[-proxies] if 0 < proxies <= len(hops) else remote

@@ -1,4 +1,4 @@
-"""Records that must be in Kafka before anybody is told so.
+"""Publication of records that must be in Kafka before the client hears that they were taken.
 
 Away   Kafka did not take a record in time; it may still, and sending it again does no harm
 """
@@ -13,12 +13,12 @@ import confluent_kafka
 from streams.kafka.ports import Output
 
 _POLL_S = 0.1
-_quiet = logging.getLogger("streams.collector.librdkafka")
-_quiet.setLevel(logging.CRITICAL)
+_librdkafka_logger = logging.getLogger("streams.collector.librdkafka")
+_librdkafka_logger.setLevel(logging.CRITICAL)
 
 
 class Away(Exception):
-    """Kafka did not take it."""
+    """Kafka did not take a record in time; it may still, and sending it again does no harm."""
 
 
 class Outbox:
@@ -44,23 +44,23 @@ class Outbox:
                 "reconnect.backoff.max.ms": 1_000,
                 "allow.auto.create.topics": False,
             },
-            logger=_quiet,
+            logger=_librdkafka_logger,
         )
         self._poller = threading.Thread(target=self._poll, name="outbox", daemon=True)
         self._poller.start()
 
     async def put(self, outputs: Sequence[Output]) -> None:
-        """Return once all are in Kafka.  Raises Away."""
+        """Send the records and return once all are in Kafka.  Raises Away."""
         loop = asyncio.get_running_loop()
-        taken = [loop.create_future() for _ in outputs]
-        for out, future in zip(outputs, taken, strict=True):
-            self._send(out, loop, future)
-        failed = [error for error in await asyncio.gather(*taken) if error]
-        if failed:
-            raise Away(failed[0])
+        deliveries = [loop.create_future() for _ in outputs]
+        for output, delivery in zip(outputs, deliveries, strict=True):
+            self._send(output, loop, delivery)
+        errors = [error for error in await asyncio.gather(*deliveries) if error]
+        if errors:
+            raise Away(errors[0])
 
     async def is_reachable(self) -> bool:
-        """True when Kafka answers."""
+        """True when Kafka answers within `within_ms`."""
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(None, lambda: self._producer.list_topics(timeout=self._within_ms / 1000))
@@ -69,28 +69,30 @@ class Outbox:
         return True
 
     def close(self) -> None:
-        """Stop; what is still waiting gets its last chance."""
+        """Stop after a last try, of at most `within_ms`, to send the records that still wait."""
         self._producer.flush(self._within_ms / 1000)
         self._stopping.set()
         self._poller.join()
 
-    def _send(self, out: Output, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[str]") -> None:
+    def _send(self, output: Output, loop: asyncio.AbstractEventLoop, delivery: "asyncio.Future[str]") -> None:
+        """Send a record; `delivery` becomes the error's text, empty once Kafka has the record."""
+
         def delivered(error: confluent_kafka.KafkaError | None, _: confluent_kafka.Message) -> None:
-            loop.call_soon_threadsafe(_tell, future, "" if error is None else error.str())
+            loop.call_soon_threadsafe(_resolve, delivery, "" if error is None else error.str())
 
         try:
             self._producer.produce(
-                out.topic, out.value, out.key, timestamp=out.timestamp_ms, headers=list(out.headers) or None,
-                on_delivery=delivered,
+                output.topic, output.value, output.key, timestamp=output.timestamp_ms,
+                headers=list(output.headers) or None, on_delivery=delivered,
             )  # fmt: skip
         except (BufferError, confluent_kafka.KafkaException) as error:
-            future.set_result(str(error))
+            delivery.set_result(str(error))
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
             self._producer.poll(_POLL_S)
 
 
-def _tell(future: "asyncio.Future[str]", error: str) -> None:
-    if not future.done():  # it is when the request was given up
-        future.set_result(error)
+def _resolve(delivery: "asyncio.Future[str]", error: str) -> None:
+    if not delivery.done():  # it is when the request was given up
+        delivery.set_result(error)

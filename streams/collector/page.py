@@ -1,4 +1,4 @@
-"""The collector's page: one file without anything external, readable without JavaScript and on any screen."""
+"""HTML pages of the collector: each a file without anything external, readable without JavaScript on any screen."""
 
 import secrets
 from html import escape
@@ -8,13 +8,13 @@ from typing import NamedTuple
 from streams.collector.texts import Texts
 
 LONGEST_COMMENT = 2_000
-"""Characters that the form lets one type."""
+"""The most characters of a comment that the form takes."""
 
 SCORES = range(11)
 
 
 class Page(NamedTuple):
-    """HTML, and the nonce that its style and script carry."""
+    """HTML of a page, and the nonce that its style and script carry."""
 
     html: str
     nonce: str
@@ -29,20 +29,20 @@ class Page(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """Where the form of a page goes: the link's path and the survey's locale."""
+    """The path of a link, to which its page's form is sent, and the survey's locale."""
 
     path: str
     locale: str
 
 
 def thanks(texts: Texts, visit: Visit, score: int, clicked_ms: int) -> Page:
-    """After a click: thanks, one field for words, and a way to change the score."""
-    seen = f'data-seen="{escape(visit.path)}/seen" data-score="{score}" data-at="{clicked_ms}"'
+    """Page after a click: thanks, one field for a comment, and a way to change the score."""
+    beacon = f'data-seen="{escape(visit.path)}/seen" data-score="{score}" data-at="{clicked_ms}"'
     return _page(
         texts,
         texts.thanks,
         f"<p>{escape(texts.scored.format(score=score))}</p>"
-        f"{_form(visit, seen)}"
+        f"{_form(visit, beacon)}"
         f'<input type="hidden" name="chosen" value="{score}">'
         f'<label for="comment">{escape(texts.reason)}</label>'
         f'<textarea id="comment" name="comment" maxlength="{LONGEST_COMMENT}"></textarea>'
@@ -52,34 +52,34 @@ def thanks(texts: Texts, visit: Visit, score: int, clicked_ms: int) -> Page:
 
 
 def question(texts: Texts, visit: Visit) -> Page:
-    """A link without a score: the question itself."""
+    """Page of a link without a score: the question and its scale."""
     scale = _scale(texts, f"<h1>{escape(texts.question)}</h1>", None)
     return _page(texts, texts.question, f"{_form(visit, '')}{scale}</form>{_trap(visit)}", heading=False)
 
 
 def done(texts: Texts) -> Page:
-    """After the form was sent."""
+    """Page after the form was sent."""
     return _page(texts, texts.thanks, f'<p class="done">{escape(texts.done)}</p>')
 
 
 def closed(texts: Texts) -> Page:
-    """The one page for every link that is not good."""
+    """Page of every link that is not valid, whatever the reason."""
     return _page(texts, texts.closed, f'<p class="done">{escape(texts.closed_more)}</p>')
 
 
 def wait(texts: Texts) -> Page:
-    """Too many requests."""
+    """Page after too many requests."""
     return _page(texts, texts.wait, f'<p class="done">{escape(texts.wait_more)}</p>')
 
 
 def again(texts: Texts) -> Page:
-    """The answer could not be kept."""
+    """Page after an answer that Kafka did not take, or another failure: try again."""
     return _page(texts, texts.again, f'<p class="done">{escape(texts.again_more)}</p>')
 
 
-def _form(visit: Visit, data: str) -> str:
+def _form(visit: Visit, attributes: str) -> str:
     return (
-        f'<form method="post" action="{escape(visit.path)}" {data}>'
+        f'<form method="post" action="{escape(visit.path)}" {attributes}>'
         f'<input type="hidden" name="lang" value="{escape(visit.locale)}">'
     )
 
@@ -94,7 +94,7 @@ def _scale(texts: Texts, legend: str, current: int | None) -> str:
 
 
 def _trap(visit: Visit) -> str:
-    """A link for machines: no person sees, hears or reaches it."""
+    """Link that only machines follow: no person sees, hears or reaches it."""
     return f'<a href="{escape(visit.path)}/more" rel="nofollow" tabindex="-1" aria-hidden="true" hidden>more</a>'
 
 

@@ -1,7 +1,7 @@
 """Answers that a survey tool pushes as JSON: one object or a list, fields as in the Avro schema of SurveyResponse.
 
-BadPush   the body is no such thing; the message names the place and what to do
-Foreign   a token that came along belongs to another survey or customer, or is not good
+BadPush   the body is no answer and no list of answers; the message names the place and says what to do
+Foreign   the token of an answer belongs to another survey or customer, or is not valid
 """
 
 import hmac
@@ -15,7 +15,7 @@ from schemas.reasons import Reason
 from streams.domain.links import Keys, Refusal, verify
 
 MOST_AT_ONCE = 1_000
-"""Answers in one request."""
+"""The most answers in one request."""
 
 
 class BadPush(ValueError):
@@ -23,7 +23,7 @@ class BadPush(ValueError):
 
 
 class Foreign(Exception):
-    """An answer whose token is not its own."""
+    """The token of an answer belongs to another survey or customer, or is not valid."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.detail)
@@ -31,19 +31,19 @@ class Foreign(Exception):
 
 
 def is_allowed(authorization: str, key: str) -> bool:
-    """True for `Bearer` and our key, compared in constant time; never without a key."""
-    scheme, _, given = authorization.partition(" ")
-    same = hmac.compare_digest(_digest(given.strip()), _digest(key))
-    return bool(key) and scheme.lower() == "bearer" and same
+    """True for a header of `Bearer` and our key, compared in constant time; never when our key is empty."""
+    scheme, _, credentials = authorization.partition(" ")
+    is_equal = hmac.compare_digest(_digest(credentials.strip()), _digest(key))
+    return bool(key) and scheme.lower() == "bearer" and is_equal
 
 
 def parse(body: bytes, keys: Keys | None, now_ms: int) -> list[SurveyResponse]:
-    """The answers in a body, all of them good.  `time` may be left out: it is now.  Raises BadPush and Foreign."""
+    """Parse the answers in a body, all of them valid.  `time`, left out, is `now_ms`.  Raises BadPush and Foreign."""
     try:
-        given: Any = json.loads(body)
+        document: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BadPush(f"the body is no JSON: {error}") from None
-    answers = given if isinstance(given, list) else [given]
+    answers = document if isinstance(document, list) else [document]
     if len(answers) > MOST_AT_ONCE:
         raise BadPush(f"{len(answers)} answers at once; send at most {MOST_AT_ONCE}")
     return [_answer(fields, place, keys, now_ms) for place, fields in enumerate(answers)]
@@ -60,11 +60,11 @@ def _answer(fields: Any, place: int, keys: Keys | None, now_ms: int) -> SurveyRe
     if not isinstance(answer, SurveyResponse):
         raise BadPush(f"answer {place}: is no SurveyResponse")
     if token is not None:
-        _check(str(token), answer, keys, now_ms)
+        _check_token(str(token), answer, keys, now_ms)
     return answer
 
 
-def _check(token: str, answer: SurveyResponse, keys: Keys | None, now_ms: int) -> None:
+def _check_token(token: str, answer: SurveyResponse, keys: Keys | None, now_ms: int) -> None:
     claim = verify(keys, token, now_ms) if keys else Refusal(Reason.FORGED_TOKEN, "there are no keys to check it with")
     if isinstance(claim, Refusal):
         raise Foreign(claim)

@@ -1,4 +1,4 @@
-"""What a visit to a link means, as records: clicks, traps, words, and dead letters of links that are not good."""
+"""Records that a visit to a link becomes: clicks, traps, written answers, and dead letters of refused links."""
 
 import secrets
 
@@ -11,30 +11,30 @@ from streams.domain.links import Claim, Refusal
 from streams.domain.state import Click
 from streams.kafka.ports import Output
 
-LONGEST_EVIDENCE = 4_096
-"""Bytes of a refused request that its dead letter keeps."""
+LARGEST_DEAD_REQUEST_BYTES = 4_096
+"""The most bytes of a refused request that its dead letter keeps."""
 
-_NOWHERE = -1
-_PLACE_BITS = 62
+_NO_PARTITION = -1
+_OFFSET_BITS = 62
 
 
 def clicked(claim: Claim, score: int, at_ms: int) -> SurveyResponse:
-    """Somebody or something opened the link of this score."""
+    """The click on the link of a score, by a person or a machine; provisional."""
     return _response(claim, "survey.clicked", at_ms, score=score, provisional=True)
 
 
 def trapped(claim: Claim, at_ms: int) -> SurveyResponse:
-    """Something did what no person does."""
+    """The request of a machine, as no person makes it; provisional and voided."""
     return _response(claim, "survey.trapped", at_ms, voided=True, provisional=True)
 
 
 def written(claim: Claim, score: int | None, comment: str | None, at_ms: int) -> SurveyResponse:
-    """A person sent the page's form."""
+    """The answer that a person wrote into the page's form."""
     return _response(claim, "survey.answered", at_ms, score=score, comment=comment)
 
 
-def looked_at(claim: Claim, score: int, clicked_ms: int) -> SurveyResponse:
-    """The page of a click was looked at: the same answer that the click becomes by itself in the end."""
+def seen(claim: Claim, score: int, clicked_ms: int) -> SurveyResponse:
+    """The answer of a click whose page a person looks at: the same that the click becomes by itself in the end."""
     return confirmation(claim.survey_id, claim.customer_id, Click(clicked_ms, score))
 
 
@@ -44,14 +44,14 @@ def as_record(codec: Codec, response: SurveyResponse) -> Output:
 
 
 def dead_letter(refusal: Refusal, request: bytes, now_ms: int) -> Output:
-    """The dead letter of a request with a link that is not good.
+    """The dead letter of a request whose link was refused.
 
-    It came from no topic; a number of its own stands for the offset, as the warehouse keeps one row for each place.
+    It came from no topic; a random number stands for the offset, as the warehouse keeps one row for each place.
     """
-    place = secrets.randbits(_PLACE_BITS)
-    death = deadletters.Death(refusal.reason, refusal.detail, SOURCE, _NOWHERE, place, now_ms)
+    offset = secrets.randbits(_OFFSET_BITS)
+    death = deadletters.Death(refusal.reason, refusal.detail, SOURCE, _NO_PARTITION, offset, now_ms)
     key = refusal.claim.customer_id.encode() if refusal.claim else None
-    return Output(DEAD_LETTERS, request[:LONGEST_EVIDENCE], key, headers=deadletters.wrap((), death))
+    return Output(DEAD_LETTERS, request[:LARGEST_DEAD_REQUEST_BYTES], key, headers=deadletters.wrap((), death))
 
 
 def _response(

@@ -1,14 +1,14 @@
-"""The collector's HTTP service: what each address does, in what order it is checked, and what is answered when.
+"""HTTP service of the collector: its routes, the checks of a request and the responses.
 
     GET  /r/{token}?score=9[&lang=de]   a click: provisional until a person shows or its wait is over
     GET  /r/{token}                     the question, for links without a score
-    POST /r/{token}                     the form: words, or another score
+    POST /r/{token}                     the form: a comment, or another score
     POST /r/{token}/seen                the page's beacon
     GET  /r/{token}/more                the trap; a HEAD of any of these springs it too
     POST /responses                     answers of survey tools, with the bearer key
     GET  /healthz                       200 while Kafka answers
 
-Nobody is thanked before Kafka has the answer.  Nothing about a person is ever logged.
+No page says thanks before Kafka has the answer.  Nothing about a person is ever logged.
 """
 
 import logging
@@ -30,10 +30,11 @@ from streams.collector.visits import form_of, score_of, texts_of, visit_of
 from streams.domain.links import Claim, Keys, Refusal, verify
 
 LARGEST_BODY_BYTES = 1 << 20
-"""Of a push."""
-
+"""The largest body of a push."""
 
 OLDEST_BEACON_MS = 86_400_000
+"""The longest time from a click to a beacon of its page."""
+
 RETRY_AFTER_S = "60"
 logger = logging.getLogger("streams.collector")
 
@@ -48,7 +49,11 @@ RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class CollectorPolicy:
-    """Who may ask how often, and with what.  `key` is the bearer key of pushes, `proxies` those in front of us."""
+    """Keys and rate limits of the collector.
+
+    `keys` verify links, `key` is the bearer key of pushes, empty to refuse them.  `per_link` and `per_address` are
+    requests a minute, `proxies` is the number of reverse proxies in front of us.
+    """
 
     keys: Keys
     key: str
@@ -58,7 +63,7 @@ class CollectorPolicy:
 
 
 class Collector:
-    """Turns requests into records.  `now_ms` is the wall clock."""
+    """Handlers that turn requests into records.  `now_ms` is the wall clock."""
 
     def __init__(self, policy: CollectorPolicy, codec: Codec, outbox: Outbox, now_ms: Callable[[], int]) -> None:
         self._policy = policy
@@ -69,7 +74,7 @@ class Collector:
         self._addresses = Buckets(policy.per_address)
 
     def app(self) -> web.Application:
-        """The application, to be served by a runner."""
+        """Make the aiohttp application, to be served by a runner."""
         app = web.Application(middlewares=[self._guarded], client_max_size=LARGEST_BODY_BYTES)
         app.router.add_get("/healthz", self.healthz, allow_head=False)
         app.router.add_post("/responses", self.pushed)
@@ -83,7 +88,7 @@ class Collector:
         return web.Response(text="ok\n" if reachable else "Kafka does not answer\n", status=200 if reachable else 503)
 
     async def visited(self, request: web.Request) -> web.Response:
-        """Whatever is asked of a link: limited, verified, then done."""
+        """Handle a request for a link: verify its token, limit its rate, then act by method and path."""
         claim = verify(self._policy.keys, request.match_info["token"], self._now_ms())
         if isinstance(claim, Refusal):
             return await self._refused(request, claim)
@@ -105,20 +110,20 @@ class Collector:
         return self._answered(request, "link", "unknown", page.closed(texts_of(request)), 404)
 
     async def pushed(self, request: web.Request) -> web.Response:
-        """Answers as JSON: 202 once Kafka has them all; 400 says what is wrong, and then none was taken."""
+        """Take answers as JSON: 202 once Kafka has them all; 400 says what is wrong, and then none was taken."""
         if not push.is_allowed(request.headers.get("Authorization", ""), self._policy.key):
             _count("push", "unauthorised")
-            return _said(401, "send the bearer key of NPS_COLLECTOR_KEY", {"WWW-Authenticate": "Bearer"})
+            return _error_response(401, "send the bearer key of NPS_COLLECTOR_KEY", {"WWW-Authenticate": "Bearer"})
         body = await request.read()
         try:
             answers = push.parse(body, self._policy.keys, self._now_ms())
             await self._publish(answers)
         except push.BadPush as error:
             _count("push", "bad")
-            return _said(400, str(error))
+            return _error_response(400, str(error))
         except push.Foreign as error:
             await self._dead_letter(error.refusal, body)
-            return _said(403, str(error))
+            return _error_response(403, str(error))
         _count("push", "taken")
         return web.json_response({"accepted": len(answers)}, status=202)
 
@@ -143,24 +148,24 @@ class Collector:
             return self._answered(request, "form", "bad", page.question(texts_of(request), visit_of(request)), 400)
         await self._publish([responses.written(claim, score, comment, self._now_ms())])
         _count("form", "taken")
-        there = f"{visit_of(request).path}/thanks?{urlencode({'lang': form.get('lang', '')[:20]})}"
-        return web.Response(status=303, headers={**_HEADERS, "Location": there})
+        location = f"{visit_of(request).path}/thanks?{urlencode({'lang': form.get('lang', '')[:20]})}"
+        return web.Response(status=303, headers={**_HEADERS, "Location": location})
 
     async def _seen(self, request: web.Request, claim: Claim) -> web.Response:
         form, now_ms = await form_of(request), self._now_ms()
-        score, at = score_of(form.get("score", "")), form.get("at", "")
-        clicked_ms = int(at) if at.isascii() and at.isdigit() and len(at) < 16 else -1
+        score, clicked_at = score_of(form.get("score", "")), form.get("at", "")
+        clicked_ms = int(clicked_at) if clicked_at.isascii() and clicked_at.isdigit() and len(clicked_at) < 16 else -1
         if score is None or not now_ms - OLDEST_BEACON_MS <= clicked_ms <= now_ms:
             _count("beacon", "bad")
             return web.Response(status=400, headers=_HEADERS)
-        await self._publish([responses.looked_at(claim, score, clicked_ms)])
+        await self._publish([responses.seen(claim, score, clicked_ms)])
         _count("beacon", "taken")
         return web.Response(status=204, headers=_HEADERS)
 
     async def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
         line = f"{request.method} {request.path_qs}".encode(errors="replace")
         await self._dead_letter(refusal, line)
-        return _shown(request, page.closed(texts_of(request)), 404)
+        return _page_response(request, page.closed(texts_of(request)), 404)
 
     async def _dead_letter(self, refusal: Refusal, request: bytes) -> None:
         await self._outbox.put([responses.dead_letter(refusal, request, self._now_ms())])
@@ -176,14 +181,14 @@ class Collector:
         metrics.COLLECTOR_SECONDS.observe(perf_counter() - started)
 
     def _answered(
-        self, request: web.Request, kind: str, outcome: str, shown: page.Page, status: int = 200
+        self, request: web.Request, kind: str, outcome: str, content: page.Page, status: int = 200
     ) -> web.Response:
         _count(kind, outcome)
-        return _shown(request, shown, status)
+        return _page_response(request, content, status)
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
-        """Limit the address; what fails is one line of log without anything of the person's, and one clear page."""
+        """Limit the address's rate; log a failure as one line with nothing about the person, and answer with a page."""
         forwarded = request.headers.get("X-Forwarded-For", "")
         address = client_network(request.remote or "", forwarded, self._policy.proxies)
         try:
@@ -199,23 +204,23 @@ class Collector:
             frame = error.__traceback__
             while frame is not None and frame.tb_next is not None:
                 frame = frame.tb_next
-            where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "?"
-            logger.error("request_failed error=%s at=%s", type(error).__name__, where)
+            location = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "?"
+            logger.error("request_failed error=%s at=%s", type(error).__name__, location)
             return self._answered(request, "any", "failed", page.again(texts_of(request)), 500)
 
 
-def _shown(request: web.Request, shown: page.Page, status: int) -> web.Response:
+def _page_response(request: web.Request, content: page.Page, status: int) -> web.Response:
     retry = {"Retry-After": RETRY_AFTER_S} if status in (HTTPStatus.TOO_MANY_REQUESTS, 503) else {}
     headers = {
         **_HEADERS,
         **retry,
-        "Content-Security-Policy": shown.policy,
+        "Content-Security-Policy": content.policy,
         "Content-Language": texts_of(request).language,
     }
-    return web.Response(text=shown.html, content_type="text/html", status=status, headers=headers)
+    return web.Response(text=content.html, content_type="text/html", status=status, headers=headers)
 
 
-def _said(status: int, error: str, headers: dict[str, str] | None = None) -> web.Response:
+def _error_response(status: int, error: str, headers: dict[str, str] | None = None) -> web.Response:
     return web.json_response({"error": error}, status=status, headers={**_HEADERS, **(headers or {})})
 
 

@@ -1,35 +1,38 @@
-"""What a request says: its language, the link it is of, its form."""
+"""Parts of a request: its language, its link, its score and its form."""
 
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from streams.collector import page
-from streams.collector.texts import Texts, chosen
+from streams.collector.texts import Texts, texts_for
 
 LARGEST_FORM_BYTES = 32_768
-"""Of a person's form: several times what its field lets one type."""
+"""The largest body of the page's form: several times the longest comment that its field takes."""
 
 _SCORES = frozenset(str(score) for score in page.SCORES)
 
 
 def texts_of(request: web.Request) -> Texts:
-    """The language to answer in."""
-    return chosen(visit_of(request).locale, request.headers.get("Accept-Language", ""))
+    """Texts in the language to answer in."""
+    return texts_for(visit_of(request).locale, request.headers.get("Accept-Language", ""))
 
 
 def visit_of(request: web.Request) -> page.Visit:
-    """The link, without its query, and the locale that the query names."""
+    """Path of the link, without its query, and the locale that the query names."""
     return page.Visit(f"/r/{request.match_info.get('token', '')}", request.query.get("lang", "")[:20])
 
 
 def score_of(text: str) -> int | None:
-    """A whole number from 0 to 10 as we write it; None for anything else."""
+    """Score of a text, a whole number from 0 to 10 as our links write it; None for any other text."""
     return int(text) if text in _SCORES else None
 
 
 async def form_of(request: web.Request) -> dict[str, str]:
-    """The first value of each field; what is no UTF-8 is replaced.  Raises HTTPRequestEntityTooLarge."""
+    """Fields of the form, the first value of each; bytes that are no UTF-8 are replaced.
+
+    Raises HTTPRequestEntityTooLarge above `LARGEST_FORM_BYTES`.
+    """
     body = await request.read()
     if len(body) > LARGEST_FORM_BYTES:
         raise web.HTTPRequestEntityTooLarge(LARGEST_FORM_BYTES, len(body))

@@ -1,1 +1,1 @@
-"""Pure: the standard library and `schemas.events`, nothing else.  No clock, no network, no environment."""
+"""The rules of the product as pure functions: no clock, no network, no environment, only `schemas` and tzdata."""

@@ -1,4 +1,4 @@
-"""When a detractor's answer alerts, and when it resolves."""
+"""Alerts: the severity of a detractor's answer, and the records that open and resolve an alert."""
 
 from schemas.events import Alert
 from schemas.records import positional
@@ -12,7 +12,7 @@ RESOLVED = "resolved"
 
 
 def severity(score: int, policy: AlertPolicy) -> str:
-    """How bad a score is: 'critical', 'error', 'warning', or '' for no alert."""
+    """Severity of a score: 'critical', 'error', 'warning', or '' for no alert."""
     if score <= policy.critical_max:
         return "critical"
     if score <= policy.error_max:
@@ -24,8 +24,8 @@ def severity(score: int, policy: AlertPolicy) -> str:
 def alert(invitation: Invitation, given: Given, severity_before: str, step: Step) -> Alert:
     """The alert that a revision raises or resolves.
 
-    Every revision of a counted detractor tells, so that a comment reaches whoever was paged; the first revision after
-    it that is none resolves, with the severity that was open.
+    Every revision with a severity makes one, so that a comment reaches whoever was paged; the first revision after it
+    without a severity resolves it, with the severity that was open.
     """
     scores = given.scores
     return Alert(

@@ -3,7 +3,7 @@
 Mail scanners open links too, often all of them.  So a click waits for `limits.confirm`; then, or as soon as a person
 shows (the page's own beacon, a comment, any answer that is not provisional), it is an answer of the click's minute.
 Clicks are a machine's for good when three different scores of one survey lie within that time, or a trap does, which
-is a link that no person can see or a HEAD request.  All this depends on times alone, never on the order of arrival.
+is a link that no person can see or a HEAD request.  This depends on times alone, never on the order of arrival.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ SOURCE = "nps.collector"
 CONFIRMED = "survey.confirmed"
 CHANNEL = "link"
 MOST_CLICKS = 64
-"""Clicks, and as many traps, that are remembered of a survey: the newest."""
+"""The most clicks of a survey that are remembered, and the most traps: the newest."""
 
 _MACHINE_SCORES = 3
 Score = tuple[int, int, int]
@@ -29,12 +29,12 @@ T = TypeVar("T", int, Click)
 
 
 def is_provisional(event: SurveyResponse) -> bool:
-    """True for a click or a trap; a comment is a person's whatever the record says."""
+    """True for a click or a trap; a comment is a person's whatever its `provisional` says."""
     return event.provisional and (event.voided or event.comment is None)
 
 
-def taken(clicks: Clicks, event: SurveyResponse) -> Clicks:
-    """The clicks with a provisional response; equal to those given when it is known."""
+def with_click(clicks: Clicks, event: SurveyResponse) -> Clicks:
+    """The clicks and a provisional response, click or trap; equal to `clicks` when it is known."""
     if event.voided or event.score is None:
         return clicks._replace(traps=_newest({*clicks.traps, event.time}))
     return clicks._replace(seen=_newest({*clicks.seen, Click(event.time, event.score)}))
@@ -42,30 +42,29 @@ def taken(clicks: Clicks, event: SurveyResponse) -> Clicks:
 
 def machine_made(clicks: Clicks, within_ms: int) -> frozenset[Click]:
     """The clicks that no person made: three different scores, or a trap, less than `within_ms` apart."""
-    lost: set[Click] = set()
+    machines: set[Click] = set()
     for place, first in enumerate(clicks.seen):
-        near = [click for click in clicks.seen[place:] if click.time_ms - first.time_ms < within_ms]
-        if len({click.score for click in near}) >= _MACHINE_SCORES:
-            lost.update(near)
+        nearby = [click for click in clicks.seen[place:] if click.time_ms - first.time_ms < within_ms]
+        if len({click.score for click in nearby}) >= _MACHINE_SCORES:
+            machines.update(nearby)
         if any(abs(first.time_ms - trap_ms) < within_ms for trap_ms in clicks.traps):
-            lost.add(first)
-    return frozenset(lost)
+            machines.add(first)
+    return frozenset(machines)
 
 
-def weeded(
-    invitation: Invitation, given: tuple[Score, ...], voided_ms: int, is_person: bool, within_ms: int
-) -> tuple[Score, ...]:
-    """The scores given, without those of machines; when a person shows, with all other clicks since `voided_ms`."""
+def human_scores(invitation: Invitation, given: Given, is_person: bool, within_ms: int) -> tuple[Score, ...]:
+    """The given scores without those of machine-made clicks; once a person shows, with those of all other clicks."""
     clicks = invitation.clicks or Clicks()
-    lost = machine_made(clicks, within_ms)
-    scores = set(given) - _scores(invitation.survey_id, lost)
+    machines = machine_made(clicks, within_ms)
+    scores = set(given.scores) - _scores(invitation.survey_id, machines)
     if is_person:
-        scores |= _scores(invitation.survey_id, [c for c in clicks.seen if c not in lost and c.time_ms > voided_ms])
+        confirmed = [click for click in clicks.seen if click not in machines and click.time_ms > given.voided_ms]
+        scores |= _scores(invitation.survey_id, confirmed)
     return tuple(sorted(scores))
 
 
 def confirmation(survey_id: str, customer_id: str, click: Click) -> SurveyResponse:
-    """The answer that a click becomes: the same from the clock and from the page, so that it counts once."""
+    """The answer that a click becomes: the same after its wait and from the page's beacon, so that it counts once."""
     id_ = _id_of(survey_id, click)
     return SurveyResponse(
         SOURCE, id_, CONFIRMED, click.time_ms, customer_id, survey_id, click.score, None, False, CHANNEL, False
@@ -73,22 +72,22 @@ def confirmation(survey_id: str, customer_id: str, click: Click) -> SurveyRespon
 
 
 def confirm_due(journey: Journey, step: Step) -> Journey:
-    """Put clicks whose time is over on the responses' topic, where alone they can count; drop the machines'."""
+    """Confirm the clicks whose wait is over, as answers on the responses' topic; drop those of machines."""
     due = [waiting for waiting in journey.waiting if waiting.due_ms <= step.now_ms]
     if not due:
         return journey
     clicked = {invitation.survey_id: invitation for invitation in journey.invitations if invitation.clicks}
     for waiting in sorted(due):
         invitation = clicked.get(waiting.survey_id)
-        if invitation is not None and _is_open(invitation, waiting.click, step.program):
+        if invitation is not None and _is_unconfirmed(invitation, waiting.click, step.program):
             answer = confirmation(waiting.survey_id, step.customer_id, waiting.click)
             at_ms = min(waiting.due_ms, waiting.click.time_ms + step.program.limits.late_ms)
             step.effects.append(Confirm(answer, at_ms))
     return journey._replace(waiting=tuple(waiting for waiting in journey.waiting if waiting.due_ms > step.now_ms))
 
 
-def _is_open(invitation: Invitation, click: Click, program: Program) -> bool:
-    """True while a click is neither an answer yet nor withdrawn nor a machine's."""
+def _is_unconfirmed(invitation: Invitation, click: Click, program: Program) -> bool:
+    """True while a click is neither an answer yet, nor withdrawn, nor a machine's."""
     clicks, given = invitation.clicks or Clicks(), invitation.given or Given()
     if click not in clicks.seen or click.time_ms <= given.voided_ms:
         return False

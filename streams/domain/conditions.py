@@ -1,4 +1,4 @@
-"""What a rule may ask of an event's attributes: one of these values, at least this much, there or not.
+"""Conditions of a rule on an event's attributes: one of these values, at least a number, present or absent.
 
 Attributes are text.  A condition is a set of values, one of which it must be, `AtLeast` or `Exists`; no code is run.
 """
@@ -12,17 +12,17 @@ from schemas.events import Purchase, Trigger
 AMOUNT = "amount_minor"
 CURRENCY = "currency"
 OF_PURCHASES = frozenset({AMOUNT, CURRENCY})
-"""Fields of a purchase that conditions may ask for as if they were attributes."""
+"""Fields of a purchase that conditions and personalisation may use as if they were attributes."""
 
 
 class AtLeast(NamedTuple):
-    """A number not below this one; text that is no number does not do."""
+    """A number of `least` or more; text that is no number fails."""
 
     least: float
 
 
 class Exists(NamedTuple):
-    """There, or with `wanted` false not there."""
+    """Presence of the attribute or, with `wanted` false, its absence."""
 
     wanted: bool
 
@@ -31,7 +31,7 @@ Condition: TypeAlias = frozenset[str] | AtLeast | Exists
 
 
 def holds(condition: Condition, value: str | None) -> bool:
-    """True when an attribute of this value, None for a missing one, does."""
+    """True when an attribute's value, None for a missing attribute, meets the condition."""
     if isinstance(condition, AtLeast):
         return value is not None and _number(value) >= condition.least
     if isinstance(condition, Exists):
@@ -43,12 +43,12 @@ def attributes_of(event: Trigger) -> Mapping[str, str]:
     """The event's attributes and, of a purchase that has them, its amount and currency."""
     if not isinstance(event, Purchase) or (event.amount_minor is None and event.currency is None):
         return event.attributes
-    paid = {AMOUNT: event.amount_minor, CURRENCY: event.currency}
-    return {**event.attributes, **{name: str(value) for name, value in paid.items() if value is not None}}
+    price = {AMOUNT: event.amount_minor, CURRENCY: event.currency}
+    return {**event.attributes, **{name: str(value) for name, value in price.items() if value is not None}}
 
 
 def _number(text: str) -> float:
-    """The number, not even comparable (NaN) for text that is none, or is infinite."""
+    """The number; NaN, for which no comparison holds, when the text is none or infinite."""
     try:
         number = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What customers say about being contacted, and what follows from it: which channel, which language, or why none.
+"""Contact statements of customers, and the channel and language, or the reason for none, that follow from them.
 
 For each matter the newest statement holds, by event time whatever the order of arrival; where two were made at the same
 time a withdrawal or a bounce wins, of other statements the one that arrived later.
@@ -11,22 +11,22 @@ from schemas.events import ContactUpdate
 from schemas.reasons import Reason
 from streams.domain.effects import Reject
 from streams.domain.policy import CHANNELS, Program, Rule
-from streams.domain.state import SILENT, Contact, Journey, Said
+from streams.domain.state import NO_CONTACT, NO_STATEMENT, Contact, Journey, Statement
 
 GRANTED, WITHDRAWN = "granted", "withdrawn"
 BOUNCED, CLEARED = "bounced", "cleared"
 EVERY = "*"
-"""Stands for all channels in a consent."""
+"""The channel that stands for all channels in a consent."""
 
 MOST_CONSENTS = 100
-"""Purposes and channels that are remembered of one customer."""
+"""The most consents, each for a purpose and channel, that one customer may have."""
 
-Stated = tuple[tuple[str, int, bool], ...]
-"""What about, when, and whether it holds."""
+Flags = tuple[tuple[str, int, bool], ...]
+"""(name, time, holds) of each consent or bounce; names as in `Contact`."""
 
 
 def fault(event: ContactUpdate, contact: Contact | None) -> Reject | None:
-    """What is wrong with an update; None when nothing is.  A misspelt withdrawal must not get lost in silence."""
+    """The rejection of an invalid update, None for a valid one.  A misspelt withdrawal must not get lost in silence."""
     for name, value in event.consents.items():
         purpose, slash, channel = name.rpartition("/")
         if not (purpose and slash and channel in (*CHANNELS, EVERY) and value in (GRANTED, WITHDRAWN)):
@@ -44,52 +44,51 @@ def fault(event: ContactUpdate, contact: Contact | None) -> Reject | None:
     return None
 
 
-def told(journey: Journey, event: ContactUpdate) -> Journey:
-    """Take what the customer says; the same value when it says nothing new."""
+def apply_update(journey: Journey, event: ContactUpdate) -> Journey:
+    """Merge a contact update into the journey; `journey` itself when the update says nothing new."""
     if event.opted_out is not None and (event.time, event.opted_out) > (journey.opted_ms, journey.opted_out):
         journey = journey._replace(opted_out=event.opted_out, opted_ms=event.time)
-    before = journey.contact or SILENT
+    before = journey.contact or NO_CONTACT
     contact = before._replace(
         time_zone=_newer(before.time_zone, event.time, event.time_zone),
         locale=_newer(before.locale, event.time, event.locale),
         preferred=_newer(before.preferred, event.time, event.preferred_channel),
-        consents=_joined(before.consents, event.time, event.consents, GRANTED, wins=False),
-        bounces=_joined(before.bounces, event.time, event.bounces, BOUNCED, wins=True),
+        consents=_merge_flags(before.consents, event.time, event.consents, GRANTED, tie_winner=False),
+        bounces=_merge_flags(before.bounces, event.time, event.bounces, BOUNCED, tie_winner=True),
     )
     return journey if contact == before else journey._replace(contact=contact)
 
 
-def since(contact: Contact, erased_ms: int) -> Contact:
-    """What is left of it when all that was said until `erased_ms` is forgotten."""
+def forget_until(contact: Contact, erased_ms: int) -> Contact:
+    """Forget all statements made until `erased_ms`, which is remembered; later ones stay."""
 
-    def left(said: Said) -> Said:
-        return said if said[0] > erased_ms else (-1, "")
+    def later(statement: Statement) -> Statement:
+        return statement if statement[0] > erased_ms else NO_STATEMENT
 
-    def still(stated: Stated) -> Stated:
-        return tuple(each for each in stated if each[1] > erased_ms)
+    def later_flags(flags: Flags) -> Flags:
+        return tuple(flag for flag in flags if flag[1] > erased_ms)
 
     return contact._replace(
-        time_zone=left(contact.time_zone),
-        locale=left(contact.locale),
-        preferred=left(contact.preferred),
-        consents=still(contact.consents),
-        bounces=still(contact.bounces),
+        time_zone=later(contact.time_zone),
+        locale=later(contact.locale),
+        preferred=later(contact.preferred),
+        consents=later_flags(contact.consents),
+        bounces=later_flags(contact.bounces),
         erased_ms=erased_ms,
     )
 
 
 def opted_in(journey: Journey, rule: Rule) -> bool:
-    """False where a yes is needed and there is none, whatever the channel."""
+    """False for an erased customer without consent given since, for the rule's purpose on any channel."""
     erased_ms = journey.contact.erased_ms if journey.contact else -1
     if erased_ms < 0 or (not journey.opted_out and journey.opted_ms > erased_ms):
         return True
-    return any(
-        granted and name.startswith(f"{rule.purpose}/") for name, _, granted in (journey.contact or SILENT).consents
-    )
+    consents = (journey.contact or NO_CONTACT).consents
+    return any(granted and name.startswith(f"{rule.purpose}/") for name, _, granted in consents)
 
 
 def reach(journey: Journey, rule: Rule, due_ms: int, program: Program) -> str | Reason:
-    """The channel to ask on at `due_ms`: the preferred one, else the first of the rule's; or why there is none.
+    """The channel to ask on at `due_ms`: the preferred one, else the rule's first that is free; or the reason for none.
 
     When all channels object for one reason it is that, else `no_channel`.  Empty where the rule leaves the choice to
     the delivery tool.
@@ -109,15 +108,15 @@ def reach(journey: Journey, rule: Rule, due_ms: int, program: Program) -> str | 
 
 @lru_cache(maxsize=4_096)
 def locale_for(wanted: str, locales: tuple[str, ...]) -> str | None:
-    """The rule's locale for a customer's: itself, else cut off from its end, else the first.  None without any.
+    """The rule's locale for the customer's: the same, else cut off from its end, else the first; None without any.
 
     RFC 4647, section 3.4, "Lookup": `pt-BR` becomes `pt`; case does not matter.
     """
     offered = {locale.lower(): locale for locale in reversed(locales)}
     parts = wanted.lower().replace("_", "-").split("-")
     while parts:
-        if found := offered.get("-".join(parts)):
-            return found
+        if locale := offered.get("-".join(parts)):
+            return locale
         parts.pop()
         if parts and len(parts[-1]) == 1:
             parts.pop()
@@ -130,6 +129,7 @@ def _preferred_first(contact: Contact | None, channels: tuple[str, ...]) -> Iter
 
 
 def _objection(journey: Journey, channel: str, rule: Rule, due_ms: int, program: Program) -> Reason | None:
+    """The reason against this channel at `due_ms`: consent, a bounce or the channel's cap; None for a free channel."""
     if (contact := journey.contact) is not None:
         consent = _consent(contact, rule.purpose, channel)
         needed = rule.consent_required or (contact.erased_ms >= 0 and journey.opted_ms <= contact.erased_ms)
@@ -140,29 +140,33 @@ def _objection(journey: Journey, channel: str, rule: Rule, due_ms: int, program:
     elif rule.consent_required:
         return Reason.NO_CONSENT
     if (cap := program.caps.get(channel)) is not None:
-        sent = (message for s in journey.invitations for message in ((s.channel, s.sent_ms), *s.reminded))
-        if sum(on == channel and abs(due_ms - at_ms) < cap.every_ms for on, at_ms in sent) >= cap.at_most:
+        messages = (
+            message
+            for invitation in journey.invitations
+            for message in ((invitation.channel, invitation.sent_ms), *invitation.reminded)
+        )
+        if sum(used == channel and abs(due_ms - sent_ms) < cap.every_ms for used, sent_ms in messages) >= cap.at_most:
             return Reason.CHANNEL_LIMIT
     return None
 
 
 def _consent(contact: Contact, purpose: str, channel: str) -> bool | None:
-    """The newest word on this purpose, for the channel or for every channel; None when there is none."""
+    """The newest consent for this purpose, for the channel or for every channel; None when there is none."""
     names = (f"{purpose}/{channel}", f"{purpose}/{EVERY}")
-    said = [(at_ms, not granted) for name, at_ms, granted in contact.consents if name in names]
-    return not max(said)[1] if said else None
+    consents = [(at_ms, not granted) for name, at_ms, granted in contact.consents if name in names]
+    return not max(consents)[1] if consents else None
 
 
-def _newer(known: Said, at_ms: int, said: str | None) -> Said:
-    return known if said is None or at_ms < known[0] else (at_ms, said)
+def _newer(known: Statement, at_ms: int, text: str | None) -> Statement:
+    return known if text is None or at_ms < known[0] else (at_ms, text)
 
 
-def _joined(known: Stated, at_ms: int, said: Mapping[str, str], yes: str, *, wins: bool) -> Stated:
-    """The newest of both for each name; at the same time what equals `wins`."""
-    if not said:
+def _merge_flags(known: Flags, at_ms: int, updates: Mapping[str, str], positive: str, *, tie_winner: bool) -> Flags:
+    """The newest flag of each name; of two at the same time the one that equals `tie_winner`."""
+    if not updates:
         return known
-    newest = {name: (when_ms, holds == wins, holds) for name, when_ms, holds in known}
-    for name, word in said.items():
-        holds = word == yes
-        newest[name] = max(newest.get(name, (-1, False, False)), (at_ms, holds == wins, holds))
-    return tuple((name, when_ms, holds) for name, (when_ms, _, holds) in sorted(newest.items()))
+    newest = {name: (stated_ms, holds == tie_winner, holds) for name, stated_ms, holds in known}
+    for name, value in updates.items():
+        holds = value == positive
+        newest[name] = max(newest.get(name, (-1, False, False)), (at_ms, holds == tie_winner, holds))
+    return tuple((name, stated_ms, holds) for name, (stated_ms, _, holds) in sorted(newest.items()))

@@ -1,4 +1,4 @@
-"""What the ledger and the delivery tool are told: one decision for each trigger, one dispatch for each message."""
+"""Records for the ledger and the delivery tool: one decision for each trigger, one dispatch for each message."""
 
 from schemas.events import Decision, Purchase, SurveyDispatch, Trigger
 from schemas.records import positional
@@ -16,13 +16,13 @@ PENDING = "pending"
 
 
 def correlation(event: Trigger) -> str:
-    """The order or case that an event is about."""
+    """Id of the order or case that an event is about."""
     return event.order_id if isinstance(event, Purchase) else event.case_id
 
 
 @positional
-def turned_down(event: Trigger, rule: Rule | None, why: Suppress, step: Step) -> Decision:
-    """The decision about a trigger that was not even scheduled; `rule` is None where none asks for a survey."""
+def suppression(event: Trigger, rule: Rule | None, suppress: Suppress, step: Step) -> Decision:
+    """The decision about a trigger that was not even scheduled; `rule` is None where no rule asks for a survey."""
     return Decision(
         decision_id=decision_id(event.source, event.id),
         customer_id=event.customer_id,
@@ -34,8 +34,8 @@ def turned_down(event: Trigger, rule: Rule | None, why: Suppress, step: Step) ->
         rule=rule.name if rule else None,
         survey=rule.survey if rule else None,
         outcome=SUPPRESSED,
-        reason=why.reason,
-        cause_id=why.cause_id,
+        reason=suppress.reason,
+        cause_id=suppress.cause_id,
         survey_id=None,
         decided_ms=step.now_ms,
         segments=capture(event.attributes, step.program)[1],
@@ -50,9 +50,9 @@ def turned_down(event: Trigger, rule: Rule | None, why: Suppress, step: Step) ->
 
 
 @positional
-def decided(pending: Pending, rule: Rule, verdict: Ask | Suppress | None, decided_ms: int, step: Step) -> Decision:
-    """The decision about a trigger that was scheduled: it is sent now, or no longer; None for neither yet."""
-    sent, why = verdict if isinstance(verdict, Ask) else None, verdict if isinstance(verdict, Suppress) else None
+def decision(pending: Pending, rule: Rule, verdict: Ask | Suppress | None, decided_ms: int, step: Step) -> Decision:
+    """The decision about a trigger that was scheduled: sent, suppressed, or with `verdict` None still pending."""
+    ask, suppress = verdict if isinstance(verdict, Ask) else None, verdict if isinstance(verdict, Suppress) else None
     return Decision(
         decision_id=decision_id(pending.source, pending.id),
         customer_id=step.customer_id,
@@ -63,18 +63,18 @@ def decided(pending: Pending, rule: Rule, verdict: Ask | Suppress | None, decide
         correlation_id=pending.correlation,
         rule=pending.rule,
         survey=pending.survey,
-        outcome=SENT if sent else SUPPRESSED if why else PENDING,
-        reason=why.reason if why else None,
-        cause_id=why.cause_id if why else None,
-        survey_id=pending.survey_id if sent else None,
+        outcome=SENT if ask else SUPPRESSED if suppress else PENDING,
+        reason=suppress.reason if suppress else None,
+        cause_id=suppress.cause_id if suppress else None,
+        survey_id=pending.survey_id if ask else None,
         decided_ms=decided_ms,
         segments=pending.segments,
         program=step.program.hash,
-        channel=(sent.channel or None) if sent else None,
+        channel=(ask.channel or None) if ask else None,
         question=rule.question or rule.survey,
         question_version=rule.question_version,
         probability=pending.probability,
-        lag_ms=sent.due_ms - pending.time_ms if sent else None,
+        lag_ms=ask.due_ms - pending.time_ms if ask else None,
         version=0,
     )
 
@@ -83,7 +83,7 @@ def decided(pending: Pending, rule: Rule, verdict: Ask | Suppress | None, decide
 def dispatch(
     journey: Journey, invitation: Invitation, message: Message, rule: Rule, channel: str, step: Step
 ) -> SurveyDispatch:
-    """The message that asks or reminds; the shell signs its token."""
+    """The record of a message that asks or reminds; the shell signs its token."""
     return SurveyDispatch(
         survey_id=invitation.survey_id,
         customer_id=step.customer_id,

@@ -1,4 +1,4 @@
-"""What a step wants done.  Wire records stand for their own publication; the shell fills in their `version`."""
+"""Effects, which a step asks the shell for.  A wire record stands for its publication; the shell sets its `version`."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
@@ -10,7 +10,7 @@ from streams.domain.policy import Program
 
 
 class Count(NamedTuple):
-    """Add `sign` (1 or -1) to this band in the panes of these segments at this instant."""
+    """A change of tallies: add `sign`, 1 or -1, to this band in the panes of these segments at this instant."""
 
     segments: tuple[str, ...]
     at_ms: int
@@ -19,13 +19,13 @@ class Count(NamedTuple):
 
 
 class Scheduled(NamedTuple):
-    """The trigger waits for its time: its decision is pending, until the final one takes its place."""
+    """The pending decision of a trigger that waits for its time, until the final decision takes its place."""
 
     decision: Decision
 
 
 class Reject(NamedTuple):
-    """The event is bad: a dead letter.  `raw` is a record held since earlier; None is the one in hand."""
+    """A bad event, for the dead letters.  `raw` is the record of a parked response; None stands for the one in hand."""
 
     reason: Reason
     detail: str
@@ -33,19 +33,19 @@ class Reject(NamedTuple):
 
 
 class Ignore(NamedTuple):
-    """Nothing new in the event."""
+    """An event that changes nothing, and the reason."""
 
     reason: Reason
 
 
 class Requeue(NamedTuple):
-    """The survey that a held response waited for is sent: put the response back on its topic."""
+    """A parked response whose survey is sent now: put it back on its topic."""
 
     raw: bytes
 
 
 class Confirm(NamedTuple):
-    """A click waited long enough: put it on the responses' topic as an answer, with this Kafka timestamp."""
+    """A click that waited long enough: put it on the responses' topic as an answer, with `at_ms` as timestamp."""
 
     response: SurveyResponse
     at_ms: int
@@ -57,11 +57,11 @@ Effect: TypeAlias = Publication | Scheduled | Count | Reject | Ignore | Requeue 
 
 @dataclass(slots=True)
 class Step:
-    """One event's step through its customer's journey: what it is taken with, and what it leads to.
+    """One event's step through its customer's journey: its context and its effects.
 
     `now_ms` is the Kafka timestamp of the event's record and `raw` the record itself, opaque: it comes back in `Reject`
-    and `Requeue`.  `history` says that the record was loaded as history: what it asks for is never too late to send.
-    `effects` grows while the step is taken, in the order in which things happen.
+    and `Requeue`.  `history` is true for a record loaded as history: its survey is never too late to send.  `effects`
+    grows while the step is taken, in the order in which things happen.
     """
 
     customer_id: str

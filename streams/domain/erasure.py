@@ -1,4 +1,4 @@
-"""Forgetting a customer: all that happened until the erasure goes, counts stay, nothing older comes back to life."""
+"""Erasure of a customer: all that happened until then goes, counts stay, and no older event comes back to life."""
 
 from schemas.events import ContactUpdate, Erasure, Inbound, Wakeup
 from schemas.reasons import Reason
@@ -7,7 +7,7 @@ from streams.domain.dispatching import rule_of
 from streams.domain.effects import Ignore, Step
 from streams.domain.eligibility import Suppress
 from streams.domain.ids import erasure_id
-from streams.domain.state import SILENT, Journey
+from streams.domain.state import NO_CONTACT, Journey
 
 
 def is_erased(journey: Journey, event: Inbound) -> bool:
@@ -16,15 +16,15 @@ def is_erased(journey: Journey, event: Inbound) -> bool:
 
 
 def erase(journey: Journey, event: ContactUpdate, step: Step) -> Journey:
-    """Forget the customer up to the event's time: decide what is scheduled, tell the sinks, keep the time alone.
+    """Forget the customer up to the event's time: suppress what is scheduled, tell the sinks, keep only that time.
 
-    What happened later stays: it may be read before.  From then on nobody is asked without a new consent.
+    Later events stay: they may be read before the erasure.  From then on nobody is asked without a new consent.
     """
     until_ms, keep_from_ms = event.time, event.time + step.program.limits.park_ms
     for pending in journey.pending:
         if pending.time_ms <= until_ms:
-            why = Suppress(Reason.ERASED, event.id)
-            step.effects.append(decisions.decided(pending, rule_of(pending, step.program), why, step.now_ms, step))
+            rule, suppress = rule_of(pending, step.program), Suppress(Reason.ERASED, event.id)
+            step.effects.append(decisions.decision(pending, rule, suppress, step.now_ms, step))
     step.effects.extend(Ignore(Reason.ERASED) for parked in journey.parked if parked.until_ms <= keep_from_ms)
     step.effects.append(_record(event, step))
     invitations = tuple(invitation for invitation in journey.invitations if invitation.trigger_ms > until_ms)
@@ -37,11 +37,11 @@ def erase(journey: Journey, event: ContactUpdate, step: Step) -> Journey:
         pending=tuple(pending for pending in journey.pending if pending.time_ms > until_ms),
         invitations=invitations,
         parked=tuple(parked for parked in journey.parked if parked.until_ms > keep_from_ms),
-        seen=tuple(one for one in journey.seen if one[1] > until_ms),
-        asked=tuple(one for one in journey.asked if one[1] > until_ms),
+        seen=tuple(trigger for trigger in journey.seen if trigger[1] > until_ms),
+        asked=tuple(survey for survey in journey.asked if survey[1] > until_ms),
         cancels=tuple(cancel for cancel in journey.cancels if cancel.time_ms > until_ms),
         waiting=tuple(waiting for waiting in journey.waiting if waiting.survey_id in known),
-        contact=contacts.since(journey.contact or SILENT, until_ms),
+        contact=contacts.forget_until(journey.contact or NO_CONTACT, until_ms),
         reminders=tuple(reminder for reminder in journey.reminders if reminder.survey_id in known),
     )
 

@@ -1,4 +1,4 @@
-"""Ids made from their cause, so that a replay makes the same ones."""
+"""Ids derived from their cause, so that a replay makes the same ones."""
 
 from hashlib import blake2b, sha1
 from struct import Struct
@@ -15,27 +15,27 @@ _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
 
 def survey_id(source: str, id_: str, rule: str) -> str:
-    """The survey that this rule asks for after this trigger."""
+    """Id of the survey that this rule asks for after this trigger."""
     return uuid5(_SURVEYS, f"{len(rule)}:{rule}{_joined(source, id_)}")
 
 
 def decision_id(source: str, id_: str) -> str:
-    """The one decision about this trigger."""
+    """Id of the one decision about this trigger."""
     return uuid5(_DECISIONS, _joined(source, id_))
 
 
 def alert_id(survey: str, revision: int) -> str:
-    """The alert about this revision of a survey's answer."""
+    """Id of the alert about this revision of a survey's answer."""
     return uuid5(_ALERTS, _joined(survey, str(revision)))
 
 
 def confirmation_id(survey: str, time_ms: int, score: int) -> str:
-    """The answer that a click on this survey's link becomes, however often and by whomever it is confirmed."""
+    """Id of the answer that a click on this survey's link becomes, however often and by whomever it is confirmed."""
     return uuid5(_CONFIRMATIONS, f"{time_ms}:{score}:{survey}")
 
 
 def erasure_id(source: str, id_: str) -> str:
-    """The erasure that this contact update asks for."""
+    """Id of the erasure that this contact update asks for."""
     return uuid5(_ERASURES, _joined(source, id_))
 
 
@@ -50,17 +50,17 @@ def share_of(survey_id: str) -> float:
 
 
 def uuid5(namespace: bytes, name: str) -> str:
-    """RFC 9562, section 5.5; as the library makes it, in a third of the time."""
+    """Name-based UUID of RFC 9562, section 5.5: what the standard library makes, in a third of the time."""
     text = sha1(namespace + name.encode(), usedforsecurity=False).hexdigest()
     return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def fingerprint(source: str, id_: str) -> int:
-    """64 bits that tell one customer's events apart; kept instead of the names to keep a journey small."""
+    """Signed 64-bit hash that tells one customer's events apart; kept instead of the names to keep journeys small."""
     digest = blake2b(_joined(source, id_).encode(), digest_size=8).digest()
     return _signed(digest)[0]  # type: ignore[no-any-return]  # the one number of its format
 
 
 def _joined(first: str, second: str) -> str:
-    """Both as one text that no other two make."""
+    """Both texts as one that no other pair makes."""
     return f"{len(first)}:{first}{len(second)}:{second}"

@@ -1,12 +1,12 @@
-"""The product in one pure function: `step(journey, event, program, now_ms) -> (journey, effects)`.
+"""The whole product as one pure function: `step(journey, event, program, now_ms) -> (journey, effects)`.
 
-It first advances the customer's own time to `now_ms`, so that whatever fell due happens first, in due order, each at
+A step first advances the customer's own time to `now_ms`, so that everything due happens first, in due order, each at
 its due time; then it takes the event.  So the result does not depend on when a wakeup comes, and history replayed
-with its own timestamps makes the same journeys.  The one thing only a wakeup does is to give up on responses whose
-survey never came: wakeups are written when a partition has caught up, other events are not.
+with its own timestamps makes the same journeys.  Only a wakeup gives up on responses whose survey never came: wakeups
+are written when a partition has caught up, other events are not.
 
-Two rules look at how late it is: `send_within` and `hours`, for what is not history (`streams.domain.dispatching`).
-With them the result is the same as long as wakeups come in time, which is what they are for.
+Two settings of a rule depend on how late it is: `send_within` and `hours`, for what is not history
+(`streams.domain.dispatching`).  With them the result is the same as long as wakeups come in time.
 """
 
 from schemas.events import ContactUpdate, Inbound, SurveyResponse, Trigger, Wakeup
@@ -24,31 +24,31 @@ _at = replacer(Journey, "clock_ms")
 def step(
     journey: Journey, event: Inbound, program: Program, now_ms: int, raw: bytes = b"", history: bool = False
 ) -> tuple[Journey, list[Effect]]:
-    """What becomes of a customer by this event, and what the world should hear of it; see `Step` for the arguments.
+    """Advance the journey to `now_ms` and take the event: the new journey and the effects; see `Step` for the rest.
 
     Deterministic: no clock, no randomness, no environment.
     """
-    taken = Step(event.customer_id, program, now_ms, history, raw, [])
-    return _take(journey, event, taken), taken.effects
+    context = Step(event.customer_id, program, now_ms, history, raw, [])
+    return _take(journey, event, context), context.effects
 
 
 def advance(journey: Journey, customer_id: str, program: Program, now_ms: int) -> tuple[Journey, list[Effect]]:
-    """The customer's own time moves on to `now_ms` and whatever fell due happens; nothing is given up on."""
-    taken = Step(customer_id, program, now_ms)
-    return _advance(journey, taken), taken.effects
+    """Advance the customer's own time to `now_ms`: everything due happens, no parked response is given up."""
+    context = Step(customer_id, program, now_ms)
+    return _advance(journey, context), context.effects
 
 
 def next_timer_ms(journey: Journey, program: Program) -> int | None:
-    """When this customer must be looked at again though nothing comes; None for never.
+    """Time of the customer's next wakeup, milliseconds UTC, should no event come before; None for never.
 
     The next survey or reminder due, click to confirm or response to give up; when there is none, a day by which all can
     be forgotten.
     """
     if journey.pending or journey.parked or journey.waiting or journey.reminders:
-        coming = {pending.survey_id for pending in journey.pending}
-        due = [one.due_ms for all_ in (journey.pending, journey.waiting, journey.reminders) for one in all_]
-        due += [parked.until_ms for parked in journey.parked if parked.survey_id not in coming]
-        return min(due)
+        scheduled = {pending.survey_id for pending in journey.pending}
+        times = [timer.due_ms for timers in (journey.pending, journey.waiting, journey.reminders) for timer in timers]
+        times += [parked.until_ms for parked in journey.parked if parked.survey_id not in scheduled]
+        return min(times)
     if journey.invitations or journey.seen or journey.asked or journey.cancels:
         return floor_ms(journey.clock_ms, DAY_MS) + 2 * DAY_MS + program.memory_ms
     return None
@@ -69,19 +69,19 @@ def _take(journey: Journey, event: Inbound, step: Step) -> Journey:
         step.effects.append(objection)
         return journey
     if isinstance(event, SurveyResponse):
-        return _response(journey, event, step)
+        return _take_response(journey, event, step)
     if isinstance(event, ContactUpdate):
-        return _contact(journey, event, step)
+        return _take_contact(journey, event, step)
     if erasure.is_erased(journey, event):
         step.effects.append(Ignore(Reason.ERASED))
         return journey
-    asked = triggers.trigger(journey, event, step)
-    if asked.pending is not journey.pending:
-        asked = dispatching.send_due(asked, step, asked.clock_ms)
-    return asked
+    triggered = triggers.trigger(journey, event, step)
+    if triggered.pending is not journey.pending:
+        triggered = dispatching.send_due(triggered, step, triggered.clock_ms)
+    return triggered
 
 
-def _response(journey: Journey, event: SurveyResponse, step: Step) -> Journey:
+def _take_response(journey: Journey, event: SurveyResponse, step: Step) -> Journey:
     if objection := responses.fault(event):
         step.effects.append(objection)
         return journey
@@ -91,7 +91,7 @@ def _response(journey: Journey, event: SurveyResponse, step: Step) -> Journey:
     return responses.respond(journey, event, step)
 
 
-def _contact(journey: Journey, event: ContactUpdate, step: Step) -> Journey:
+def _take_contact(journey: Journey, event: ContactUpdate, step: Step) -> Journey:
     if objection := contacts.fault(event, journey.contact):
         step.effects.append(objection)
         return journey
@@ -100,11 +100,11 @@ def _contact(journey: Journey, event: ContactUpdate, step: Step) -> Journey:
         return journey
     if event.erased:
         return erasure.erase(journey, event, step)
-    return contacts.told(journey, event)
+    return contacts.apply_update(journey, event)
 
 
 def _advance(journey: Journey, step: Step) -> Journey:
-    """The journey at `step.now_ms`, after whatever fell due until then; itself when its time is later."""
+    """The journey at `step.now_ms`, after everything due until then; unchanged when its own time is later."""
     if journey.clock_ms >= step.now_ms:
         return journey
     if journey.pending or journey.reminders:
@@ -128,14 +128,14 @@ def _forget(journey: Journey, program: Program, to_ms: int) -> Journey:
     return journey._replace(
         clock_ms=to_ms,
         invitations=tuple(invitation for invitation in invitations if invitation.sent_ms > oldest_ms),
-        seen=tuple(one for one in seen if one[1] > oldest_ms),
-        asked=tuple(one for one in asked if one[1] > unquarantined_ms),
+        seen=tuple(trigger for trigger in seen if trigger[1] > oldest_ms),
+        asked=tuple(survey for survey in asked if survey[1] > unquarantined_ms),
         cancels=tuple(cancel for cancel in cancels if cancel.time_ms > oldest_ms),
     )
 
 
 def _out_of_time(event: Trigger | SurveyResponse | ContactUpdate, late_ms: int) -> Reject | None:
-    """A withdrawal or an erasure is heeded however late it comes: what contacts say is a register, not a count."""
+    """The rejection of an event too early or too late; None for late contact updates, a register and not a count."""
     if late_ms < 0:
         return Reject(Reason.TOO_EARLY, f"claims to happen {-late_ms // 1000} s after it was sent")
     if isinstance(event, ContactUpdate):

@@ -1,4 +1,4 @@
-"""Signed survey links: a token says which survey was sent to which customer and until when it may be answered.
+"""Signed survey links: a token names the survey, the customer it was sent to and the time it may be answered until.
 
     KEY_ID "." base64url(EXPIRES_MS ":" SURVEY_ID ":" CUSTOMER_ID) "." base64url(HMAC-SHA256(key, all before the dot))
 
@@ -15,18 +15,18 @@ from schemas.reasons import Reason
 
 SHORTEST_SECRET = 16
 LONGEST_TOKEN = 2_048
-"""Characters; longer ones are refused unread."""
+"""Length in characters; longer tokens are refused unread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Secrets by key id, the one that signs first; at least one."""
+    """Secrets of survey links by key id, at least one; the first signs, all verify."""
 
     secrets: dict[str, bytes] = field(repr=False)
 
     @classmethod
     def parse(cls, text: str) -> "Keys":
-        """`id:secret`, several separated by commas, the first signs.  Raises ValueError, which repeats no secret."""
+        """Parse `id:secret`, several separated by commas, the first signs.  Raises ValueError that names no secret."""
         secrets: dict[str, bytes] = {}
         for place, part in enumerate(text.split(","), 1):
             key_id, colon, secret = part.strip().partition(":")
@@ -41,7 +41,7 @@ class Keys:
 
 
 class Claim(NamedTuple):
-    """What a good token says."""
+    """The content of a valid token; `expires_ms` is the first instant at which it is refused."""
 
     survey_id: str
     customer_id: str
@@ -49,7 +49,7 @@ class Claim(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why a token is not good.  `claim` is what one that we signed says all the same; None for a forged one."""
+    """The reason why a token is refused.  `claim` is its content when we signed it; None for a forged token."""
 
     reason: Reason
     detail: str
@@ -57,14 +57,14 @@ class Refusal(NamedTuple):
 
 
 def mint(keys: Keys, survey_id: str, customer_id: str, expires_ms: int) -> str:
-    """The token of this survey; the same for the same claim and keys.  `survey_id` has no colon."""
+    """Sign the token of a survey; the same for the same claim and keys.  `survey_id` has no colon."""
     key_id, secret = next(iter(keys.secrets.items()))
     body = urlsafe_b64encode(f"{expires_ms}:{survey_id}:{customer_id}".encode()).rstrip(b"=").decode()
     return f"{key_id}.{body}.{_signature(secret, f'{key_id}.{body}')}"
 
 
 def verify(keys: Keys, token: str, now_ms: int) -> Claim | Refusal:
-    """What the token says, if one of our keys signed it and its time is not over; in constant time for each key."""
+    """Check a token's signature and expiry: its claim, or the refusal; in constant time for each key."""
     signed, _, signature = token[: LONGEST_TOKEN + 1].rpartition(".")
     key_id, _, body = signed.partition(".")
     secret = keys.secrets.get(key_id)

@@ -1,4 +1,4 @@
-"""Net Promoter Score: bands, tallies, the score and how sure of it one can be."""
+"""Net Promoter Score: bands, tallies, the score and its confidence interval."""
 
 from enum import StrEnum
 from math import sqrt
@@ -9,7 +9,7 @@ Z_95 = 1.959963984540054
 
 
 class Band(StrEnum):
-    """What a score makes of a customer: 0-6 detractor, 7-8 passive, 9-10 promoter (Reichheld, HBR 12/2003)."""
+    """Class of an answer by its score: 0-6 detractor, 7-8 passive, 9-10 promoter (Reichheld, HBR 12/2003)."""
 
     PROMOTER = "promoter"
     PASSIVE = "passive"
@@ -35,15 +35,15 @@ class Tally(NamedTuple):
 
     @property
     def n(self) -> int:
-        """All answers; passives count."""
+        """Number of answers; passives count."""
         return self.promoters + self.passives + self.detractors
 
     def plus(self, other: "Tally") -> "Tally":
-        """Both together."""
+        """Sum of both tallies."""
         return Tally(self[0] + other[0], self[1] + other[1], self[2] + other[2])
 
     def minus(self, other: "Tally") -> "Tally":
-        """What is left without the other."""
+        """Difference of both tallies."""
         return Tally(self[0] - other[0], self[1] - other[1], self[2] - other[2])
 
 
@@ -57,7 +57,7 @@ def score(tally: Tally) -> float | None:
 
 
 class Interval(NamedTuple):
-    """Where the true NPS lies with 95 % confidence, in points; `margin` is half the width."""
+    """Confidence interval of the NPS at 95 %, in points from -100 to 100; `margin` is half its width."""
 
     low: float
     high: float
@@ -75,6 +75,6 @@ def interval(tally: Tally) -> Interval | None:
     n = tally.n + 3
     promoters, detractors = (tally.promoters + 0.75) / n, (tally.detractors + 0.75) / n
     centre = promoters - detractors
-    reach = Z_95 * sqrt((promoters + detractors - centre**2) / n)
-    low, high = max(-100.0, 100 * (centre - reach)), min(100.0, 100 * (centre + reach))
+    half_width = Z_95 * sqrt((promoters + detractors - centre**2) / n)
+    low, high = max(-100.0, 100 * (centre - half_width)), min(100.0, 100 * (centre + half_width))
     return Interval(round(low, 2), round(high, 2), round((high - low) / 2, 2))

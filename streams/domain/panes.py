@@ -37,6 +37,6 @@ def floor_ms(at_ms: int, length_ms: int) -> int:
 
 
 def panes(segments: tuple[str, ...], at_ms: int) -> list[Pane]:
-    """Every pane that an answer given at this instant is counted in: three for each segment."""
+    """Panes that an answer first given at this instant is counted in: three for each segment."""
     starts = [(resolution, floor_ms(at_ms, length)) for resolution, length in LENGTH_MS.items()]
     return [Pane(segment, resolution, start) for segment in segments for resolution, start in starts]

@@ -1,6 +1,6 @@
-"""The program as a value: whom to ask, how to cut segments, which windows to keep, what to allow, when to alert.
+"""The program as frozen, checked values: rules, channels, quarantines, segments, windows, limits and alerts.
 
-`streams.program` reads it from `nps.toml`; the domain only ever sees these frozen, checked values.
+`streams.program` reads it from `nps.toml`; the domain only ever sees these values.
 """
 
 from collections.abc import Mapping
@@ -13,22 +13,22 @@ from streams.domain.panes import DAY_MS, LENGTH_MS
 from streams.domain.windows import Window
 
 CHANNELS = ("email", "sms", "in_app", "web", "chatbot", "phone")
-"""Every channel there is."""
+"""Every channel on which a survey can be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """After events of these types, when `where` holds, ask for `survey`, `delay_ms` later.
+    """A rule that asks for `survey`, `delay_ms` after an event of a type in `on`, when `where` holds.
 
-    `where` maps an attribute to what it must be.  `cancel_on` are event types that, with the same correlation id, stop
+    `where` maps an attribute to its condition.  `cancel_on` are event types that, with the same correlation id, stop
     the survey while it is not sent and, with `cancel_closes`, end it when it is.  An answer after `expires_ms` from
     sending is not counted.
 
-    Of rules that compete for one customer the higher `priority` asks.  `channels` in order of fallback, none when the
-    delivery tool chooses; `locales` as BCP 47 tags, the first is the default; `personalise` are the only attributes of
-    the trigger that the dispatch repeats.  `sample` is the share of customers asked at all, `daily_limit` the most
-    surveys of this rule that a customer gets within 24 hours.  Every due time is put off by up to `jitter_ms`; with
-    `hours` it lies within them; what is later than `send_within_ms` is not sent any more.
+    Of rules that compete for one customer the higher `priority` asks.  `channels` are in order of fallback, none when
+    the delivery tool chooses; `locales` are BCP 47 tags, the first is the default; `personalise` are the only
+    attributes of the trigger that the dispatch repeats.  `sample` is the share of customers asked at all, in (0, 1];
+    `daily_limit` the most surveys of this rule that a customer gets within 24 hours.  Every due time is put off by up
+    to `jitter_ms`; with `hours` it lies within them; a survey later than `send_within_ms` is not sent any more.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Rule:
     cancel_closes: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a negative delay or an empty life, and for what is no share or number of anything."""
+        """Raises ValueError for a negative time or count, no life, a sample outside (0, 1] or a daily limit below 1."""
         if self.delay_ms < 0 or self.expires_ms <= 0:
             raise ValueError(f"rule {self.name!r}: delay must not be negative and expires must be above 0")
         if not 0 < self.sample <= 1:
@@ -71,30 +71,31 @@ class Rule:
         return type_ in self.on and self.wants(attributes)
 
     def wants(self, attributes: Mapping[str, str]) -> bool:
-        """True when an event of one of its types with these attributes leads to the survey."""
-        return not self.where or all(holds(wanted, attributes.get(name)) for name, wanted in self.where.items())
+        """True when these attributes meet every condition of `where`, whatever the event's type."""
+        return not self.where or all(holds(condition, attributes.get(name)) for name, condition in self.where.items())
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """At most so many messages to one customer on one channel within `every_ms`."""
+    """The most messages to one customer on one channel within `every_ms`, all rules and reminders together."""
 
     at_most: int
     every_ms: int
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a cap that lets nothing through, or covers no time."""
+        """Raises ValueError for a cap that lets no message through, or covers no time."""
         if self.at_most < 1 or self.every_ms <= 0:
             raise ValueError("a channel's at_most must be at least 1 and every above 0")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far time may be off, all in milliseconds.
+    """Bounds of time, all in milliseconds.
 
-    `late`: event time before Kafka timestamp; `early`: into the future; `edit`: from the first score to its last
-    correction; `hold`: how long an answer that came before its survey waits for it; `remember`: how long triggers and
-    surveys are known; `confirm`: how long a click waits for a sign that a machine made it.
+    `late_ms`: event time before Kafka timestamp; `early_ms`: into the future; `edit_ms`: from the first score to its
+    last correction; `park_ms`, in the file `hold`: how long an answer that came before its survey waits for it;
+    `remember_ms`: how long triggers and surveys are known; `confirm_ms`: how long a click waits for a sign that a
+    machine made it.
     """
 
     late_ms: int
@@ -105,9 +106,9 @@ class Limits:
     confirm_ms: int = 30_000
 
     def __post_init__(self) -> None:
-        """Raises ValueError when one is negative."""
-        given = (self.late_ms, self.early_ms, self.edit_ms, self.park_ms, self.remember_ms, self.confirm_ms)
-        if min(given) < 0:
+        """Raises ValueError for a negative bound."""
+        bounds = (self.late_ms, self.early_ms, self.edit_ms, self.park_ms, self.remember_ms, self.confirm_ms)
+        if min(bounds) < 0:
             raise ValueError("limits must not be negative")
 
 
@@ -127,7 +128,7 @@ class AlertPolicy:
 
 @dataclass(frozen=True)
 class Program:
-    """Everything the pure functions are told; `hash` names it on every decision and row."""
+    """The whole program; `hash` identifies it on every decision and row."""
 
     rules: tuple[Rule, ...]
     quarantine_ms: int
@@ -144,25 +145,26 @@ class Program:
     """Every event type there may be; empty when none is unknown."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what contradicts itself; each message says what to change."""
+        """Raises ValueError for a program that contradicts itself; each message says what to change."""
         names = [rule.name for rule in self.rules]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"rules must have different names: {twice!r} is there twice")
+        if repeated := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"rules must have different names: {repeated!r} is there twice")
         for window in self.windows:
             if window.length_ms <= 0 or window.length_ms % LENGTH_MS[window.resolution]:
                 raise ValueError(f"window {window.name!r} must be a whole number of {window.resolution}s")
         for combination in self.combinations:
             if unknown := set(combination) - set(self.dimensions):
                 raise ValueError(f"segment combination names {sorted(unknown)}, which are not in segments.dimensions")
-        needed = self.limits.late_ms + self.limits.edit_ms + max((r.expires_ms for r in self.rules), default=0)
-        if self.limits.remember_ms < needed:
-            raise ValueError(f"limits.remember must be at least expires + late + edit = {needed // 86_400_000 + 1}d")
+        longest_life_ms = max((rule.expires_ms for rule in self.rules), default=0)
+        needed_ms = longest_life_ms + self.limits.late_ms + self.limits.edit_ms
+        if self.limits.remember_ms < needed_ms:
+            raise ValueError(f"limits.remember must be at least expires + late + edit = {needed_ms // DAY_MS + 1}d")
         for channel, cap in self.caps.items():
             if self.limits.remember_ms < cap.every_ms + self.limits.late_ms:
                 raise ValueError(f"limits.remember must be at least channels.{channel}.every + late")
 
     def apart_ms(self, survey: str, other: str) -> int:
-        """Milliseconds that must lie between sending these two surveys to one customer."""
+        """The least milliseconds between sending these two surveys to one customer."""
         return max(self.quarantine_ms, self.quarantine_of(survey) if survey == other else 0)
 
     def quarantine_of(self, survey: str) -> int:
@@ -170,7 +172,7 @@ class Program:
         return self.survey_quarantine_ms.get(survey, self.quarantine_ms)
 
     def rule_for(self, type_: str, attributes: Mapping[str, str]) -> Rule | None:
-        """The first rule that asks after such an event."""
+        """The first rule that asks after an event of this type with these attributes; None when none does."""
         for rule in self._rules_on.get(type_, ()):
             if rule.wants(attributes):
                 return rule
@@ -182,8 +184,8 @@ class Program:
         return {type_: tuple(rule for rule in self.rules if type_ in rule.on) for type_ in types}
 
     @cached_property
-    def prices(self) -> bool:
-        """True when some rule asks what a purchase cost."""
+    def uses_prices(self) -> bool:
+        """True when some rule's condition or personalisation reads a purchase's amount or currency."""
         return any(not OF_PURCHASES.isdisjoint({*rule.where, *rule.personalise}) for rule in self.rules)
 
     @cached_property
@@ -193,16 +195,16 @@ class Program:
 
     @cached_property
     def longest_quarantine_ms(self) -> int:
-        """How long it matters when somebody was asked: topics may be read up to `late` apart while catching up."""
+        """Milliseconds for which quarantines need a sent survey; `late` more, as far as topics may be read apart."""
         longest_ms = max([self.quarantine_ms, *self.survey_quarantine_ms.values()])
         return longest_ms + self.limits.late_ms if longest_ms else 0
 
     @cached_property
     def memory_ms(self) -> int:
-        """After this long without an event nothing about a customer matters any more."""
+        """Milliseconds without an event after which nothing about a customer matters any more."""
         return max(self.limits.remember_ms, self.longest_quarantine_ms)
 
     @cached_property
     def rule_by_name(self) -> Mapping[str, Rule]:
-        """The rules by name."""
+        """Rules by name."""
         return {rule.name: rule for rule in self.rules}

@@ -1,8 +1,8 @@
-"""Dimensions to segment keys.
+"""Segment keys of an event, from its dimensions.
 
 A key names its dimensions in the configured order: `all`, `state=SP`, `state=SP,category=toys`.  A dimension the event
-did not carry reads `(none)`.  In values `%`, `=`, `,` and `|` are percent-encoded and what is longer than 64 characters
-is cut, so a key can be taken apart again and never breaks a topic key or a label.
+did not carry reads `(none)`.  Values are cut at 64 characters, and `%`, `=`, `,` and `|` in them are percent-encoded,
+so a key can be taken apart again and never breaks a topic key or a label.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Dimensions = tuple[tuple[str, str], ...]
 
 
 def capture(attributes: Mapping[str, str], program: Program) -> tuple[Dimensions, tuple[str, ...]]:
-    """The dimensions of an event and the segments it belongs to, `all` first."""
+    """Dimensions of an event and the keys of the segments it belongs to, `all` first."""
     names = program.dimensions
     return _captured(names, tuple([attributes.get(name, MISSING) for name in names]), program.combinations)
 

@@ -1,4 +1,4 @@
-"""A journey: all we know of one customer, as values small enough to keep millions of.
+"""The journey, all state of one customer, in named tuples small enough to keep millions of.
 
 Stored as arrays in field order (`streams.state.tables`): append fields with a default, never reorder or remove.
 """
@@ -12,8 +12,9 @@ from streams.domain.segments import Dimensions
 class Pending(NamedTuple):
     """A survey that is scheduled and not yet sent.
 
-    `values` are what the dispatch may say of the trigger; `history` is true when the trigger was loaded as such, so
-    that it is never too late to send.
+    `source` to `correlation` are those of its trigger, `values` the trigger's attributes that the dispatch repeats.
+    `lifetime_ms` runs from sending to expiry, `probability` is the rule's sample.  `history` is true when the trigger
+    was loaded as history, so that it is never too late to send.
     """
 
     due_ms: int
@@ -34,11 +35,11 @@ class Pending(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What a customer answered so far; whatever the order of arrival, the same.
+    """The answer to a survey so far; the same whatever the order of arrival.
 
     `scores` are (time, fingerprint, score) in order of time, of those not withdrawn since and within the edit window of
-    the first; the last one holds.  The comment with the highest stamp (time, fingerprint) holds.  `counted` is the
-    instant and band that the panes hold now, `severity` that of the alert that is open.
+    the first; the last score holds.  The comment with the highest stamp (time, fingerprint) holds.  `counted` is the
+    instant and band that the panes hold now, `severity` that of the open alert.
     """
 
     revision: int = 0
@@ -58,7 +59,7 @@ class Click(NamedTuple):
 
 
 class Clicks(NamedTuple):
-    """Who opened the links of a survey: its clicks in order of time, and when a machine gave itself away."""
+    """The clicks on a survey's links, and `traps`, the times at which a machine gave itself away; in order of time."""
 
     seen: tuple[Click, ...] = ()
     traps: tuple[int, ...] = ()
@@ -67,8 +68,8 @@ class Clicks(NamedTuple):
 class Invitation(NamedTuple):
     """A survey that was sent.
 
-    `channel` is empty where the delivery tool chose it.  What is first answered from `cancelled_ms` on is kept and not
-    counted; -1 for never.  `reminded` are channel and time of its reminders, `trigger_ms` is when its cause happened.
+    `channel` is empty where the delivery tool chose it.  An answer first given at `cancelled_ms` or later is kept and
+    not counted; -1 for never.  `reminded` are (channel, sent_ms) of its reminders, `trigger_ms` is its trigger's time.
     """
 
     survey_id: str
@@ -88,12 +89,12 @@ class Invitation(NamedTuple):
 
     @property
     def is_answered(self) -> bool:
-        """True when the customer said anything that was not withdrawn."""
+        """True when there is a score that was not withdrawn, or a comment."""
         return self.given is not None and (bool(self.given.scores) or self.given.comment is not None)
 
 
 class Message(NamedTuple):
-    """A message of a survey: the first, `number` 0, or a reminder.  The rest is as `Pending` has it."""
+    """A message of a survey: the first, `number` 0, or a reminder, from 1.  The other fields are as in `Pending`."""
 
     due_ms: int
     number: int
@@ -123,42 +124,43 @@ class Cancel(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A click that is confirmed at `due_ms` unless a machine gives itself away before."""
+    """A click that becomes an answer at `due_ms` unless a machine gives itself away before."""
 
     due_ms: int
     survey_id: str
     click: Click
 
 
-Said = tuple[int, str]
-"""When something was said, and what; -1 and nothing when it never was."""
+Statement = tuple[int, str]
+"""Time and text of a customer's newest statement on one matter; (-1, "") when there is none."""
 
-UNSAID: Said = (-1, "")
+NO_STATEMENT: Statement = (-1, "")
 
 
 class Contact(NamedTuple):
-    """What a customer told us about being contacted; for each matter the newest statement, in event time.
+    """The customer's statements about being contacted; of each matter the newest, by event time.
 
-    `consents` are "purpose/channel", when, and whether it was granted; `bounces` are channel, when, and whether it
-    bounced.  After `erased_ms` an older event changes nothing, and nobody is asked without consent given since.
+    `consents` are ("purpose/channel", time, granted), `bounces` are (channel, time, bounced).  After an erasure at
+    `erased_ms`, -1 for never, an older event changes nothing, and only consent given since lets anybody ask.
     """
 
-    time_zone: Said = UNSAID
-    locale: Said = UNSAID
-    preferred: Said = UNSAID
+    time_zone: Statement = NO_STATEMENT
+    locale: Statement = NO_STATEMENT
+    preferred: Statement = NO_STATEMENT
     consents: tuple[tuple[str, int, bool], ...] = ()
     bounces: tuple[tuple[str, int, bool], ...] = ()
     erased_ms: int = -1
 
 
-SILENT = Contact()
+NO_CONTACT = Contact()
 
 
 class Journey(NamedTuple):
-    """One customer.  `clock_ms` is the customer's own time: the highest `now_ms` stepped to.
+    """The state of one customer.  `clock_ms` is the customer's own time: the highest `now_ms` stepped to.
 
-    `contact` is None while the customer said nothing but, perhaps, not to be asked.  `reminders` are the next ones of
-    surveys not answered yet.
+    `seen` are (fingerprint, time) of known triggers, `asked` are (survey, sent_ms) for the quarantines.  `contact` is
+    None until a contact update says more than whether the customer may be asked, which `opted_out` holds as of
+    `opted_ms`.  `reminders` are the next ones of surveys not answered yet.
     """
 
     clock_ms: int = 0

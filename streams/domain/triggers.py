@@ -1,4 +1,4 @@
-"""The asking half of a journey: a trigger becomes a scheduled invitation, or a reason why not."""
+"""Triggers: a purchase or support event becomes a scheduled survey, or a decision that says why not."""
 
 from schemas.events import Trigger
 from schemas.reasons import Reason
@@ -28,42 +28,42 @@ def trigger(journey: Journey, event: Trigger, step: Step) -> Journey:
     is_cancel = event.type in program.cancel_types
     if is_cancel:
         journey = _cancel(journey, event, step)
-    rule = program.rule_for(event.type, attributes_of(event) if program.prices else event.attributes)
+    rule = program.rule_for(event.type, attributes_of(event) if program.uses_prices else event.attributes)
     if rule is not None:
         return _schedule(journey, event, rule, step)
     if not is_cancel:
         unknown = program.events and event.type not in program.events
-        why = Suppress(Reason.UNKNOWN_TYPE if unknown else Reason.NO_RULE)
-        step.effects.append(decisions.turned_down(event, None, why, step))
+        suppress = Suppress(Reason.UNKNOWN_TYPE if unknown else Reason.NO_RULE)
+        step.effects.append(decisions.suppression(event, None, suppress, step))
     return journey
 
 
 def _schedule(journey: Journey, event: Trigger, rule: Rule, step: Step) -> Journey:
-    """Cheap objections first: most triggers lead to nothing, and must cost next to nothing."""
+    """Schedule the rule's survey or suppress it.  Cheap checks come first, as most triggers lead to nothing."""
     refused = eligibility.refusal(journey, rule)
     if refused is None and not eligibility.is_sampled(rule, event.customer_id):
         refused = Reason.SAMPLED_OUT
     due_ms = max(event.time + rule.delay_ms, step.now_ms)
     if not refused and (rule.jitter_ms or rule.hours):
         due_ms = defer(journey, rule, due_ms, survey_id(event.source, event.id, rule.name))
-    why: Suppress | None = _cancelled(journey, event, rule, due_ms) if journey.cancels else None
-    if why is None and refused:
-        why = Suppress(refused)
-    if why is None and isinstance(verdict := eligibility.decide(journey, rule, due_ms, step.program), Suppress):
-        why = verdict
-    if why is not None:
-        step.effects.append(decisions.turned_down(event, rule, why, step))
+    suppress: Suppress | None = _cancelled(journey, event, rule, due_ms) if journey.cancels else None
+    if suppress is None and refused:
+        suppress = Suppress(refused)
+    if suppress is None and isinstance(verdict := eligibility.decide(journey, rule, due_ms, step.program), Suppress):
+        suppress = verdict
+    if suppress is not None:
+        step.effects.append(decisions.suppression(event, rule, suppress, step))
         return journey
     pending = _pending(event, rule, due_ms, step)
     if due_ms > journey.clock_ms:
-        step.effects.append(Scheduled(decisions.decided(pending, rule, None, due_ms, step)))
+        step.effects.append(Scheduled(decisions.decision(pending, rule, None, due_ms, step)))
     return journey._replace(pending=(*journey.pending, pending))
 
 
 @positional
 def _pending(event: Trigger, rule: Rule, due_ms: int, step: Step) -> Pending:
     dimensions, segments = capture(event.attributes, step.program)
-    said = attributes_of(event) if rule.personalise else event.attributes
+    attributes = attributes_of(event) if rule.personalise else event.attributes
     return Pending(
         due_ms=due_ms,
         survey_id=survey_id(event.source, event.id, rule.name),
@@ -77,31 +77,32 @@ def _pending(event: Trigger, rule: Rule, due_ms: int, step: Step) -> Pending:
         segments=segments,
         dimensions=dimensions,
         lifetime_ms=rule.expires_ms,
-        values=tuple((name, said[name]) for name in rule.personalise if name in said),
+        values=tuple((name, attributes[name]) for name in rule.personalise if name in attributes),
         probability=rule.sample,
         history=step.history,
     )
 
 
 def _cancelled(journey: Journey, event: Trigger, rule: Rule, due_ms: int) -> Suppress | None:
-    about = correlation(event)
+    """The suppression of a trigger whose cancelling event was read before it; None when there is none."""
+    subject = correlation(event)
     for cancel in journey.cancels:
-        if cancel.type in rule.cancel_on and cancel.correlation == about and event.time <= cancel.time_ms < due_ms:
+        if cancel.type in rule.cancel_on and cancel.correlation == subject and event.time <= cancel.time_ms < due_ms:
             return Suppress(Reason.CANCELLED, cancel.id)
     return None
 
 
 def _cancel(journey: Journey, event: Trigger, step: Step) -> Journey:
-    about, kept, program = correlation(event), [], step.program
+    subject, remaining, program = correlation(event), [], step.program
     for pending in journey.pending:
         rule = rule_of(pending, program)
-        if cancels(event.type, about, pending, rule) and pending.time_ms <= event.time:
-            why = Suppress(Reason.CANCELLED, event.id)
-            step.effects.append(decisions.decided(pending, rule, why, event.time, step))
+        if cancels(event.type, subject, pending, rule) and pending.time_ms <= event.time:
+            suppress = Suppress(Reason.CANCELLED, event.id)
+            step.effects.append(decisions.decision(pending, rule, suppress, event.time, step))
         else:
-            kept.append(pending)
-    cancel = Cancel(event.type, about, event.id, event.time)
-    journey = journey._replace(pending=tuple(kept), cancels=(*journey.cancels, cancel))
+            remaining.append(pending)
+    cancel = Cancel(event.type, subject, event.id, event.time)
+    journey = journey._replace(pending=tuple(remaining), cancels=(*journey.cancels, cancel))
     if any(rule.cancel_closes for rule in program.rules):
         invitations = tuple(_closed(invitation, cancel, program) for invitation in journey.invitations)
         journey = journey._replace(invitations=invitations)

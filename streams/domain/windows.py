@@ -26,7 +26,7 @@ class Window(NamedTuple):
 
 
 class RunningSum:
-    """One window of one segment.  Shares its panes with the segment's other windows of the same resolution."""
+    """Tally of one window of one segment.  Shares `panes` with the segment's other windows of the same resolution."""
 
     __slots__ = ("end_ms", "length_ms", "pane_ms", "panes", "tally", "window")
 
@@ -44,7 +44,7 @@ class RunningSum:
         return self.end_ms - self.length_ms
 
     def add(self, start_ms: int, delta: Tally) -> bool:
-        """A pane changed by `delta`; True when this window holds the pane."""
+        """Add the change of a pane; True when this window holds the pane."""
         inside = self.start_ms <= start_ms < self.end_ms
         if inside:
             self.tally = self.tally.plus(delta)
@@ -52,29 +52,29 @@ class RunningSum:
 
     def advance(self, now_ms: int) -> bool:
         """Move the window to the instant; True when its end moved.  Never moves back."""
-        end = floor_ms(now_ms, self.pane_ms) + self.pane_ms
-        if end <= self.end_ms:
+        end_ms = floor_ms(now_ms, self.pane_ms) + self.pane_ms
+        if end_ms <= self.end_ms:
             return False
-        if end - self.end_ms >= self.length_ms:
+        if end_ms - self.end_ms >= self.length_ms:
             self.tally = EMPTY
-            self._enter(end - self.length_ms, end)
+            self._enter(end_ms - self.length_ms, end_ms)
         else:
-            for start in range(self.start_ms, end - self.length_ms, self.pane_ms):
-                self.tally = self.tally.minus(self.panes.get(start, EMPTY))
-            self._enter(self.end_ms, end)
-        self.end_ms = end
+            for start_ms in range(self.start_ms, end_ms - self.length_ms, self.pane_ms):
+                self.tally = self.tally.minus(self.panes.get(start_ms, EMPTY))
+            self._enter(self.end_ms, end_ms)
+        self.end_ms = end_ms
         return True
 
     def _enter(self, from_ms: int, to_ms: int) -> None:
-        for start in range(from_ms, to_ms, self.pane_ms):
-            self.tally = self.tally.plus(self.panes.get(start, EMPTY))
+        for start_ms in range(from_ms, to_ms, self.pane_ms):
+            self.tally = self.tally.plus(self.panes.get(start_ms, EMPTY))
 
 
 class SegmentWindows:
     """All windows of one segment.
 
-    Takes absolute tallies from several source partitions and keeps, of each, the one with the highest version, so that
-    a repeated or an old one changes nothing.
+    Takes absolute tallies from several source partitions and keeps of each partition and pane the tally with the
+    highest version, so that a repeated or an old tally changes nothing.
     """
 
     __slots__ = ("_latest", "_panes", "sums")
@@ -88,14 +88,14 @@ class SegmentWindows:
         """Take one partition's tally of a pane; True when a window changed."""
         if start_ms < self._horizon_ms(resolution):
             return False
-        known, before = self._latest.get((resolution, start_ms, partition), (-1, EMPTY))
-        if version <= known:
+        known_version, before = self._latest.get((resolution, start_ms, partition), (-1, EMPTY))
+        if version <= known_version:
             return False
         self._latest[resolution, start_ms, partition] = (version, tally)
         delta = tally.minus(before)
         panes = self._panes[resolution]
         panes[start_ms] = panes.get(start_ms, EMPTY).plus(delta)
-        changed = [s.add(start_ms, delta) for s in self.sums if s.window.resolution is resolution]
+        changed = [running.add(start_ms, delta) for running in self.sums if running.window.resolution is resolution]
         return any(changed)
 
     def advance(self, now_ms: int) -> bool:
@@ -106,11 +106,12 @@ class SegmentWindows:
         return bool(moved)
 
     def _horizon_ms(self, resolution: Resolution) -> float:
-        return min((s.start_ms for s in self.sums if s.window.resolution is resolution), default=float("inf"))
+        starts = (running.start_ms for running in self.sums if running.window.resolution is resolution)
+        return min(starts, default=float("inf"))
 
     def _forget(self, resolution: Resolution) -> None:
-        horizon, panes = self._horizon_ms(resolution), self._panes[resolution]
-        for start in [start for start in panes if start < horizon]:
-            del panes[start]
-        for key in [key for key in self._latest if key[0] is resolution and key[1] < horizon]:
+        horizon_ms, panes = self._horizon_ms(resolution), self._panes[resolution]
+        for start_ms in [start_ms for start_ms in panes if start_ms < horizon_ms]:
+            del panes[start_ms]
+        for key in [key for key in self._latest if key[0] is resolution and key[1] < horizon_ms]:
             del self._latest[key]

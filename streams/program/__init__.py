@@ -1,6 +1,6 @@
-"""Reads the program file, `nps.toml`: checked, hashed, with errors that name the line.
+"""Reader of the program file, `nps.toml`: checks it, hashes it and names the line of an error.
 
-BadProgram   the file is wrong; the message is one line: file, line, what and what to do
+BadProgram   the file is wrong; the message is one line: file, line, the fault and its remedy
 """
 
 import hashlib
@@ -24,7 +24,7 @@ __all__ = ["UNITS_MS", "BadProgram", "duration_ms", "load", "parse"]
 
 
 def load(path: Path | None = None) -> Program:
-    """The program in this file, or the one that ships with the pipeline.  Raises BadProgram."""
+    """Read the program in this file, or the one that ships with the pipeline.  Raises BadProgram."""
     if path is None:
         return parse((resources.files("streams") / "nps.toml").read_text(encoding="utf-8"), "nps.toml")
     try:
@@ -36,44 +36,42 @@ def load(path: Path | None = None) -> Program:
 
 
 def parse(text: str, name: str) -> Program:
-    """The program in this text; `name` is the file's name for errors.  Raises BadProgram."""
+    """Parse the text of a program file; `name` is the file's name for errors.  Raises BadProgram."""
     try:
         return _program(msgspec.convert(tomllib.loads(text), file.ProgramFile))
     except tomllib.TOMLDecodeError as error:
-        message, _, where = str(error).partition(" (at ")
-        line = re.match(r"line (\d+)", where)
+        message, _, position = str(error).partition(" (at ")
+        line = re.match(r"line (\d+)", position)
         raise BadProgram(f"{name}:{line[1] if line else max(1, len(text.splitlines()))}: {message}") from None
     except ValueError as error:  # msgspec's own are such too
         raise BadProgram(located(error, text, name)) from None
 
 
-def _program(said: file.ProgramFile) -> Program:
-    check(said)
-    quarantines = said.quarantine.surveys.items()
+def _program(tables: file.ProgramFile) -> Program:
+    check(tables)
+    quarantines, channels = tables.quarantine.surveys.items(), tables.channels.items()
     return Program(
-        rules=tuple(rule(each, said.sending, f"rules[{index}]") for index, each in enumerate(said.rules)),
-        quarantine_ms=ms_at(said.quarantine.any, "quarantine.any"),
+        rules=tuple(rule(table, tables.sending, f"rules[{index}]") for index, table in enumerate(tables.rules)),
+        quarantine_ms=ms_at(tables.quarantine.any, "quarantine.any"),
         survey_quarantine_ms={name: ms_at(text, f"quarantine.surveys.{name}") for name, text in quarantines},
-        dimensions=tuple(said.segments.dimensions),
-        combinations=tuple(tuple(combination) for combination in said.segments.combinations),
-        windows=tuple(Window(text, ms_at(text, "windows.lengths")) for text in said.windows.lengths),
-        minimum_n=said.windows.minimum_n,
-        limits=_limits(said.limits),
-        alerts=AlertPolicy(said.alerts.critical_max, said.alerts.error_max, said.alerts.warning_max),
-        hash=hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:12],
-        caps={
-            name: Cap(cap.at_most, ms_at(cap.every, f"channels.{name}.every")) for name, cap in said.channels.items()
-        },
-        events=frozenset(said.events.types),
+        dimensions=tuple(tables.segments.dimensions),
+        combinations=tuple(tuple(combination) for combination in tables.segments.combinations),
+        windows=tuple(Window(text, ms_at(text, "windows.lengths")) for text in tables.windows.lengths),
+        minimum_n=tables.windows.minimum_n,
+        limits=_limits(tables.limits),
+        alerts=AlertPolicy(tables.alerts.critical_max, tables.alerts.error_max, tables.alerts.warning_max),
+        hash=hashlib.sha256(msgspec.json.encode(tables, order="sorted")).hexdigest()[:12],
+        caps={name: Cap(table.at_most, ms_at(table.every, f"channels.{name}.every")) for name, table in channels},
+        events=frozenset(tables.events.types),
     )
 
 
-def _limits(said: file.LimitsTable) -> Limits:
+def _limits(table: file.LimitsTable) -> Limits:
     return Limits(
-        late_ms=ms_at(said.late, "limits.late"),
-        early_ms=ms_at(said.early, "limits.early"),
-        edit_ms=ms_at(said.edit, "limits.edit"),
-        park_ms=ms_at(said.hold, "limits.hold"),
-        remember_ms=ms_at(said.remember, "limits.remember"),
-        confirm_ms=ms_at(said.confirm, "limits.confirm"),
+        late_ms=ms_at(table.late, "limits.late"),
+        early_ms=ms_at(table.early, "limits.early"),
+        edit_ms=ms_at(table.edit, "limits.edit"),
+        park_ms=ms_at(table.hold, "limits.hold"),
+        remember_ms=ms_at(table.remember, "limits.remember"),
+        confirm_ms=ms_at(table.confirm, "limits.confirm"),
     )

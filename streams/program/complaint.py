@@ -1,14 +1,14 @@
-"""Complaints about the program file, and the lines they are about."""
+"""Complaints about the program file, and the search for the lines they are about."""
 
 import re
 
 import msgspec
 
-_WHERE = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_PATH = re.compile(r" - at `(?:key in )?\$(.*)`$")
 
 
 class Contradiction(ValueError):
-    """Two places of the file that cannot both hold."""
+    """Two places of the file that cannot both hold: `path` and `other`, as in 'rules[0].on'."""
 
     def __init__(self, message: str, path: str, other: str) -> None:
         super().__init__(message)
@@ -16,23 +16,23 @@ class Contradiction(ValueError):
         self.other = other
 
 
-def wrong(message: str, path: str) -> msgspec.ValidationError:
-    """An error that says where, as msgspec's own do."""
+def error_at(message: str, path: str) -> msgspec.ValidationError:
+    """An error that names the place in the file, in the form of msgspec's own."""
     return msgspec.ValidationError(f"{message} - at `$.{path}`")
 
 
 def located(error: ValueError | msgspec.ValidationError, text: str, name: str) -> str:
-    """The complaint in one line: file, line, what; of a contradiction the other line too."""
+    """The complaint as one line of text: file, line number and message; of a contradiction the other line too."""
     if isinstance(error, Contradiction):
-        here, there = line_of(text, error.path, ""), line_of(text, error.other, "")
-        return f"{name}:{here}: {error}, line {there}"
-    found = _WHERE.search(str(error))
-    message = _WHERE.sub("", str(error))
-    return f"{name}:{line_of(text, found.group(1) if found else '', message)}: {message}"
+        line, other_line = line_of(text, error.path, ""), line_of(text, error.other, "")
+        return f"{name}:{line}: {error}, line {other_line}"
+    path = _PATH.search(str(error))
+    message = _PATH.sub("", str(error))
+    return f"{name}:{line_of(text, path.group(1) if path else '', message)}: {message}"
 
 
 def line_of(text: str, path: str, message: str) -> int:
-    """The line a complaint is about: the path's last key, or else a word quoted in the message."""
+    """Number, from 1, of the line of the path's last key or, without a path, of a word quoted in the message."""
     lines = text.splitlines()
     quoted = re.findall(r"[`']([^`']+)[`']", message)
     unknown = quoted[-1:] if "unknown field" in message else []
@@ -41,15 +41,15 @@ def line_of(text: str, path: str, message: str) -> int:
     start = 0
     for key, index in [*keys, *((word, "") for word in unknown)]:
         if index:
-            heads = [i for i, line in enumerate(lines) if i >= start and line.strip().startswith("[[")]
-            start = heads[int(index)] if int(index) < len(heads) else start
+            headers = [i for i, line in enumerate(lines) if i >= start and line.strip().startswith("[[")]
+            start = headers[int(index)] if int(index) < len(headers) else start
         else:
-            start = next((i for i in range(start, len(lines)) if _names(lines[i], key)), start)
+            start = next((i for i in range(start, len(lines)) if _has_key(lines[i], key)), start)
     if not keys and not unknown:
         start = max((i for i, line in enumerate(lines) if any(f'"{word}"' in line for word in quoted)), default=start)
     return start + 1
 
 
-def _names(line: str, key: str) -> bool:
-    bare = line.split("#", 1)[0]
-    return bool(re.search(rf"(^|[\[.{{,\s]){re.escape(key)}\s*[\]=.]", bare))
+def _has_key(line: str, key: str) -> bool:
+    uncommented = line.split("#", 1)[0]
+    return bool(re.search(rf"(^|[\[.{{,\s]){re.escape(key)}\s*[\]=.]", uncommented))

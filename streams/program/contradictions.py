@@ -1,33 +1,33 @@
-"""What a program file says twice, differently, or to no effect: refused, because somebody meant something by it."""
+"""Check for settings that repeat or contradict others or have no effect: refused, as they were meant to have one."""
 
 from collections.abc import Iterator
 
 from streams.domain.policy import CHANNELS
 from streams.program import file
-from streams.program.complaint import Contradiction, wrong
+from streams.program.complaint import Contradiction, error_at
 from streams.program.duration import ms_at
 
 
 def check(program: file.ProgramFile) -> None:
-    """Raises a Contradiction that names both lines, or a complaint that names one."""
+    """Refuse a file that contradicts itself.  Raises Contradiction, naming two lines, or ValidationError for one."""
     _check_lists(program)
     _check_names(program)
     for index, rule in enumerate(program.rules):
         path = f"rules[{index}]"
         _check_words(rule, path)
-        for here, there, message in _inside(rule):
-            raise Contradiction(f"rule {rule.name!r}: {message}", f"{path}.{here}", f"{path}.{there}")
-        for other, before in enumerate(program.rules[:index]):
-            if hidden := sorted(set(rule.on) if _covers(before, rule) else ()):
-                message = f"rule {rule.name!r} can never ask after {hidden[0]!r}: rule {before.name!r} takes it first"
-                raise Contradiction(message, f"{path}.on", f"rules[{other}].on")
+        for key, other_key, message in _conflicts(rule):
+            raise Contradiction(f"rule {rule.name!r}: {message}", f"{path}.{key}", f"{path}.{other_key}")
+        for place, earlier in enumerate(program.rules[:index]):
+            if hidden := sorted(set(rule.on) if _covers(earlier, rule) else ()):
+                message = f"rule {rule.name!r} can never ask after {hidden[0]!r}: rule {earlier.name!r} takes it first"
+                raise Contradiction(message, f"{path}.on", f"rules[{place}].on")
         _check_types(rule, path, program.events.types)
 
 
-def _inside(rule: file.RuleTable) -> Iterator[tuple[str, str, str]]:
-    """Two keys of one rule that cannot both hold, and why."""
-    if both := sorted(set(rule.on) & set(rule.cancel_on)):
-        yield "cancel_on", "on", f"{both[0]!r} both asks and cancels"
+def _conflicts(rule: file.RuleTable) -> Iterator[tuple[str, str, str]]:
+    """Each two keys of the rule that cannot both hold, and the message that says why."""
+    if shared := sorted(set(rule.on) & set(rule.cancel_on)):
+        yield "cancel_on", "on", f"{shared[0]!r} both asks and cancels"
     if rule.consent == "required" and not rule.channels:
         yield "consent", "name", "consent is given for a channel, but the rule names no channels"
     if rule.cancel_closes and not rule.cancel_on:
@@ -41,14 +41,15 @@ def _inside(rule: file.RuleTable) -> Iterator[tuple[str, str, str]]:
         yield "reminders", "expires", "the last reminder would be sent after the survey has expired"
 
 
-def _covers(before: file.RuleTable, rule: file.RuleTable) -> bool:
-    """True when the earlier rule takes every event that the later one wants."""
-    return set(rule.on) <= set(before.on) and all(rule.where.get(name) == held for name, held in before.where.items())
+def _covers(earlier: file.RuleTable, rule: file.RuleTable) -> bool:
+    """True when the earlier rule takes every event that the later rule asks after."""
+    conditions = earlier.where.items()
+    return set(rule.on) <= set(earlier.on) and all(rule.where.get(name) == condition for name, condition in conditions)
 
 
 def _check_types(rule: file.RuleTable, path: str, types: list[str]) -> None:
-    for key, named in (("on", rule.on), ("cancel_on", rule.cancel_on)):
-        if types and (unknown := sorted(set(named) - set(types))):
+    for key, names in (("on", rule.on), ("cancel_on", rule.cancel_on)):
+        if types and (unknown := sorted(set(names) - set(types))):
             raise Contradiction(
                 f"rule {rule.name!r}: {unknown[0]!r} is no type of events.types", f"{path}.{key}", "events.types"
             )
@@ -56,35 +57,35 @@ def _check_types(rule: file.RuleTable, path: str, types: list[str]) -> None:
 
 def _check_words(rule: file.RuleTable, path: str) -> None:
     if unknown := next((channel for channel in rule.channels if channel not in CHANNELS), None):
-        raise wrong(f"{unknown!r} is no channel: write {', '.join(CHANNELS)}", f"{path}.channels")
+        raise error_at(f"{unknown!r} is no channel: write {', '.join(CHANNELS)}", f"{path}.channels")
     if rule.consent not in ("required", "assumed"):
-        raise wrong(f"consent {rule.consent!r} must be 'required' or 'assumed'", f"{path}.consent")
-    for key, named in (("channels", rule.channels), ("locales", rule.locales), ("personalise", rule.personalise)):
-        if len(set(named)) < len(named):
-            raise wrong(f"{named} names something twice", f"{path}.{key}")
+        raise error_at(f"consent {rule.consent!r} must be 'required' or 'assumed'", f"{path}.consent")
+    for key, names in (("channels", rule.channels), ("locales", rule.locales), ("personalise", rule.personalise)):
+        if len(set(names)) < len(names):
+            raise error_at(f"{names} names something twice", f"{path}.{key}")
 
 
 def _check_names(program: file.ProgramFile) -> None:
-    first: dict[str, int] = {}
+    index_of: dict[str, int] = {}
     for index, rule in enumerate(program.rules):
-        if rule.name in first:
+        if rule.name in index_of:
             message = f"rules must have different names: {rule.name!r} is there twice"
-            raise Contradiction(message, f"rules[{index}].name", f"rules[{first[rule.name]}].name")
-        first[rule.name] = index
+            raise Contradiction(message, f"rules[{index}].name", f"rules[{index_of[rule.name]}].name")
+        index_of[rule.name] = index
     surveys = {rule.survey for rule in program.rules}
-    if unknown := sorted(set(program.quarantine.surveys) - surveys):
-        raise wrong(f"no rule asks for the survey {unknown[0]!r}", f"quarantine.surveys.{unknown[0]}")
-    if foreign := sorted(set(program.channels) - set(CHANNELS)):
-        raise wrong(f"{foreign[0]!r} is no channel: write {', '.join(CHANNELS)}", f"channels.{foreign[0]}")
+    if unasked := sorted(set(program.quarantine.surveys) - surveys):
+        raise error_at(f"no rule asks for the survey {unasked[0]!r}", f"quarantine.surveys.{unasked[0]}")
+    if unknown := sorted(set(program.channels) - set(CHANNELS)):
+        raise error_at(f"{unknown[0]!r} is no channel: write {', '.join(CHANNELS)}", f"channels.{unknown[0]}")
 
 
 def _check_lists(program: file.ProgramFile) -> None:
-    """Refuse what would count twice."""
+    """Refuse repeated entries: an answer would count twice in their segment or window."""
     combinations = program.segments.combinations
     lists = {"segments.dimensions": program.segments.dimensions, "windows.lengths": program.windows.lengths}
-    for path, words in lists.items():
-        if len(set(words)) < len(words):
-            raise wrong(f"{words} names something twice", path)
+    for path, names in lists.items():
+        if len(set(names)) < len(names):
+            raise error_at(f"{names} names something twice", path)
     for combination in combinations:
         if not combination or len(set(combination)) < len(combination) or combinations.count(combination) > 1:
-            raise wrong(f"{combination} is empty or there twice; 'all' is always there", "segments.combinations")
+            raise error_at(f"{combination} is empty or there twice; 'all' is always there", "segments.combinations")

@@ -1,6 +1,6 @@
-"""The shape of the program file: every table and key there is, what it holds and what it is when left out.
+"""Tables and keys of the program file, with their types and defaults; `nps.toml` says what each means.
 
-What is left out has no part in the program's hash, so that a new key changes no program that does not use it.
+A key that is left out has no part in the program's hash, so that a new key changes no program that does not use it.
 """
 
 from typing import Annotated
@@ -12,8 +12,8 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
-class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What an attribute must be, written out: exactly one of these."""
+class ConditionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A condition on an attribute, written out as a table: exactly one of these keys."""
 
     equals: str | None = None
     any_of: list[str] | None = msgspec.field(default=None, name="in")
@@ -22,14 +22,14 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
 
 class RuleTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[[rules]]`: whom to ask after which events, what, when and how."""
+    """`[[rules]]`: a rule, as `streams.domain.policy.Rule` explains it, with its times as text."""
 
     name: str
     survey: str
     on: list[str]
     delay: str
     expires: str
-    where: dict[str, str | list[str] | Wanted] = {}
+    where: dict[str, str | list[str] | ConditionTable] = {}
     cancel_on: list[str] = []
     cancel_closes: bool = False
     priority: int = 0
@@ -51,7 +51,7 @@ class RuleTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 class SendingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[sending]`: what holds for every rule that says nothing else."""
+    """`[sending]`: defaults for every rule."""
 
     hours: str = "always"
     time_zone: str = "UTC"
@@ -60,41 +60,41 @@ class SendingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
 
 
 class ChannelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[channels.NAME]`: how often a customer may hear from us there."""
+    """`[channels.NAME]`: the most messages to a customer on this channel within `every`."""
 
     at_most: Positive
     every: str
 
 
 class EventsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[events]`: every type there may be."""
+    """`[events]`: every event type there may be; with an empty list no type is unknown."""
 
     types: list[str] = []
 
 
 class QuarantineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[quarantine]`: how long nobody is asked again."""
+    """`[quarantine]`: times in which a customer is not asked again, for any survey and for the same survey."""
 
     any: str
     surveys: dict[str, str] = {}
 
 
 class SegmentsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[segments]`: how answers are cut."""
+    """`[segments]`: attributes that make segments, and their combinations."""
 
     dimensions: list[str] = []
     combinations: list[list[str]] = []
 
 
 class WindowsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[windows]`: over which times NPS is kept."""
+    """`[windows]`: lengths of the rolling windows, and the least answers that are enough to judge by."""
 
     lengths: list[str]
     minimum_n: NonNegative = 30
 
 
 class LimitsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[limits]`: how far time may be off."""
+    """`[limits]`: bounds of time, as `streams.domain.policy.Limits` explains them."""
 
     late: str
     early: str
@@ -105,7 +105,7 @@ class LimitsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 
 
 class AlertsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[alerts]`: highest score of each severity."""
+    """`[alerts]`: the highest score of each severity."""
 
     critical_max: int
     error_max: int
@@ -113,7 +113,7 @@ class AlertsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProgramFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The whole file."""
+    """The whole program file."""
 
     rules: list[RuleTable]
     quarantine: QuarantineTable

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.collector.texts import TEXTS, chosen
+from streams.collector.texts import TEXTS, texts_for
 
 
 @given(st.text(max_size=40), st.text(max_size=200))
 def test_any_header_has_a_language(locale: str, accept: str) -> None:
     """Whatever a browser sends."""
-    assert chosen(locale, accept).language in TEXTS
+    assert texts_for(locale, accept).language in TEXTS

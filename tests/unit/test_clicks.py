@@ -12,7 +12,7 @@ from streams.domain.effects import Confirm, Count, Effect, Ignore, Reject
 from streams.domain.journey import next_timer_ms
 from streams.domain.nps import Band
 from streams.domain.panes import DAY_MS, MINUTE_MS
-from streams.domain.responses import NOTHING
+from streams.domain.responses import NO_ANSWER
 from tests.support.answers import ASKED, EXPIRES_MS, FIRST_MS, SEGMENTS, SURVEY, net
 from tests.support.clicks import WAIT_MS, beacon, click, trap, visited
 from tests.support.histories import OPEN, START_MS, purchase, response, run, wakeup
@@ -141,7 +141,7 @@ def test_clicks_after_the_edit_window_are_rejected() -> None:
 def test_a_click_before_its_survey_waits_for_it() -> None:
     """Held as any response, put back when the survey is sent, and then it waits as a click."""
     journey = run([(START_MS - 1, click(START_MS - 1, 9)), ASKED], OPEN)
-    assert (journey.journey.invitations[0].given or NOTHING) == NOTHING
+    assert (journey.journey.invitations[0].given or NO_ANSWER) == NO_ANSWER
     assert len(journey.journey.waiting) == 1
     journey.take(wakeup(START_MS + DAY_MS))
     assert len(journey.all(Confirm)) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.collector.texts import TEXTS, Texts, parsed
+from streams.collector.texts import TEXTS, Texts, parse_texts
 
 TEXT_FILES = Path(str(resources.files("streams.collector.texts")))
 
@@ -33,6 +33,6 @@ def test_every_language_has_the_same_keys() -> None:
 def test_a_wrong_file_is_refused(was: str, becomes: str, says: str) -> None:
     """File and key are named."""
     shipped = (TEXT_FILES / "en.toml").read_text()
-    assert parsed("en", shipped) == TEXTS["en"]
+    assert parse_texts("en", shipped) == TEXTS["en"]
     with pytest.raises(ValueError, match=f"^en.toml: {says}$"):
-        parsed("en", shipped.replace(was, becomes, 1))
+        parse_texts("en", shipped.replace(was, becomes, 1))

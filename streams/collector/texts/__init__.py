@@ -1,4 +1,4 @@
-"""What the collector's page says, one TOML file a language beside this module, and which language to speak.
+"""Texts of the collector's page, one TOML file a language beside this module, and the choice of the language.
 
 To add a language, add its file, named like `en.toml` by the two letters of ISO 639-1.
 """
@@ -29,48 +29,48 @@ class Texts(NamedTuple):
     again_more: str
 
 
-def parsed(language: str, toml: str) -> Texts:
-    """Read a language's file.  Raises ValueError naming file and keys where one is missing, unknown or no sentence."""
+def parse_texts(language: str, toml: str) -> Texts:
+    """Parse a language's file.  Raises ValueError that names the keys that are missing, unknown or no sentences."""
     try:
-        given = tomllib.loads(toml)
+        texts = tomllib.loads(toml)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{language}.toml: {error}") from None
-    wrong = [f"key {key!r} is {'unknown' if key in given else 'missing'}" for key in sorted(given.keys() ^ _KEYS)]
-    wrong += [f"key {key!r} is no sentence" for key, text in given.items() if not isinstance(text, str) or not text]
-    if wrong:
-        raise ValueError(f"{language}.toml: {', '.join(wrong)}")
-    return Texts(language, **given)
+    faults = [f"key {key!r} is {'unknown' if key in texts else 'missing'}" for key in sorted(texts.keys() ^ _KEYS)]
+    faults += [f"key {key!r} is no sentence" for key, text in texts.items() if not isinstance(text, str) or not text]
+    if faults:
+        raise ValueError(f"{language}.toml: {', '.join(faults)}")
+    return Texts(language, **texts)
 
 
 _KEYS = frozenset(Texts._fields) - {"language"}
 
 
-def _shipped() -> dict[str, Texts]:
+def _shipped_texts() -> dict[str, Texts]:
     files = {file.name: file for file in resources.files(__name__).iterdir() if file.name.endswith(".toml")}
     languages = [name.removesuffix(".toml") for name in sorted(files)]
-    return {name: parsed(name, files[f"{name}.toml"].read_text(encoding="utf-8")) for name in languages}
+    return {name: parse_texts(name, files[f"{name}.toml"].read_text(encoding="utf-8")) for name in languages}
 
 
-TEXTS = _shipped()
-"""By language.  Read and checked when this module is imported, so a wrong file ends the collector before it starts."""
+TEXTS = _shipped_texts()
+"""Texts by language.  Read and checked at import, so that a wrong file ends the collector before it starts."""
 
 
-def chosen(locale: str, accept_language: str) -> Texts:
-    """The survey's locale if we speak its language, else the first that the browser accepts, else English."""
-    for tag in (locale, *_accepted(accept_language)):
-        if found := TEXTS.get(tag.replace("_", "-").partition("-")[0].strip().lower()):
-            return found
+def texts_for(locale: str, accept_language: str) -> Texts:
+    """Texts in the language of the survey's locale, else in the first that the browser accepts, else in English."""
+    for tag in (locale, *_accepted_tags(accept_language)):
+        if texts := TEXTS.get(tag.replace("_", "-").partition("-")[0].strip().lower()):
+            return texts
     return TEXTS["en"]
 
 
-def _accepted(header: str) -> list[str]:
-    """Language tags, most wanted first (RFC 9110, section 12.5.4)."""
-    wanted = []
+def _accepted_tags(header: str) -> list[str]:
+    """Language tags of an Accept-Language header, the preferred first (RFC 9110, section 12.5.4)."""
+    weighted = []
     for place, part in enumerate(header[:500].split(",")):
         tag, _, weight = part.partition(";")
         try:
             quality = float(weight.strip().removeprefix("q=")) if weight else 1.0
         except ValueError:
             quality = 0.0
-        wanted.append((-quality, place, tag.strip()))
-    return [tag for quality, _, tag in sorted(wanted) if quality < 0]
+        weighted.append((-quality, place, tag.strip()))
+    return [tag for quality, _, tag in sorted(weighted) if quality < 0]
