@@ -38,8 +38,8 @@ def wrap(original: Sequence[Header] | None, death: Death) -> list[Header]:
 
 def unwrap(headers: Sequence[Header] | None) -> tuple[list[Header], Death]:
     """Split a dead letter's headers into the original ones and the death.  Raises NotADeadLetter."""
-    given = list(headers or ())
-    original, ours = given[: -len(NAMES)], given[-len(NAMES) :]
+    all_headers = list(headers or ())
+    original, ours = all_headers[: -len(NAMES)], all_headers[-len(NAMES) :]
     if tuple(name for name, _ in ours) != NAMES:
         raise NotADeadLetter(f"expected headers {NAMES[0]} to {NAMES[-1]} at the end, found {[n for n, _ in ours]}")
     reason, detail, topic, *numbers = ((value or b"").decode(errors="replace") for _, value in ours)
