@@ -1,4 +1,4 @@
-"""Bytes to records and back: Avro with a header that says which schema wrote it.
+"""Codec between records and bytes: Avro behind a header that names the writer's schema.
 
 Two headers are read always:
 
@@ -10,7 +10,7 @@ Every version ever released is kept in `avro/` as `<record>.v<N>.avsc` and decod
 dropped when the files are read, so instants stay integer milliseconds.
 
     Undecodable        the bytes are not a record of the expected type (a bad event: dead letter)
-    RegistryAway       the registry cannot be asked (the world is away: wait, then stop)
+    RegistryAway       the registry does not answer (wait, then stop)
 """
 
 import json
@@ -35,7 +35,7 @@ R = TypeVar("R", bound=Record)
 
 
 class Undecodable(ValueError):
-    """These bytes are not what the topic promises; `reason` is for counting, `str()` says what is wrong."""
+    """Bytes that are not a record of the expected type; `reason` is for counting, `str()` says what is wrong."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -43,21 +43,21 @@ class Undecodable(ValueError):
 
 
 class RegistryAway(ServerAway):
-    """The schema registry did not answer; the bytes may be perfectly good."""
+    """No answer from the schema registry; the bytes may be good."""
 
 
 class Registry(Protocol):
-    """Where Confluent schema ids are kept."""
+    """Port to a Confluent-compatible schema registry: ids to schemas and back."""
 
     def schema_of(self, schema_id: int) -> str:
-        """The schema's JSON.  Raises KeyError for an unknown id, RegistryAway when nobody answers."""
+        """Look up the JSON of a schema.  Raises KeyError for an unknown id, RegistryAway when there is no answer."""
 
     def id_of(self, record: str, schema: str) -> int:
-        """The id of a schema, registered under the record's name if it is new.  Raises RegistryAway."""
+        """Return a schema's id, registering it under the record's name if it is new.  Raises RegistryAway."""
 
 
 class Codec:
-    """Encodes and decodes every record.  Holds compiled schemas; make one per process."""
+    """Encoder and decoder of every record.  Holds compiled schemas: one per process is enough."""
 
     def __init__(self, registry: Registry | None = None) -> None:
         self._registry = registry
@@ -73,33 +73,36 @@ class Codec:
             self._writers[cls] = record_encoder(current, self._header(cls, current))
 
     def encode(self, record: Record, version: int | None = None) -> bytes:
-        """The record's bytes; `version` replaces its last field.  Raises ValueError for a broken contract."""
+        """Encode a record behind its header; `version` replaces its last field.
+
+        Raises ValueError for a field that the record's schema does not take.
+        """
         try:
             return self._writers[type(record)](record, version)
         except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"{type(record).__name__} breaks its contract: {error!r}") from error
 
     def decode(self, cls: type[R], data: bytes | None) -> R:
-        """The record in these bytes.  Raises Undecodable, or RegistryAway when a registry is needed and away."""
+        """Decode a record of type `cls`.  Raises Undecodable, or RegistryAway when the registry is needed and away."""
         if data is None:
             raise Undecodable(Reason.NO_VALUE, "the record has no value")
-        size, name, read = self._readers.get(data[:10]) or self._readers.get(data[:5]) or self._look_up(data)
+        header_bytes, name, read = self._readers.get(data[:10]) or self._readers.get(data[:5]) or self._look_up(data)
         if name != self._names[cls]:
             raise Undecodable(Reason.WRONG_TYPE, f"expected {self._names[cls]}, found {name}")
         try:
-            return read(data, size)  # type: ignore[no-any-return]  # a cls, by its name
+            return read(data, header_bytes)  # type: ignore[no-any-return]  # a cls, by its name
         except IndexError as error:
             raise Undecodable(Reason.UNDECODABLE, f"not a valid {name}: it ends early") from error
-        except Exception as error:  # whatever else broken bytes make the parsing trip over
-            what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
-            raise Undecodable(Reason.UNDECODABLE, f"not a valid {name}: {what}") from error
+        except Exception as error:  # broken bytes can make the decoder raise anything
+            detail = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
+            raise Undecodable(Reason.UNDECODABLE, f"not a valid {name}: {detail}") from error
 
-    def _reader(self, name: str, written: Any) -> tuple[str, Decoder]:
-        """How to read what this schema wrote: its record's name, and the function for it."""
+    def _reader(self, name: str, writer: Any) -> tuple[str, Decoder]:
+        """Return the decoder of what the `writer` schema wrote, after its record's name."""
         if name not in self._current:
-            return name, _unread
+            return name, _never_called
         cls, current = self._current[name]
-        return name, record_decoder(cls, written, current) or _resolving(cls, written, current)
+        return name, record_decoder(cls, writer, current) or _fastavro_decoder(cls, writer, current)
 
     def _header(self, cls: type[Record], schema: Any) -> bytes:
         if self._registry is None:
@@ -122,21 +125,21 @@ class Codec:
         except KeyError:
             raise Undecodable(Reason.UNKNOWN_SCHEMA, f"the registry has no schema {schema_id}") from None
         try:
-            schema: Any = fastavro.parse_schema(_plain(json.loads(text)))
-            found = (5, *self._reader(str(schema["name"]), schema))
+            schema: Any = fastavro.parse_schema(_without_logical_types(json.loads(text)))
+            reader = (5, *self._reader(str(schema["name"]), schema))
         except Exception as error:  # whatever else lives in a registry: JSON Schema, Protobuf, a bare type
             raise Undecodable(Reason.UNKNOWN_SCHEMA, f"schema {schema_id} is no Avro record: {error!r}") from error
-        self._readers[data[:5]] = found
-        return found
+        self._readers[data[:5]] = reader
+        return reader
 
 
-def _resolving(cls: type[Record], written: Any, current: Any) -> Decoder:
-    """Reading by fastavro, which knows all of Avro's rules for schemas that differ."""
+def _fastavro_decoder(cls: type[Record], writer: Any, current: Any) -> Decoder:
+    """Make a decoder of fastavro's reader, which knows all of Avro's rules for schemas that differ."""
 
     def decode(data: bytes, at: int) -> Record:
         body = BytesIO(data)
         body.seek(at)
-        fields: Any = fastavro.schemaless_reader(body, written, current)
+        fields: Any = fastavro.schemaless_reader(body, writer, current)
         if body.tell() != len(data):
             raise ValueError(f"{len(data) - body.tell()} bytes left over")
         return cls(**fields)
@@ -144,17 +147,17 @@ def _resolving(cls: type[Record], written: Any, current: Any) -> Decoder:
     return decode
 
 
-def _unread(data: bytes, at: int) -> Record:
+def _never_called(data: bytes, at: int) -> Record:
     raise AssertionError("records of other names are refused by their name")
 
 
 def versions(cls: type[Record]) -> list[dict[str, Any]]:
-    """All released schemas of a record, oldest first, without logical types."""
+    """Load all released schemas of a record, oldest first, without logical types."""
     stem = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
-    return [_plain(json.loads(text)) for text in _files(stem)]
+    return [_without_logical_types(json.loads(text)) for text in _schema_texts(stem)]
 
 
-def _files(stem: str) -> Iterator[str]:
+def _schema_texts(stem: str) -> Iterator[str]:
     folder = resources.files("schemas") / "avro"
     number = 1
     while (file := folder / f"{stem}.v{number}.avsc").is_file():
@@ -162,12 +165,12 @@ def _files(stem: str) -> Iterator[str]:
         number += 1
 
 
-def _plain(schema: Any) -> Any:
-    """The schema without logical types: fastavro would build a datetime for each, which halves its speed."""
+def _without_logical_types(schema: Any) -> Any:
+    """Drop the logical types: fastavro would build a datetime for each, which halves its speed."""
     if isinstance(schema, list):
-        return [_plain(part) for part in schema]
+        return [_without_logical_types(part) for part in schema]
     if isinstance(schema, dict):
-        return {key: _plain(value) for key, value in schema.items() if key != "logicalType"}
+        return {key: _without_logical_types(value) for key, value in schema.items() if key != "logicalType"}
     return schema
 
 

@@ -1,4 +1,4 @@
-"""The envelope of a dead letter: the original key, value and headers, followed by headers of ours that say why.
+"""Envelope of a dead letter: the original key, value and headers, then headers of ours with the reason and the place.
 
 Shared by those who write dead letters and those who list, load or re-drive them.  Ours are the last `len(NAMES)`
 headers, in this order, UTF-8 text, so an original header of the same name does no harm.
@@ -15,12 +15,12 @@ NAMES = tuple(PREFIX + part for part in ("reason", "detail", "topic", "partition
 
 
 class NotADeadLetter(ValueError):
-    """These headers do not end in a dead letter's own."""
+    """Headers that do not end in those of a dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """Why a record died, and where it lay: `timestamp_ms` is its Kafka timestamp, -1 when it had none."""
+    """Reason of a dead letter and the place of its record; `timestamp_ms` is the Kafka timestamp, -1 for none."""
 
     reason: str
     detail: str
@@ -31,15 +31,15 @@ class Death:
 
 
 def wrap(original: Sequence[Header] | None, death: Death) -> list[Header]:
-    """The dead letter's headers: the original ones, then ours."""
+    """Make a dead letter's headers: the original ones, then ours."""
     fields = (death.reason, death.detail, death.topic, death.partition, death.offset, death.timestamp_ms)
     return [*(original or ()), *((name, str(field).encode()) for name, field in zip(NAMES, fields, strict=True))]
 
 
 def unwrap(headers: Sequence[Header] | None) -> tuple[list[Header], Death]:
-    """The original headers and the death, from a dead letter's headers.  Raises NotADeadLetter."""
-    found = list(headers or ())
-    original, ours = found[: -len(NAMES)], found[-len(NAMES) :]
+    """Split a dead letter's headers into the original ones and the death.  Raises NotADeadLetter."""
+    all_headers = list(headers or ())
+    original, ours = all_headers[: -len(NAMES)], all_headers[-len(NAMES) :]
     if tuple(name for name, _ in ours) != NAMES:
         raise NotADeadLetter(f"expected headers {NAMES[0]} to {NAMES[-1]} at the end, found {[n for n, _ in ours]}")
     reason, detail, topic, *numbers = ((value or b"").decode(errors="replace") for _, value in ours)

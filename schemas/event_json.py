@@ -1,4 +1,4 @@
-"""JSON events, checked strictly and made into records: for the command line, the push endpoint and sources alike.
+"""Validator of JSON events, which makes records of them: for the command line, the push endpoint and sources alike.
 
 An event is an object with the fields of its topic's Avro schema; `time` may be milliseconds or ISO 8601 with a zone.
 Fields that are absent take the schema's default; unknown fields, wrong types, numbers too large for Avro and text that
@@ -19,33 +19,33 @@ from schemas.events import Inbound
 from schemas.topics import INBOUND_RECORDS, WAKEUPS
 
 TOPICS = {name.removeprefix("nps."): record for name, record in INBOUND_RECORDS.items() if name != WAKEUPS.name}
-"""Short names of the topics that may be written from outside, and what travels on them."""
+"""Record type of each topic that may be written from outside, by the topic's short name."""
 
 _LONG = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 _INT = Annotated[int, msgspec.Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
 _BOUNDED = {"time": _LONG, "amount_minor": _LONG | None, "score": _INT | None}
-"""Whole numbers of Python have no end; those of Avro do."""
+"""Fields with a whole number, bounded as Avro's are: those of Python have no end."""
 
 
 class BadEvent(BadInput, ValueError):
-    """A JSON value is no event of its topic."""
+    """JSON that is no event of its topic."""
 
 
 def event_of(fields: Mapping[str, Any], record: type[Inbound]) -> Inbound:
-    """The event in the fields of a JSON object.  Raises BadEvent, which names the field as `$.name`."""
+    """Make an event of the fields of a JSON object.  Raises BadEvent, which names the field as `$.name`."""
     fields = dict(fields)
     for name, value in fields.items():
-        _refuse_half_characters(name, value)
+        _refuse_surrogates(name, value)
     if isinstance(fields.get("time"), str):
         fields["time"] = _milliseconds(fields["time"])
     try:
         return record(*msgspec.structs.astuple(msgspec.convert(fields, _SHAPES[record])))
-    except (ValueError, RecursionError) as error:  # msgspec's own errors are such
+    except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
         raise BadEvent(str(error)) from None
 
 
 def events_in(lines: Iterable[str], name: str, topic: str | None) -> Iterator[tuple[str, Inbound]]:
-    """The events in these JSON lines with their full topic names; `name` is the file's, for errors.
+    """Parse JSON lines into events, each after its topic's full name; `name` is the file's, for errors.
 
     Without `topic` each line must name its own in a field `topic`.  Raises BadEvent.
     """
@@ -71,7 +71,7 @@ def _event_in(line: str, topic: str | None) -> tuple[str, Inbound]:
 
 
 def _shape(record: type[Inbound]) -> type[msgspec.Struct]:
-    """A struct that takes the record's fields strictly, absent ones where the schema has a default."""
+    """Make a struct that takes the record's fields strictly, absent ones where the schema has a default."""
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, declared in get_type_hints(record).items():
         hint = _BOUNDED.get(name, declared)
@@ -86,8 +86,8 @@ def _shape(record: type[Inbound]) -> type[msgspec.Struct]:
     return msgspec.defstruct(record.__name__, fields, forbid_unknown_fields=True, kw_only=True)
 
 
-def _refuse_half_characters(name: str, value: object) -> None:
-    """What was no UTF-8 in the file, or half of a pair in JSON's escapes, cannot be written as Avro."""
+def _refuse_surrogates(name: str, value: object) -> None:
+    """Raise BadEvent for surrogates, which Avro cannot hold: bytes that were no UTF-8, or half a pair of escapes."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The records of the pipeline, one for each topic value, immutable and in the field order of their Avro schema.
+"""Records of the pipeline, one for each topic value, immutable and in the field order of their Avro schema.
 
 The `.avsc` files beside this module are the authority: they carry each field's meaning, and a test holds the two
 together field by field.  Records are named tuples: they are made once per event on the hot path, and a named tuple
@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeAlias, get_args
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
-"""No entries; what a field that was added later holds where nobody named it."""
+"""An empty map, the default of map fields that were added after the first release."""
 
 
 class Purchase(NamedTuple):
-    """Something happened to an order: placed, delivered, returned ..."""
+    """Event of an order: placed, delivered, returned ..."""
 
     source: str
     id: str
@@ -28,7 +28,7 @@ class Purchase(NamedTuple):
 
 
 class SupportCase(NamedTuple):
-    """Something happened to a support case: opened, solved, reopened ..."""
+    """Event of a support case: opened, solved, reopened ..."""
 
     source: str
     id: str
@@ -40,7 +40,7 @@ class SupportCase(NamedTuple):
 
 
 class ContactUpdate(NamedTuple):
-    """What a customer told us about being contacted; a null field says nothing."""
+    """Statements of a customer about being contacted: consent, bounces, locale ...; a null field states nothing."""
 
     source: str
     id: str
@@ -58,7 +58,7 @@ class ContactUpdate(NamedTuple):
 
 
 class SurveyResponse(NamedTuple):
-    """One answer, part of an answer, a correction of one, or its withdrawal."""
+    """Answer to a survey, part of one, a correction of one, or its withdrawal."""
 
     source: str
     id: str
@@ -74,14 +74,14 @@ class SurveyResponse(NamedTuple):
 
 
 class Wakeup(NamedTuple):
-    """It is now this customer's due time; written by workers, for workers."""
+    """Notice that a customer's due time has come; written by workers, for workers."""
 
     customer_id: str
     due_ms: int
 
 
 class Decision(NamedTuple):
-    """What became of one trigger; exactly one for each."""
+    """Outcome of one trigger: pending, sent or suppressed; exactly one for each."""
 
     decision_id: str
     customer_id: str
@@ -108,7 +108,7 @@ class Decision(NamedTuple):
 
 
 class SurveyDispatch(NamedTuple):
-    """Ask this customer now."""
+    """Request to the delivery tool: send this survey, or its reminder, to the customer now."""
 
     survey_id: str
     customer_id: str
@@ -136,7 +136,7 @@ class SurveyDispatch(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The whole state of one survey's answer after a revision; the highest version is the truth."""
+    """Whole state of one survey's answer after a revision; the highest version holds."""
 
     survey_id: str
     customer_id: str
@@ -196,7 +196,7 @@ class SegmentNps(NamedTuple):
 
 
 class Alert(NamedTuple):
-    """A detractor answered, or no longer is one."""
+    """Alert that a detractor answered, or that the customer no longer is one."""
 
     alert_id: str
     dedup_key: str
@@ -217,7 +217,7 @@ class Alert(NamedTuple):
 
 
 class Erasure(NamedTuple):
-    """A customer was forgotten: whoever holds rows of this customer must delete them."""
+    """Notice that a customer was erased: every holder of the customer's rows must delete them."""
 
     erasure_id: str
     customer_id: str
@@ -230,7 +230,7 @@ class Erasure(NamedTuple):
 
 
 class AlertAction(NamedTuple):
-    """What a person on call did about an alert."""
+    """Action of a person on call about an alert."""
 
     dedup_key: str
     action: str
@@ -243,7 +243,7 @@ Trigger: TypeAlias = Purchase | SupportCase
 """An event that can lead to a survey."""
 
 Inbound: TypeAlias = Purchase | SupportCase | ContactUpdate | SurveyResponse | Wakeup
-"""What a customer's journey is made of; keyed by customer."""
+"""An event that a customer's journey is made of; keyed by customer."""
 
 Record: TypeAlias = (
     Inbound | Decision | SurveyDispatch | Answer | PaneTally | SegmentNps | Alert | AlertAction | Erasure

@@ -1,15 +1,15 @@
-"""The closed lists of reasons.  Each is a dead-letter header, a metric label, a ledger value and a README row."""
+"""Closed lists of reasons; each is a dead-letter header, a metric label, a ledger value and a README row."""
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why an event was rejected, ignored, suppressed or not counted."""
+    """Reason for which an event was rejected, ignored, suppressed or not counted; `meaning` is for the README."""
 
     meaning: str
 
     def __new__(cls, value: str, meaning: str) -> "Reason":
-        """A reason is its word; the sentence beside it is what the README says."""
+        """Make a reason, which equals its word, and keep the sentence beside it."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning
@@ -64,11 +64,11 @@ class Reason(StrEnum):
     VOIDED = "voided", "Withdrawn."
     NO_SCORE = "no_score", "Only a comment so far."
 
-    # given up on by a sink: the record becomes a dead letter
+    # rejected by a sink: the record becomes a dead letter
     REFUSED_BY_WAREHOUSE = "refused_by_warehouse", "ClickHouse refused the row; the others of its batch were written."
     UNDELIVERED = "undelivered", "The webhook did not take the alert in any of its tries."
 
-    # read from nps.dead-letters, but written there by somebody else
+    # read from nps.dead-letters, written by another program
     UNLABELLED = "unlabelled", "A record on nps.dead-letters that does not say why it died."
 
 
@@ -76,7 +76,7 @@ FAULTS = frozenset({
     Reason.NO_VALUE, Reason.UNDECODABLE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_TYPE, Reason.TOO_LARGE, Reason.WRONG_KEY,
     Reason.INVALID_SCORE, Reason.EMPTY_RESPONSE, Reason.INVALID_CONTACT, Reason.TOO_EARLY,
 })  # fmt: skip
-"""Rejected for what the record is, whenever it is read: many of these mean a producer that went wrong, or we did.
+"""Reasons that lie in the record alone, whenever it is read: many of them mean a faulty producer, or a bug of ours.
 
 The others depend on what else came and when: a backlog, or a history loaded again, may rightly be full of them.
 """

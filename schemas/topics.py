@@ -1,4 +1,4 @@
-"""The topic table: every topic of the pipeline, what travels on it, how it is keyed and how long it is kept.
+"""Topic table: every topic of the pipeline with its record, key, partitions and retention.
 
 The topics of the customer's side are keyed by `customer_id` and share one partition count and the Java default
 partitioner (murmur2), so that all that is known of one customer lies in one partition.  `nps.panes` and `nps.rolling`
@@ -15,26 +15,26 @@ DEAD_LETTERS = "nps.dead-letters"
 JOURNEYS = "nps.journeys"
 
 HISTORY_HEADER = "nps-history"
-"""A record with this header, whatever its value, was loaded as history: what it asks for is never too late to send."""
+"""Header of records loaded as history, whatever its value: a survey that they ask for is never too late to send."""
 
 EPOCH_HEADER = "nps-epoch"
-"""On a wakeup: the topic epoch under which it was written, when that is not the first."""
+"""Header of a wakeup: the topic epoch under which it was written, when that is not the first."""
 
 LARGEST_EVENT_BYTES = 65_536
-"""The most that an inbound record may hold, key and headers included; a larger one is no event but a mistake.
+"""Upper bound of an inbound record, key and headers included; a larger one is no event but a mistake.
 
 It bounds what is made of events: an answer with its comment, and a journey that holds responses back for a while.
 """
 
 LARGEST_RECORD_BYTES = 8_388_608
-"""Room for whatever Kafka took on an inbound topic to be buried whole, and for the fullest journey."""
+"""Upper bound of a dead letter and of a journey: any record that Kafka took on an inbound topic fits whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic.  `record` is None where values are not Avro; `partitions` is None where the operator chooses.
+    """A topic.  `record` is None where values are not Avro; `partitions` is None where the operator chooses.
 
-    `largest_bytes` is what a record of it must be allowed to have, None where Kafka's own bound (1 MiB) will do.
+    `largest_bytes` is the size that its records may have, None where Kafka's own bound (1 MiB) will do.
     """
 
     name: str
@@ -46,16 +46,16 @@ class Topic:
 
     @property
     def compacted(self) -> bool:
-        """True when only the last value of each key is kept, for ever."""
+        """True when only the last value of each key is kept, but for ever."""
         return self.retention_ms is None
 
     @property
     def config(self) -> dict[str, str]:
-        """The broker-side settings that the pipeline's correctness depends on."""
-        room = {"max.message.bytes": str(self.largest_bytes)} if self.largest_bytes else {}
+        """Broker-side settings on which the pipeline's correctness depends."""
+        size_limit = {"max.message.bytes": str(self.largest_bytes)} if self.largest_bytes else {}
         if self.retention_ms is None:
-            return {"cleanup.policy": "compact", "retention.ms": "-1", **room}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **room}
+            return {"cleanup.policy": "compact", "retention.ms": "-1", **size_limit}
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **size_limit}
 
 
 PURCHASES = Topic("nps.purchases", events.Purchase, "customer_id", 400 * DAY_MS)
@@ -75,10 +75,10 @@ STATE = Topic(JOURNEYS, None, "customer_id", None, largest_bytes=LARGEST_RECORD_
 DEAD = Topic(DEAD_LETTERS, None, "as received", 90 * DAY_MS, partitions=1, largest_bytes=LARGEST_RECORD_BYTES)
 
 INBOUND: tuple[Topic, ...] = (PURCHASES, SUPPORT, CONTACTS, RESPONSES, WAKEUPS)
-"""The customer's side, in the order in which a journey keeps their offsets: append only, never reorder."""
+"""Topics of the customer's side, in the order in which a journey keeps their offsets: append only, never reorder."""
 
 INBOUND_RECORDS = {topic.name: cast(type[events.Inbound], topic.record) for topic in INBOUND}
-"""The record that travels on each of them."""
+"""Record type of each inbound topic, by the topic's name."""
 
 TOPICS: tuple[Topic, ...] = (
     *INBOUND, DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, PANES, ROLLING, ALERT_ACTIONS, STATE, DEAD
@@ -88,5 +88,5 @@ BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
 
 
 def pane_key(pane: events.PaneTally) -> bytes:
-    """The key under which compaction keeps the last tally of this pane."""
+    """Make the key of a pane's records: compaction keeps the last tally under it."""
     return f"{pane.segment}|{pane.resolution}|{pane.start_ms}|{pane.source_partition}".encode()

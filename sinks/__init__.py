@@ -1,1 +1,1 @@
-"""The pipeline's far side: topics into ClickHouse and alerts to people.  Imports `schemas`, never `streams`."""
+"""Sinks: output topics into ClickHouse, alerts to people.  Imports `schemas`, never `streams`."""

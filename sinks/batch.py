@@ -1,11 +1,11 @@
-"""When a batch is due: enough rows, enough bytes, or old enough.  Pure; time is an argument."""
+"""Bounds of a batch, its fill, and the back-off after failures: pure values, with time as an argument."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class BatchPolicy:
-    """The bounds of a batch; the first one reached makes it due.  Raises ValueError for a bound below 1."""
+    """Bounds of a batch, of which the first one reached makes it due.  Raises ValueError for a bound below 1."""
 
     max_rows: int = 50_000
     max_bytes: int = 16 << 20
@@ -19,14 +19,14 @@ class BatchPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """How full a batch is: `since_ms` is when its first row came, on the clock that `plus` and `is_due` are given."""
+    """Rows and bytes of a batch; `since_ms` is the arrival of its first row, on the clock of each `now_ms` below."""
 
     rows: int = 0
     size_bytes: int = 0
     since_ms: int = 0
 
     def plus(self, rows: int, size_bytes: int, now_ms: int) -> "Fill":
-        """The fill after more rows came."""
+        """Add rows that came at `now_ms`."""
         if not rows:
             return self
         return Fill(self.rows + rows, self.size_bytes + size_bytes, self.since_ms if self.rows else now_ms)
@@ -40,7 +40,7 @@ class Fill:
         )
 
     def left_ms(self, policy: BatchPolicy, now_ms: int) -> int:
-        """How long until age alone makes it due, 0 at least; the whole age for an empty one."""
+        """Milliseconds until age alone makes the batch due, 0 or more; the whole `max_age_ms` for an empty one."""
         return max(0, self.since_ms + policy.max_age_ms - now_ms) if self.rows else policy.max_age_ms
 
 
@@ -49,7 +49,7 @@ EMPTY = Fill()
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits between tries: doubling from `first_ms` to `cap_ms`, each cut by up to half at random.
+    """Exponential back-off with jitter: waits double from `first_ms` to `cap_ms`, each cut by up to half at random.
 
     Raises ValueError unless 0 < first_ms <= cap_ms.
     """
@@ -62,6 +62,6 @@ class Backoff:
             raise ValueError(f"need 0 < first_ms <= cap_ms, not {self.first_ms} and {self.cap_ms}")
 
     def wait_ms(self, failures: int, chance: float) -> int:
-        """The wait after the given number of failures in a row, 1 or more; `chance` is drawn from [0, 1)."""
-        whole = min(self.cap_ms, self.first_ms << min(failures - 1, 32))
-        return int(whole * (1 - chance / 2))
+        """Wait in milliseconds after so many failures in a row, 1 or more; `chance` is drawn from [0, 1)."""
+        longest_ms = min(self.cap_ms, self.first_ms << min(failures - 1, 32))
+        return int(longest_ms * (1 - chance / 2))

@@ -1,4 +1,4 @@
-"""Where the sinks put records that nobody can use: `nps.dead-letters`, original bytes and all, before any commit."""
+"""Dead-letter producer of the sinks: writes records to `nps.dead-letters`, bytes and all, before any commit."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ FLUSH_S = 30.0
 
 
 class DeadLetters:
-    """The producer side of the dead-letter topic.  Connects with the first record, for most never see one."""
+    """Producer of dead letters.  Connects with the first one, for most sinks never have any."""
 
     def __init__(self, producer_config: Mapping[str, str]) -> None:
         self._config = {**PRODUCER, **producer_config, **QUIET}
@@ -27,10 +27,10 @@ class DeadLetters:
         self._errors: list[KafkaError] = []
 
     def put(self, message: Message, reason: str, detail: str) -> None:
-        """Queue one record for `flush`.  Raises Undelivered when the queue stays full."""
-        where = (message.topic() or "", message.partition() or 0, message.offset() or 0)
-        kind, timestamp_ms = message.timestamp()
-        death = Death(reason, detail[:2_000], *where, timestamp_ms if kind else -1)
+        """Queue a record for `flush`.  Raises Undelivered when the queue stays full."""
+        place = (message.topic() or "", message.partition() or 0, message.offset() or 0)
+        timestamp_type, timestamp_ms = message.timestamp()
+        death = Death(reason, detail[:2_000], *place, timestamp_ms if timestamp_type else -1)
         headers: list[tuple[str, str | bytes | None]] = [*wrap(headers_of(message), death)]
         self._producer = self._producer or Producer(self._config)
         try:
@@ -46,14 +46,14 @@ class DeadLetters:
             metrics.DEAD_LETTERS.labels(reason).inc()
 
     def flush(self) -> None:
-        """Return once everything put is durable.  Raises Undelivered."""
+        """Wait until all records put are durable, up to 30 s.  Raises Undelivered."""
         if self._producer is None:
             return
-        left = self._producer.flush(FLUSH_S)
+        unacknowledged = self._producer.flush(FLUSH_S)
         errors, self._errors = self._errors, []
-        if left or errors:
-            why = errors[0].str() if errors else f"{left} unacknowledged after {FLUSH_S:g} s"
-            raise Undelivered(f"cannot write to {DEAD_LETTERS}: {why}")
+        if unacknowledged or errors:
+            detail = errors[0].str() if errors else f"{unacknowledged} unacknowledged after {FLUSH_S:g} s"
+            raise Undelivered(f"cannot write to {DEAD_LETTERS}: {detail}")
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:

@@ -1,6 +1,6 @@
-"""Is Kafka there?  A sink says once that it is away and once that it is back, and ends when it waits in vain too long.
+"""Health of a consumer's connection to Kafka: logs its loss and its return once, and ends a wait that is too long.
 
-librdkafka itself tells each of its tries, twenty lines a second, and tries for ever: a process that is up and does
+librdkafka by itself logs each of its tries, twenty lines a second, and tries for ever: a process that is up and does
 nothing.
 """
 
@@ -13,53 +13,63 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from schemas.errors import ServerAway
 
 QUIET = {"log_level": "2"}
-"""For every client: what matters of its log is said here."""
+"""Client setting that silences librdkafka's own log below `critical`: what matters of it is logged here."""
 
-_GONE = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
-_LOOK_EVERY_S = 5.0
-_ANSWER_S = 1.0
+MANUAL_COMMIT = {"enable.auto.commit": "false", "enable.auto.offset.store": "false"}
+"""Consumer settings that leave every commit to us: after the effect, never before."""
+
+_CONNECTION_ERRORS = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
+_CHECK_EVERY_S = 5.0
+_METADATA_WAIT_S = 1.0
 
 log = logging.getLogger("nps.kafka")
 
 
 class KafkaHealth:
-    """One consumer's link to Kafka: `lost` is its `error_cb`, and `check` is called again and again beside its polls.
+    """Health of one consumer's connection: `lost` is its `error_cb`; call `check` at each poll.
 
-    `patience_s` is how long Kafka may be away.
+    `patience_s` is the time in seconds that Kafka may be away.
     """
 
     def __init__(self, patience_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._patience_s = patience_s
         self._clock = clock
         self._lost_s: float | None = None
-        self._look_s = 0.0
-        self._said = False
+        self._check_s = 0.0
+        self._is_away = False
 
     def lost(self, error: KafkaError) -> None:
-        """A connection failed: see soon whether all did."""
-        if self._lost_s is None and error.code() in _GONE:
+        """Note that a connection failed, so that `check` sees soon whether all did."""
+        if self._lost_s is None and error.code() in _CONNECTION_ERRORS:
             self._lost_s = self._clock()
-            self._look_s = self._lost_s + _LOOK_EVERY_S
+            self._check_s = self._lost_s + _CHECK_EVERY_S
 
     def check(self, consumer: Consumer) -> None:
-        """Look whether Kafka is back, where it was lost.  Raises ServerAway."""
-        if self._lost_s is None or self._clock() < self._look_s:
+        """Ask a lost Kafka for an answer, every 5 s.  Raises ServerAway when there was none for `patience_s`."""
+        if self._lost_s is None or self._clock() < self._check_s:
             return
-        away = not _answers(consumer)
+        is_away = not _is_reachable(consumer)
         silent_s = self._clock() - self._lost_s
-        if away and silent_s > self._patience_s:
+        if is_away and silent_s > self._patience_s:
             raise ServerAway(f"no answer from Kafka for {silent_s:.0f} s: see if it runs")
-        if away != self._said:
-            log.warning("%s seconds=%.0f", "kafka_away" if away else "kafka_back", silent_s)
-        self._said = away
-        self._look_s = self._clock() + min(_LOOK_EVERY_S, self._patience_s / 4)
-        if not away:
+        if is_away != self._is_away:
+            log.warning("%s seconds=%.0f", "kafka_away" if is_away else "kafka_back", silent_s)
+        self._is_away = is_away
+        self._check_s = self._clock() + min(_CHECK_EVERY_S, self._patience_s / 4)
+        if not is_away:
             self._lost_s = None
 
 
-def _answers(consumer: Consumer) -> bool:
+def log_error(log: logging.Logger, error: KafkaError) -> None:
+    """Log an error that a consumer returned in place of a record.  Raises KafkaException for a fatal one."""
+    if error.fatal():
+        raise KafkaException(error)
+    log.warning("kafka_error %s", error.str())
+
+
+def _is_reachable(consumer: Consumer) -> bool:
     try:
-        consumer.list_topics(timeout=_ANSWER_S)
+        consumer.list_topics(timeout=_METADATA_WAIT_S)
     except KafkaException:
         return False
     return True

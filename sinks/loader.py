@@ -1,4 +1,4 @@
-"""Kafka to the warehouse: poll, batch, write, commit, in this order, so that nothing is lost.
+"""Loader of topics into the warehouse: poll, batch, write, commit, in this order, so that nothing is lost.
 
 Offsets are committed after the rows and the dead letters of a batch are durable.  A crash in between replays the batch,
 which changes nothing, because rows replace each other by key and version.
@@ -27,7 +27,7 @@ from sinks import metrics
 from sinks.batch import EMPTY, Backoff, BatchPolicy
 from sinks.dead_letters import DeadLetters
 from sinks.erasure.process import ErasureProcess
-from sinks.kafka_health import QUIET, KafkaHealth
+from sinks.kafka_health import MANUAL_COMMIT, QUIET, KafkaHealth, log_error
 from sinks.rows import TABLES, Part, RejectedMessage, Table, decode
 from sinks.warehouse import Unavailable, Warehouse
 from sinks.writing import RefusalFuse, write
@@ -40,7 +40,6 @@ CONSUMER = {
     "queued.max.messages.kbytes": "65536",
     "topic.metadata.refresh.interval.ms": "10000",
 }
-OURS = {"enable.auto.commit": "false", "enable.auto.offset.store": "false"}
 CHUNK_ROWS = 5_000
 POLL_MS = 100
 SAMPLES = 100
@@ -49,7 +48,7 @@ log = logging.getLogger("nps.loader")
 
 
 class Loader:
-    """One member of the loader's consumer group.  `run` works until told to stop."""
+    """Member of the loader's consumer group.  `run` loads until it is told to stop."""
 
     def __init__(
         self,
@@ -70,10 +69,11 @@ class Loader:
         self._codec = codec
         self._erasure = erasure
         self._fuse = RefusalFuse(max_refused)
-        self._dead = DeadLetters(producer_config)
+        self._dead_letters = DeadLetters(producer_config)
         self._kafka_health = KafkaHealth(patience_s)
-        self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS, **QUIET, "error_cb": self._kafka_health.lost})
-        self._held: list[Message] = []
+        fixed = {**MANUAL_COMMIT, **QUIET, "error_cb": self._kafka_health.lost}
+        self._consumer = Consumer({**CONSUMER, **consumer_config, **fixed})
+        self._messages: list[Message] = []
         self._fill = EMPTY
         self._failures = 0
         self._retry_ms = 0
@@ -84,54 +84,54 @@ class Loader:
 
         Raises Misconfigured, FuseBlown, ServerAway, or KafkaException when the consumer cannot go on.
         """
-        self._consumer.subscribe(list(TABLES), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        self._consumer.subscribe(list(TABLES), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._drop)
         try:
             while not stop.is_set():
                 self._kafka_health.check(self._consumer)
                 if self._failures:
-                    self._wait_out()
+                    self._wait_to_retry()
                 else:
-                    self._gather()
+                    self._consume()
             self._flush()
         finally:
             # a batch that could not be written must not be tried once more while leaving
-            self._keep(())
+            self._replace_batch(())
             self._consumer.close()
 
-    def _gather(self) -> None:
-        if self._paused and (owned := self._consumer.assignment()):
-            self._consumer.resume(owned)
+    def _consume(self) -> None:
+        if self._paused and (assigned := self._consumer.assignment()):
+            self._consumer.resume(assigned)
             self._paused = False
         left_ms = min(POLL_MS, self._fill.left_ms(self._policy, _now_ms()))
-        self._take(self._consumer.consume(CHUNK_ROWS, left_ms / 1_000))
+        self._add(self._consumer.consume(CHUNK_ROWS, left_ms / 1_000))
         if self._fill.is_due(self._policy, _now_ms()):
             self._flush()
         try:
-            self._erasure.go_on()
+            self._erasure.advance()
         except Unavailable as error:
             metrics.FAILURES.labels("unavailable").inc()
             log.warning("erasing_away: %s", error)
 
-    def _wait_out(self) -> None:
+    def _wait_to_retry(self) -> None:
         """Keep the group's session alive, fetch nothing, and try again when it is time."""
         # every time, because a rebalance may have brought partitions that are not paused
         self._consumer.pause(self._consumer.assignment())
         self._paused = True
         message = self._consumer.poll(POLL_MS / 1_000)
-        self._take([message] if message else [])
+        self._add([message] if message else [])
         if _now_ms() >= self._retry_ms:
             self._flush()
 
-    def _take(self, messages: Sequence[Message]) -> None:
+    def _add(self, messages: Sequence[Message]) -> None:
         good = [message for message in messages if message.error() is None]
         if len(good) < len(messages):
-            _report(message.error() for message in messages)
-        self._held += good
+            _log_errors(message.error() for message in messages)
+        self._messages += good
         self._fill = self._fill.plus(len(good), _size_bytes(good), _now_ms())
 
     def _flush(self) -> None:
-        """Write and commit what is held, or note the failure and when to try again."""
-        if not self._held:
+        """Write and commit the batch in hand, or note the failure and the time of the next try."""
+        if not self._messages:
             return
         try:
             self._write()
@@ -140,16 +140,17 @@ class Loader:
             wait_ms = self._backoff.wait_ms(self._failures, random.random())
             self._retry_ms = _now_ms() + wait_ms
             metrics.FAILURES.labels("unavailable").inc()
-            metrics.WAITING_ROWS.set(len(self._held))
-            log.warning("sink_away rows=%d tries=%d wait_ms=%d: %s", len(self._held), self._failures, wait_ms, error)
+            rows = len(self._messages)
+            metrics.WAITING_ROWS.set(rows)
+            log.warning("sink_away rows=%d tries=%d wait_ms=%d: %s", rows, self._failures, wait_ms, error)
             return
         self._commit()
         if self._failures:
-            log.warning("sink_back rows=%d tries=%d", len(self._held), self._failures)
-        self._keep(())
+            log.warning("sink_back rows=%d tries=%d", len(self._messages), self._failures)
+        self._replace_batch(())
 
     def _write(self) -> None:
-        parts, rejects = decode(self._codec, self._held, time.time_ns() // 1_000_000)
+        parts, rejects = decode(self._codec, self._messages, time.time_ns() // 1_000_000)
         self._erasure.look()
         if erasures := parts.pop(ERASURES.name, None):
             # before the rows of their customers, so that no crash in between leaves rows that nobody would empty
@@ -159,9 +160,9 @@ class Loader:
             rejects += self._write_table(TABLES[topic], part)
         # after all writes, so that a failed write does not repeat dead letters
         for reject in rejects:
-            self._dead_letter(reject)
-        self._dead.flush()
-        metrics.BATCH_ROWS.observe(len(self._held))
+            self._write_dead_letter(reject)
+        self._dead_letters.flush()
+        metrics.BATCH_ROWS.observe(len(self._messages))
 
     def _write_table(self, table: Table, part: Part) -> list[RejectedMessage]:
         if not part.rows:
@@ -174,17 +175,17 @@ class Loader:
         _observe_age(table, part)
         return [RejectedMessage(part.messages[row.index], Reason.REFUSED_BY_WAREHOUSE, row.detail) for row in refused]
 
-    def _dead_letter(self, reject: RejectedMessage) -> None:
+    def _write_dead_letter(self, reject: RejectedMessage) -> None:
         if reject.message.topic() == DEAD_LETTERS:
             metrics.DROPPED.inc()
-            # what the warehouse said may quote the record, and logs hold no personal data
+            # the warehouse's answer may quote the record, and logs hold no personal data
             log.error("dead_letter_refused offset=%s reason=%s", reject.message.offset(), reject.reason)
         else:
-            self._dead.put(reject.message, reject.reason, reject.detail)
+            self._dead_letters.put(reject.message, reject.reason, reject.detail)
 
     def _commit(self) -> None:
-        following = {(m.topic(), m.partition()): (m.offset() or 0) + 1 for m in self._held}
-        offsets = [TopicPartition(topic or "", partition or 0, at) for (topic, partition), at in following.items()]
+        following = {(m.topic(), m.partition()): (m.offset() or 0) + 1 for m in self._messages}
+        offsets = [TopicPartition(topic or "", number or 0, offset) for (topic, number), offset in following.items()]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException as error:
@@ -204,15 +205,15 @@ class Loader:
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._flush()
-        self._lost(self._consumer, partitions)
+        self._drop(self._consumer, partitions)
 
-    def _lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        """Forget what was not committed of these partitions; their next owner reads it again."""
-        gone = {(partition.topic, partition.partition) for partition in partitions}
-        self._keep([message for message in self._held if (message.topic(), message.partition()) not in gone])
+    def _drop(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        """Drop the uncommitted messages of these partitions; their next owner reads them again."""
+        revoked = {(partition.topic, partition.partition) for partition in partitions}
+        self._replace_batch([m for m in self._messages if (m.topic(), m.partition()) not in revoked])
 
-    def _keep(self, messages: Sequence[Message]) -> None:
-        self._held = list(messages)
+    def _replace_batch(self, messages: Sequence[Message]) -> None:
+        self._messages = list(messages)
         self._fill = EMPTY.plus(len(messages), _size_bytes(messages), _now_ms())
         if not messages:
             self._failures = 0
@@ -224,21 +225,19 @@ def _size_bytes(messages: Iterable[Message]) -> int:
 
 
 def _observe_age(table: Table, part: Part) -> None:
-    """A sample spread evenly over the rows: observing each would cost as much as decoding it."""
+    """Observe a sample spread evenly over the rows: observing each would cost as much as decoding it."""
     now = time.time()
     received = table.columns.index("received_ms") if table.topic is ANSWERS else None
     histogram = metrics.EVENT_TO_ROW_SECONDS.labels(table.name)
-    for at in range(0, len(part.rows), len(part.rows) // SAMPLES + 1):
-        began_ms = part.messages[at].timestamp()[1] if received is None else part.rows[at][received]
-        histogram.observe(max(0.0, now - int(str(began_ms)) / 1_000))
+    for index in range(0, len(part.rows), len(part.rows) // SAMPLES + 1):
+        event_ms = part.messages[index].timestamp()[1] if received is None else part.rows[index][received]
+        histogram.observe(max(0.0, now - int(str(event_ms)) / 1_000))
 
 
-def _report(errors: Iterable[KafkaError | None]) -> None:
+def _log_errors(errors: Iterable[KafkaError | None]) -> None:
     for error in errors:
-        if error is not None and error.fatal():
-            raise KafkaException(error)
         if error is not None:
-            log.warning("kafka_error %s", error.str())
+            log_error(log, error)
 
 
 def _now_ms() -> int:

@@ -1,7 +1,6 @@
-"""A warehouse in memory that keeps the promises of the real one: absolute rows, the highest version wins.
+"""In-memory warehouse, for tests and trials: absolute rows, of which the highest version wins.
 
-For tests and for trying things out.  It passes the same contract suite as
-ClickHouse, and refuses what ClickHouse refuses as far as that suite asks.
+It passes the same contract suite as ClickHouse, and refuses what ClickHouse refuses as far as that suite asks.
 """
 
 import re
@@ -22,15 +21,15 @@ _CREATE = re.compile(
     r"CREATE TABLE IF NOT EXISTS (\w+)\s*\((.*?)\n\)\s*ENGINE = ReplacingMergeTree\((\w+)\).*ORDER BY (.+)", re.DOTALL
 )
 _ALTER = re.compile(r"ALTER TABLE (\w+)\s(.+)", re.DOTALL)
-_ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (.+?)(?: DEFAULT .+)? AFTER")
-_REKEYED = re.compile(r"MODIFY ORDER BY (.+)")
+_ADD_COLUMN = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (.+?)(?: DEFAULT .+)? AFTER")
+_MODIFY_KEY = re.compile(r"MODIFY ORDER BY (.+)")
 _COLUMN = re.compile(r"^\s+(\w+)\s+(.+?),?$", re.MULTILINE)
 _INTEGER = re.compile(r"(U?)Int(\d+)\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryTable:
-    """What a table takes: a rule for each column, the columns of its key, and the one that says which row is newest."""
+    """Definition of a table: a rule for each column, the columns of its key, the column whose highest value wins."""
 
     columns: Mapping[str, ColumnRule]
     key: tuple[str, ...]
@@ -38,7 +37,7 @@ class MemoryTable:
 
 
 class Memory:
-    """The tables that these SQL scripts make.  Set `away`, and every insert raises Unavailable."""
+    """Warehouse with the tables that these SQL scripts make.  While `away` is set, every insert raises Unavailable."""
 
     def __init__(self, scripts: Iterable[str]) -> None:
         self._tables = _tables(scripts)
@@ -49,62 +48,62 @@ class Memory:
         """Write all of these rows or none.  Raises Refused, Unavailable or Misconfigured."""
         if self.away:
             raise Unavailable("memory is away")
-        known = self._tables.get(table)
-        if known is None or not set(columns) <= set(known.columns):
+        definition = self._tables.get(table)
+        if definition is None or not set(columns) <= set(definition.columns):
             raise Misconfigured(f"no table {table} with columns {', '.join(columns)}: run `nps migrate`")
-        for row in [_checked(known, dict(zip(columns, row, strict=True))) for row in rows]:
-            key = tuple(row[name] for name in known.key)
-            held = self._rows[table].get(key)
-            if held is None or _int(held.get(known.version)) <= _int(row.get(known.version)):
+        for row in [_checked(definition, dict(zip(columns, row, strict=True))) for row in rows]:
+            key = tuple(row[name] for name in definition.key)
+            stored = self._rows[table].get(key)
+            if stored is None or _int(stored.get(definition.version)) <= _int(row.get(definition.version)):
                 self._rows[table][key] = row
 
     def rows(self, table: str) -> list[dict[str, object]]:
-        """The rows that a query with FINAL would see."""
+        """Return the rows that a query with FINAL would see."""
         return list(self._rows[table].values())
 
     def recorded(self, since_ms: int) -> list[Row]:
-        """The rows of `erasures` written since, instants in milliseconds."""
+        """Return the rows of `erasures` written since `since_ms`, instants in milliseconds."""
         columns = TABLES[ERASURES.name].columns
         rows = [row for row in self.rows("erasures") if _int(row["loaded_at"]) >= since_ms]
         return [tuple(row[column] for column in columns) for row in rows]
 
-    def naming(self, until_ms: Mapping[str, int]) -> Counter[str]:
-        """How many rows name each of these customers, keyed by digest, from before their erasure."""
-        return Counter(who for table in PERSONAL for _, who in self._named(table, until_ms))
+    def count_rows(self, until_ms: Mapping[str, int]) -> Counter[str]:
+        """Count the rows from before their erasure that name each of these customers, keyed by digest."""
+        return Counter(customer for table in PERSONAL for _, customer in self._rows_naming(table, until_ms))
 
     def empty(self, until_ms: Mapping[str, int]) -> None:
         """Empty those rows, at once."""
         for table, personal in PERSONAL.items():
-            for row, _ in self._named(table, until_ms):
+            for row, _ in self._rows_naming(table, until_ms):
                 row.update(personal.emptied)
 
     def is_emptying(self) -> bool:
-        """False: it never takes any time here."""
+        """Return False: emptying takes no time here."""
         return False
 
-    def _named(self, table: str, until_ms: Mapping[str, int]) -> list[tuple[dict[str, object], str]]:
+    def _rows_naming(self, table: str, until_ms: Mapping[str, int]) -> list[tuple[dict[str, object], str]]:
         names, since = PERSONAL[table].names, PERSONAL[table].since
         return [
-            (row, who)
+            (row, customer)
             for row in self.rows(table)
-            for who in erased_customers((row[name] for name in names), row[since] if since else None, until_ms)
+            for customer in erased_customers((row[name] for name in names), row[since] if since else None, until_ms)
         ]
 
 
 def _tables(scripts: Iterable[str]) -> dict[str, MemoryTable]:
-    found: dict[str, MemoryTable] = {}
+    tables: dict[str, MemoryTable] = {}
     for statement in (text for script in scripts for text in statements(script)):
         if create := _CREATE.search(statement):
             name, body, version, key = create.groups()
             columns = {column: _rule(kind) for column, kind in _COLUMN.findall(body)}
-            found[name] = MemoryTable(columns, tuple(re.findall(r"\w+", key)), version)
+            tables[name] = MemoryTable(columns, tuple(re.findall(r"\w+", key)), version)
         elif alter := _ALTER.search(statement):
-            table, body = found[alter[1]], alter[2]
-            columns = {**table.columns, **{column: _rule(kind) for column, kind in _ADDED.findall(body)}}
-            rekeyed = _REKEYED.search(body)
-            key_ = tuple(re.findall(r"\w+", rekeyed[1])) if rekeyed else table.key
-            found[alter[1]] = MemoryTable(columns, key_, table.version)
-    return found
+            table, body = tables[alter[1]], alter[2]
+            columns = {**table.columns, **{column: _rule(kind) for column, kind in _ADD_COLUMN.findall(body)}}
+            new_key = _MODIFY_KEY.search(body)
+            key_columns = tuple(re.findall(r"\w+", new_key[1])) if new_key else table.key
+            tables[alter[1]] = MemoryTable(columns, key_columns, table.version)
+    return tables
 
 
 def _rule(kind: str) -> ColumnRule:

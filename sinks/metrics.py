@@ -1,4 +1,4 @@
-"""The sinks' Prometheus metrics, each declared once with its meaning.  Labels never hold personal data."""
+"""Prometheus metrics of the sinks, each declared once with its meaning.  Labels never hold personal data."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -41,7 +41,7 @@ DELIVERY_SECONDS = Histogram(
     "nps_notify_delivery_seconds", "Seconds from an alert's Kafka timestamp to its delivery.", buckets=LATENCY_BUCKETS
 )
 
-# A counter that first shows as 1 has not risen to Prometheus: whose first step must wake somebody is there from 0.
+# Prometheus sees no rise in a counter that first appears as 1: those that alerts watch are there from 0.
 for _outcome in ("delivered", "undelivered", "stale", "undecodable"):
     ALERTS.labels(_outcome)
 DEAD_LETTERS.labels("refused_by_warehouse")

@@ -1,4 +1,4 @@
-"""The columns of the warehouse that name a person, and whether an erasure covers a row of theirs."""
+"""Personal columns of the warehouse's tables, and the test whether an erasure covers a row."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ from sinks.rows import digest
 
 @dataclass(frozen=True, slots=True)
 class Personal:
-    """What a table's personal columns hold once they are emptied, and whose row it is: any of the columns `names`.
+    """Personal columns of a table with their emptied values; `names` are the columns that may name the customer.
 
-    A row is forgotten when its `since`, in milliseconds, is not after the erasure; without one whenever it came.
+    A row is forgotten when the instant in its column `since`, in milliseconds, is not after the erasure; in a table
+    without such a column, always.
     """
 
     since: str | None
@@ -27,12 +28,13 @@ PERSONAL: Mapping[str, Personal] = {
         None, {"customer_id": "", "key": None, "value": None, "headers": [], "detail": ""}, ("customer_id", "key")
     ),
 }
-"""Every table that holds more than numbers.  Whoever adds a personal column adds it here."""
+"""Personal columns of every table that holds more than numbers; a new one must be added here."""
 
 
 def erased_customers(names: Iterable[object], since_ms: object, until_ms: Mapping[str, int]) -> set[str]:
-    """The digests of those of a row's names who were erased since; `since_ms` None is before every erasure."""
-    return {one for one in map(digest, names) if one in until_ms and _is_before(since_ms, until_ms[one])}
+    """Digests of those of a row's names whose erasure covers it; `since_ms` None is before every erasure."""
+    digests = map(digest, names)
+    return {customer for customer in digests if customer in until_ms and _is_before(since_ms, until_ms[customer])}
 
 
 def _is_before(since_ms: object, until_ms: int) -> bool:

@@ -1,7 +1,7 @@
-"""Records to rows: which topic fills which table, and what a row adds to its record.
+"""Conversion of records to rows: the table that each topic fills, and the columns that a row adds to its record.
 
 A row is the record's fields in their order, then its lineage: topic, partition and offset it came from, and when it was
-loaded.  Whoever wants to know where a number came from follows these.
+loaded.  Any number can be followed back by these.
 
 Not every field is stored: a dispatch's token is a credential, its personalisation is personal data that no figure
 needs, and of an erasure only the digest of the customer's id is kept.
@@ -23,12 +23,12 @@ from schemas.reasons import Reason
 from sinks.warehouse import Row
 
 LINEAGE = ("kafka_topic", "kafka_partition", "kafka_offset", "loaded_at")
-DEAD_LETTER = (
+DEAD_LETTER_COLUMNS = (
     "origin_topic", "origin_partition", "origin_offset", "reason", "detail", "origin_ms", "key", "value", "headers",
     "customer_id", "version",
 )  # fmt: skip
-DISPATCH = tuple(name for name in events.SurveyDispatch._fields if name not in ("personalisation", "token"))
-ERASURE = (
+DISPATCH_COLUMNS = tuple(name for name in events.SurveyDispatch._fields if name not in ("personalisation", "token"))
+ERASURE_COLUMNS = (
     "erasure_id", "customer_sha256", "source", "erased_ms", "received_ms", "done_ms", "emptied_rows", "program",
     "version",
 )  # fmt: skip
@@ -36,9 +36,9 @@ ERASURE = (
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table: the topic that fills it and its columns; `record` is None for dead letters.
+    """A table: the topic that fills it and its columns; `record` is None for dead letters.
 
-    `stored` is what of a record goes into the row, None for all of it.
+    `stored` picks the fields of a record that go into its row, None for all.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Table:
 
 @dataclass(slots=True)
 class Part:
-    """The rows of one table in one batch, each beside the message it came from."""
+    """Rows of one table in one batch, each beside the message it came from."""
 
     rows: list[Row] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class RejectedMessage:
-    """A message that can be no row, and why: `reason` is one word for counting."""
+    """A message that can be no row; `reason` is one word for counting, `detail` says what is wrong."""
 
     message: Message
     reason: str
@@ -66,28 +66,28 @@ class RejectedMessage:
 
 
 def digest(name: object) -> str:
-    """The word under which an erased customer is remembered; ClickHouse's lower(hex(SHA256(...))) is the same."""
+    """SHA-256 in hex, under which an erased customer is remembered: lower(hex(SHA256(...))) in ClickHouse."""
     return sha256(name if isinstance(name, bytes) else str(name or "").encode()).hexdigest()
 
 
 def _table(name: str, topic: topics.Topic) -> Table:
-    return Table(name, topic, topic.record, (*(topic.record._fields if topic.record else DEAD_LETTER), *LINEAGE))
+    fields = topic.record._fields if topic.record else DEAD_LETTER_COLUMNS
+    return Table(name, topic, topic.record, (*fields, *LINEAGE))
 
 
 def _dispatch(record: events.SurveyDispatch) -> Row:
-    return tuple(value for name, value in zip(record._fields, record, strict=True) if name in _STORED)
+    return tuple(value for name, value in zip(record._fields, record, strict=True) if name in _DISPATCH_FIELDS)
 
 
 def _erasure(record: events.Erasure) -> Row:
-    who = digest(record.customer_id)
-    undone = (0, 0)
+    done_ms, emptied_rows = 0, 0
     return (
-        record.erasure_id, who, record.source, record.erased_ms, record.received_ms, *undone, record.program,
-        record.version,
+        record.erasure_id, digest(record.customer_id), record.source, record.erased_ms, record.received_ms, done_ms,
+        emptied_rows, record.program, record.version,
     )  # fmt: skip
 
 
-_STORED = frozenset(DISPATCH)
+_DISPATCH_FIELDS = frozenset(DISPATCH_COLUMNS)
 
 TABLES: dict[str, Table] = {
     table.topic.name: table
@@ -96,9 +96,9 @@ TABLES: dict[str, Table] = {
         _table("panes", topics.PANES),
         _table("rolling", topics.ROLLING),
         _table("decisions", topics.DECISIONS),
-        Table("dispatches", topics.DISPATCHES, events.SurveyDispatch, (*DISPATCH, *LINEAGE), _dispatch),
+        Table("dispatches", topics.DISPATCHES, events.SurveyDispatch, (*DISPATCH_COLUMNS, *LINEAGE), _dispatch),
         _table("alerts", topics.ALERTS),
-        Table("erasures", topics.ERASURES, events.Erasure, (*ERASURE, *LINEAGE), _erasure),
+        Table("erasures", topics.ERASURES, events.Erasure, (*ERASURE_COLUMNS, *LINEAGE), _erasure),
         _table("dead_letters", topics.DEAD),
     )
 }
@@ -106,24 +106,24 @@ TABLES: dict[str, Table] = {
 
 
 def decode(codec: Codec, messages: Iterable[Message], loaded_ms: int) -> tuple[dict[str, Part], list[RejectedMessage]]:
-    """The rows of each topic, in order, and the messages that can be none.  Raises RegistryAway.
+    """Decode messages into the rows of each topic, in order, and the messages that can be none.  Raises RegistryAway.
 
     A null value on a compacted topic is a deletion for Kafka alone: the warehouse keeps the history, so it is no row
     and no reject.
     """
-    with _without_collection():
+    with _without_gc():
         return _decode(codec, messages, loaded_ms)
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
-    """Rows form no cycles, and walking a growing batch again and again costs a quarter of decoding it."""
-    was_on = gc.isenabled()
+def _without_gc() -> Iterator[None]:
+    """Turn garbage collection off: rows form no cycles, and walking a growing batch costs a quarter of decoding it."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was_on:
+        if was_enabled:
             gc.enable()
 
 
@@ -152,9 +152,9 @@ def _decode(codec: Codec, messages: Iterable[Message], loaded_ms: int) -> tuple[
 
 
 def headers_of(message: Message) -> list[Header]:
-    """A message's headers, values in bytes."""
-    found = message.headers() or []
-    pairs = found.items() if isinstance(found, dict) else found
+    """Return a message's headers, values in bytes."""
+    headers = message.headers() or []
+    pairs = headers.items() if isinstance(headers, dict) else headers
     return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
 
 
@@ -164,19 +164,19 @@ def _dead_letter(codec: Codec, message: Message) -> Row:
     try:
         original, death = unwrap(headers)
     except NotADeadLetter as error:
-        # whoever wrote it, it must not get lost
+        # another program wrote it; it must not get lost
         written_ms = max(0, message.timestamp()[1])
-        here = (message.topic(), message.partition(), offset, Reason.UNLABELLED, str(error), written_ms)
-        who = _customer(codec, "", message)
-        return (*here, message.key(), message.value(), _plain(headers), who, offset)
+        itself = (message.topic(), message.partition(), offset, Reason.UNLABELLED, str(error), written_ms)
+        customer_id = _customer_id(codec, "", message)
+        return (*itself, message.key(), message.value(), _without_nulls(headers), customer_id, offset)
     origin = (death.topic, death.partition, death.offset, death.reason, death.detail, max(0, death.timestamp_ms))
-    who = _customer(codec, death.topic, message)
-    return (*origin, message.key(), message.value(), _plain(original), who, offset)
+    customer_id = _customer_id(codec, death.topic, message)
+    return (*origin, message.key(), message.value(), _without_nulls(original), customer_id, offset)
 
 
-def _customer(codec: Codec, origin: str, message: Message) -> str:
-    """Whom a dead letter is about: the customer its record names, else its key."""
-    topic = topics.BY_NAME.get(origin)
+def _customer_id(codec: Codec, origin_topic: str, message: Message) -> str:
+    """Find the customer of a dead letter: the one that its record names, else its key."""
+    topic = topics.BY_NAME.get(origin_topic)
     if topic is not None and topic.record is not None and "customer_id" in topic.record._fields:
         try:
             return str(getattr(codec.decode(topic.record, message.value()), "customer_id"))  # noqa: B009
@@ -186,5 +186,5 @@ def _customer(codec: Codec, origin: str, message: Message) -> str:
     return key.decode(errors="replace") if isinstance(key, bytes) else key
 
 
-def _plain(headers: Sequence[Header]) -> list[tuple[str, bytes]]:
+def _without_nulls(headers: Sequence[Header]) -> list[tuple[str, bytes]]:
     return [(name, value or b"") for name, value in headers]

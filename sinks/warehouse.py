@@ -1,9 +1,9 @@
-"""The port through which rows leave, and what can go wrong behind it.
+"""Port of the warehouse, through which rows are written, and its errors.
 
 WarehouseError
-├── Refused          these rows are bad: find the bad one, dead-letter it
-├── Unavailable      the world is away: keep the rows, try again
-└── Misconfigured    we are wrong (no such table, no rights): stop, and say what to do
+├── Refused          at least one row is bad: find it, dead-letter it
+├── Unavailable      the warehouse does not answer: keep the rows, try again
+└── Misconfigured    no such table, no rights: stop, and say what to do
 """
 
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ Row: TypeAlias = tuple[object, ...]
 
 
 class WarehouseError(NpsError):
-    """Rows were not written, or not surely."""
+    """Rows that were not written, or not surely."""
 
 
 class Refused(WarehouseError, BadInput):
-    """At least one of these rows can never be written."""
+    """Rows of which at least one can never be written."""
 
 
 class Unavailable(WarehouseError, ServerAway):
-    """Nobody answered, or the answer was "not now"; the rows may or may not have been written."""
+    """No answer, or the answer "not now"; the rows may or may not have been written."""
 
 
 class Misconfigured(WarehouseError, BadInput):
-    """No rows at all can be written until a person acts."""
+    """No such table, or no rights: no row can be written until a person acts."""
 
 
 class Warehouse(Protocol):
-    """A place to put rows.  Writing a row twice must do no harm: rows replace each other by key and version."""
+    """Store of rows.  Writing a row twice must do no harm: rows replace each other by key and version."""
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Write these rows, durable on return.  Raises Refused, Unavailable or Misconfigured."""

@@ -9,14 +9,14 @@ from sinks.warehouse import Refused, Row, Warehouse
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """The place of a refused row among the rows given, and what the warehouse said."""
+    """A row that the warehouse refused: its index among the rows given, and the warehouse's message."""
 
     index: int
     detail: str
 
 
 class RefusalFuse:
-    """Blows when more than `limit` rows of one table were refused with none written in between, across batches."""
+    """Fuse that blows when more than `limit` rows of a table were refused with none written between, across batches."""
 
     def __init__(self, limit: int) -> None:
         if limit < 0:
@@ -25,11 +25,11 @@ class RefusalFuse:
         self._in_a_row: dict[str, int] = {}
 
     def written(self, table: str) -> None:
-        """A row was written: count anew."""
+        """Count anew, since a row was written."""
         self._in_a_row[table] = 0
 
     def refused(self, table: str, detail: str) -> None:
-        """A row was refused.  Raises FuseBlown."""
+        """Count a refused row.  Raises FuseBlown."""
         self._in_a_row[table] = count = self._in_a_row.get(table, 0) + 1
         if count > self._limit:
             raise FuseBlown(
@@ -45,20 +45,20 @@ def write(
 
     Raises Unavailable and Misconfigured as the warehouse does (some rows may be written by then), and FuseBlown.
     """
-    found: list[RefusedRow] = []
-    for refused in _halving(warehouse, table, columns, rows, 0):
+    refused_rows: list[RefusedRow] = []
+    for refused in _write_by_halves(warehouse, table, columns, rows, 0):
         if refused is None:
             fuse.written(table)
         else:
             fuse.refused(table, refused.detail)
-            found.append(refused)
-    return found
+            refused_rows.append(refused)
+    return refused_rows
 
 
-def _halving(
+def _write_by_halves(
     warehouse: Warehouse, table: str, columns: Sequence[str], rows: Sequence[Row], start: int
 ) -> Iterator[RefusedRow | None]:
-    """Each refused row, and None for each run of rows that was written, in order."""
+    """Write, halving what is refused; yields each refused row, and None for each run that was written, in order."""
     try:
         warehouse.insert(table, columns, rows)
     except Refused as error:
@@ -69,5 +69,5 @@ def _halving(
         yield None
         return
     half = len(rows) // 2
-    yield from _halving(warehouse, table, columns, rows[:half], start)
-    yield from _halving(warehouse, table, columns, rows[half:], start + half)
+    yield from _write_by_halves(warehouse, table, columns, rows[:half], start)
+    yield from _write_by_halves(warehouse, table, columns, rows[half:], start + half)

@@ -1,8 +1,8 @@
-"""`nps`: the command line.  With `streams.commands` the one place that knows both the stream side and the sinks.
+"""Command line of `nps`.  With `streams.commands` and `streams.local` alone it knows both streams and sinks.
 
 Exit codes: 0 done; 2 wrong settings, program or arguments; the others are in `streams.errors`.
 
-What a command needs is loaded when it runs: all of it together takes a second and 70 MiB.
+A command's modules are loaded when it runs: all of them together take a second and 70 MiB.
 """
 
 import argparse
@@ -14,18 +14,18 @@ from typing import NoReturn
 from schemas.topics import INBOUND, WAKEUPS
 
 EVENTS = sorted(topic.name.removeprefix("nps.") for topic in INBOUND if topic is not WAKEUPS)
-"""What can be produced to, by short name."""
+"""Short names of the topics that `nps produce` may write to."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; errors fit one line."""
+    """Parse the arguments, run one command and exit with its code; errors fit one line."""
     parsed = _parser().parse_args(arguments)
     module, _, function = parsed.run.partition(".")
     end_with(lambda: getattr(import_module(f"streams.commands.{module}"), function)(parsed))
 
 
 def end_with(run: Callable[[], int]) -> NoReturn:
-    """Run something and end the process with its exit code; an error that was foreseen is said in one line."""
+    """Run a function and end the process with its exit code; an error that was foreseen is printed in one line."""
     try:
         sys.exit(run())
     except (Exception, KeyboardInterrupt) as error:
@@ -38,7 +38,7 @@ def end_with(run: Callable[[], int]) -> NoReturn:
 
 
 class _PrintVersion(argparse.Action):
-    """Prints name and version of what is installed and ends.  Reads them only when asked: that takes 20 ms."""
+    """Option that prints the installed version and exits.  It is read only when asked for: that takes 20 ms."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
@@ -48,16 +48,16 @@ class _PrintVersion(argparse.Action):
 
 
 class _Commands:
-    """The commands, each with an example in its help."""
+    """Parsers of the commands, each with an example in its help."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(self, name: str, run: str, text: str, example: str) -> argparse.ArgumentParser:
-        """A command that `run` does: module of `streams.commands`, and function."""
-        one = self._parsers.add_parser(name, help=text, description=text, epilog=f"example: {example}")
-        one.set_defaults(run=run)
-        return one
+        """Add the parser of a command; `run` names its module in `streams.commands` and the function."""
+        command = self._parsers.add_parser(name, help=text, description=text, epilog=f"example: {example}")
+        command.set_defaults(run=run)
+        return command
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,25 +107,29 @@ def _add_setup(commands: _Commands) -> None:
 
 def _add_tools(commands: _Commands) -> None:
     text = "Send JSON lines to a topic."
-    send = commands.add("produce", "produce.run", text, "nps produce --topic purchases --rebase now orders.jsonl")
-    send.add_argument("file", help="JSON lines; - for standard input")
-    send.add_argument("--topic", choices=EVENTS, help="for lines without a field 'topic'")
-    send.add_argument("--history", action="store_true", help="these events are history: ask however late it is by now")
-    send.add_argument("--rebase", choices=["now"], help="shift the history so that its last event happens now")
+    produce = commands.add("produce", "produce.run", text, "nps produce --topic purchases --rebase now orders.jsonl")
+    produce.add_argument("file", help="JSON lines; - for standard input")
+    produce.add_argument("--topic", choices=EVENTS, help="for lines without a field 'topic'")
+    produce.add_argument(
+        "--history", action="store_true", help="these events are history: ask however late it is by now"
+    )
+    produce.add_argument("--rebase", choices=["now"], help="shift the history so that its last event happens now")
     text = "Ask ClickHouse and print a table."
     query = commands.add("query", "tools.query", text, 'nps query "SELECT * FROM nps_current"')
     query.add_argument("sql", help="one SELECT")
     text = "Tell one customer's story: triggers, decisions and why, surveys, answers, alerts."
-    reason = commands.add("why", "ledger.why", text, "nps why C123")
-    reason.add_argument("customer", help="customer_id")
+    why = commands.add("why", "why.run", text, "nps why C123")
+    why.add_argument("customer", help="customer_id")
     text = "List what could not be used, and why."
-    dead = commands.add("deadletters", "tools.deadletters", text, "nps deadletters list --last 20")
-    dead.add_argument("action", choices=["list"])
-    dead.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N (default 50)")
+    deadletters = commands.add("deadletters", "tools.deadletters", text, "nps deadletters list --last 20")
+    deadletters.add_argument("action", choices=["list"])
+    deadletters.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N (default 50)")
     text = "Replay the history through another program file and print what would change.  Sends nothing."
-    trial = commands.add("rehearse", "rehearsal.run", text, "nps rehearse --program new.toml --from 2026-01-01")
-    trial.add_argument("--program", required=True, metavar="FILE", help="the program file to try")
-    trial.add_argument("--from", dest="since", metavar="TIME", help="count only what was decided since (default: all)")
+    rehearse = commands.add("rehearse", "rehearse.run", text, "nps rehearse --program new.toml --from 2026-01-01")
+    rehearse.add_argument("--program", required=True, metavar="FILE", help="the program file to try")
+    rehearse.add_argument(
+        "--from", dest="since", metavar="TIME", help="count only what was decided since (default: all)"
+    )
     commands.add("config", "tools.config", "Show every setting, its value and meaning, and the program.", "nps config")
 
 

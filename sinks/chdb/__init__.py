@@ -1,1 +1,1 @@
-"""The local ClickHouse: chDB, the engine in process, behind a small HTTP server."""
+"""Local ClickHouse: chDB, the engine in process, behind a small HTTP server."""

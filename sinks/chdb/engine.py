@@ -1,4 +1,4 @@
-"""chDB, the ClickHouse engine in process: one request in, one answer or one engine error out.
+"""chDB, the ClickHouse engine in process: a request in, a result or an engine error out.
 
 One data folder per process, any number of threads: each request runs on a handle of its own (half a millisecond), so
 its settings and its database end with it.
@@ -20,7 +20,7 @@ _FORMAT = re.compile(r"\bFORMAT\s+(\w+)(?:\s+SETTINGS\s[^;]*)?[\s;]*\Z", re.IGNO
 
 
 class EngineError(Exception):
-    """What the engine answered instead of a result; `code` is ClickHouse's own number."""
+    """Error of the engine; `code` is ClickHouse's own number."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class EngineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class QueryRequest:
-    """One request, as the engine needs it."""
+    """Request to the engine; `database` is None for the default one."""
 
     sql: bytes
     database: str | None
@@ -40,7 +40,7 @@ class QueryRequest:
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """One answer: the bytes in `format`, or no bytes and how many rows were read and written."""
+    """Result of a request: the bytes in `format`, or none, and the numbers of rows read and written."""
 
     body: bytes
     format: str
@@ -49,68 +49,69 @@ class QueryResult:
 
 
 class ChdbEngine:
-    """One data folder, open until `close`.  Threads may call `run` at the same time."""
+    """Engine on one data folder, open until `close`.  Threads may call `run` at the same time."""
 
     def __init__(self, path: Path) -> None:
         """Open the folder.  Raises OSError in one line when another process holds it."""
         path.mkdir(parents=True, exist_ok=True)
         self._path = str(path.resolve())
         try:
-            self._keeper = _connect(self._path)
+            self._connection = _connect(self._path)
         except RuntimeError:
             # the engine itself has said why, on stderr
             raise OSError(f"cannot open {path}: another process uses it, or it is no chDB folder") from None
-        self.version = self._keeper.query("SELECT version()", "TabSeparated").bytes().decode().strip()
-        self.timezone = self._keeper.query("SELECT timezone()", "TabSeparated").bytes().decode().strip()
+        self.version = self._connection.query("SELECT version()", "TabSeparated").bytes().decode().strip()
+        self.timezone = self._connection.query("SELECT timezone()", "TabSeparated").bytes().decode().strip()
 
-    def run(self, work: QueryRequest) -> QueryResult:
-        """Do one request on a handle of its own.  Raises EngineError."""
+    def run(self, request: QueryRequest) -> QueryResult:
+        """Run a request on a handle of its own.  Raises EngineError."""
         handle = _connect(self._path)
         try:
-            for name, value in work.settings.items():
+            for name, value in request.settings.items():
                 handle.query(f"SET {name} = {_quoted(value)}")
-            if work.database:
-                handle.query(f"USE `{work.database.replace('`', '``')}`")
-            insert = insert_with_data(work.sql)
-            return _insert(handle, insert, work) if insert else _query(handle, work)
+            if request.database:
+                handle.query(f"USE `{request.database.replace('`', '``')}`")
+            insert = insert_with_data(request.sql)
+            return _insert(handle, insert, request) if insert else _query(handle, request)
         except (chdb.ChdbError, RuntimeError) as error:
             raise _engine_error(str(error)) from None
         finally:
             handle.close()
 
     def close(self) -> None:
-        """Leave the folder; the engine stops with its last handle."""
-        self._keeper.close()
+        """Close the folder; the engine stops with its last handle."""
+        self._connection.close()
 
 
-def _insert(handle: Any, insert: Insert, work: QueryRequest) -> QueryResult:
-    """From a file, for chDB's own stream of rows reports success when storing them fails: a constraint, a full disk."""
-    for name, value in work.parameters.items():
+def _insert(handle: Any, insert: Insert, request: QueryRequest) -> QueryResult:
+    """Insert from a file: chDB's own stream of rows reports success when storing fails (a constraint, a full disk)."""
+    for name, value in request.parameters.items():
         handle.query(f"SET param_{name} = {_quoted(value)}")
     with tempfile.NamedTemporaryFile(prefix="nps-insert-") as file:
         file.write(insert.data)
         file.flush()
-        done = handle.query(f"{insert.head} FROM INFILE {_quoted(file.name)} COMPRESSION 'none' FORMAT {insert.format}")
-    return QueryResult(b"", "", 0, done.rows_read())
+        source = f"FROM INFILE {_quoted(file.name)} COMPRESSION 'none'"
+        result = handle.query(f"{insert.head} {source} FORMAT {insert.format}")
+    return QueryResult(b"", "", 0, result.rows_read())
 
 
-def _query(handle: Any, work: QueryRequest) -> QueryResult:
+def _query(handle: Any, request: QueryRequest) -> QueryResult:
     try:
-        sql = work.sql.decode()
+        sql = request.sql.decode()
     except UnicodeDecodeError:
         raise EngineError(62, "Code: 62. DB::Exception: Syntax error: not UTF-8. (SYNTAX_ERROR)") from None
     if len(statements(sql)) > 1:
         raise EngineError(62, "Code: 62. DB::Exception: Syntax error: Multi-statements are not allowed. (SYNTAX_ERROR)")
-    result = handle.query(sql, work.default_format, params=dict(work.parameters))
-    named = _FORMAT.search(sql)
+    result = handle.query(sql, request.default_format, params=dict(request.parameters))
+    clause = _FORMAT.search(sql)
     body = result.bytes()
-    shown = (named[1] if named else work.default_format) if body or named else ""
-    return QueryResult(body, shown, result.rows_read(), result.rows_written())
+    body_format = (clause[1] if clause else request.default_format) if body or clause else ""
+    return QueryResult(body, body_format, result.rows_read(), result.rows_written())
 
 
 def _engine_error(message: str) -> EngineError:
     code = _CODE.search(message)
-    # the insert stream puts words of its own before the engine's message
+    # chDB puts words of its own before the engine's message
     return EngineError(int(code[1]), message[code.start() :]) if code else EngineError(1002, message)
 
 

@@ -1,11 +1,11 @@
-"""A ClickHouse for one machine: chDB, the ClickHouse engine in process, behind ClickHouse's HTTP interface.
+"""HTTP server of the local ClickHouse: chDB, the engine in process, behind ClickHouse's HTTP interface.
 
 `python -m sinks.chdb.server --path DIR --port N` serves one data folder to clickhouse-connect, curl and BI tools as a
 server would: queries with server-side parameters and settings, inserts in any format, lz4, zstd and gzip both ways,
 error codes in `X-ClickHouse-Exception-Code`.
 
-What it is not: it has no users or grants, and no state between requests (`session_id` is accepted and ignored).  It
-binds to loopback; anywhere else it wants a password in `CHDB_SERVER_PASSWORD`.  A page in a browser may not use it.
+It has no users or grants, and no state between requests (`session_id` is accepted and ignored).  It binds to loopback;
+anywhere else it wants a password in `CHDB_SERVER_PASSWORD`.  A page in a browser may not use it.
 """
 
 import argparse
@@ -34,7 +34,7 @@ MAX_BODY_BYTES = 1 << 30
 ENGINE_THREADS = 8
 PASSWORD = "CHDB_SERVER_PASSWORD"
 
-_NOT_NAMES = {
+_NOT_SETTINGS = {
     "query", "database", "user", "password", "default_format", "session_id", "session_timeout", "session_check",
     "query_id", "quota_key", "role", "compress", "decompress", "buffer_size", "wait_end_of_query",
     "send_progress_in_http_headers", "http_headers_progress_interval_ms", "enable_http_compression",
@@ -53,7 +53,7 @@ _BAD_REQUESTS = {6, 26, 27, 33, 36, 38, 41, 43, 53, 62, 70, 72, 115, 117, 164, 4
 
 
 class ChdbServer:
-    """ClickHouse's HTTP interface over one engine."""
+    """HTTP interface of ClickHouse over one engine."""
 
     def __init__(self, engine: ChdbEngine, password: str | None) -> None:
         self._engine = engine
@@ -61,7 +61,7 @@ class ChdbServer:
         self._threads = ThreadPoolExecutor(ENGINE_THREADS, thread_name_prefix="chdb")
 
     def app(self) -> web.Application:
-        """The aiohttp application."""
+        """Make the aiohttp application."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_get("/ping", _ok)
         app.router.add_get("/replicas_status", _ok)
@@ -76,22 +76,22 @@ class ChdbServer:
             "X-ClickHouse-Server-Display-Name": "chdb",
         }
         try:
-            self._admit(request)
-            work = await _work(request)
-            if not work.sql.strip():
+            self._check_access(request)
+            query = await _query_request(request)
+            if not query.sql.strip():
                 return web.Response(text="Ok.\n", headers=headers)
-            outcome = await asyncio.get_running_loop().run_in_executor(self._threads, self._engine.run, work)
+            result = await asyncio.get_running_loop().run_in_executor(self._threads, self._engine.run, query)
         except EngineError as error:
-            return self._refusal(error, headers)
-        return _reply(request, outcome, headers)
+            return self._error_response(error, headers)
+        return _response(request, result, headers)
 
-    def _admit(self, request: web.Request) -> None:
+    def _check_access(self, request: web.Request) -> None:
         if "Origin" in request.headers or not (self._password or _is_loopback(request.host)):
             raise EngineError(497, "Code: 497. DB::Exception: web pages may not use this server. (ACCESS_DENIED)")
         if self._password and not hmac.compare_digest(_password_given(request).encode(), self._password.encode()):
             raise EngineError(516, "Code: 516. DB::Exception: password is incorrect. (AUTHENTICATION_FAILED)")
 
-    def _refusal(self, error: EngineError, headers: Mapping[str, str]) -> web.Response:
+    def _error_response(self, error: EngineError, headers: Mapping[str, str]) -> web.Response:
         return web.Response(
             status=_STATUS.get(error.code, 400 if error.code in _BAD_REQUESTS else 500),
             text=f"{error} (version {self._engine.version})\n",
@@ -103,7 +103,7 @@ async def _ok(_: web.Request) -> web.Response:
     return web.Response(text="Ok.\n")
 
 
-async def _work(request: web.Request) -> QueryRequest:
+async def _query_request(request: web.Request) -> QueryRequest:
     fields = dict(request.query)
     if request.content_type == "multipart/form-data":
         form = await request.post()
@@ -126,39 +126,39 @@ async def _work(request: web.Request) -> QueryRequest:
 
 
 def _parameters(fields: Mapping[str, str]) -> dict[str, str]:
-    found = {name[len("param_") :]: value for name, value in fields.items() if name.startswith("param_")}
-    for name in found:
+    parameters = {name[len("param_") :]: value for name, value in fields.items() if name.startswith("param_")}
+    for name in parameters:
         if not _NAME.match(name):
             raise EngineError(457, f"Code: 457. DB::Exception: bad parameter name {name!r}. (BAD_QUERY_PARAMETER)")
-    return found
+    return parameters
 
 
 def _settings(fields: Mapping[str, str]) -> dict[str, str]:
     if fields.get("compress") == "1" or fields.get("decompress") == "1":
         raise EngineError(48, "Code: 48. DB::Exception: use Accept-Encoding and Content-Encoding. (NOT_IMPLEMENTED)")
-    found = {k: v for k, v in fields.items() if k not in _NOT_NAMES and not k.startswith("param_")}
-    for name in found:
+    settings = {k: v for k, v in fields.items() if k not in _NOT_SETTINGS and not k.startswith("param_")}
+    for name in settings:
         if not _NAME.match(name):
             raise EngineError(115, f"Code: 115. DB::Exception: Unknown setting {name!r}. (UNKNOWN_NAME)")
-    return found
+    return settings
 
 
-def _reply(request: web.Request, outcome: QueryResult, headers: dict[str, str]) -> web.Response:
-    summary = {"read_rows": str(outcome.read_rows), "written_rows": str(outcome.written_rows)}
+def _response(request: web.Request, result: QueryResult, headers: dict[str, str]) -> web.Response:
+    summary = {"read_rows": str(result.read_rows), "written_rows": str(result.written_rows)}
     headers["X-ClickHouse-Summary"] = json.dumps(summary)
-    headers["Content-Type"] = _CONTENT_TYPES.get(outcome.format, "application/octet-stream")
-    if outcome.format:
-        headers["X-ClickHouse-Format"] = outcome.format
-    body = outcome.body
+    headers["Content-Type"] = _CONTENT_TYPES.get(result.format, "application/octet-stream")
+    if result.format:
+        headers["X-ClickHouse-Format"] = result.format
+    body = result.body
     if body and request.query.get("enable_http_compression") == "1":
-        encoding = _accepted(request.headers.get("Accept-Encoding", ""))
+        encoding = _accepted_encoding(request.headers.get("Accept-Encoding", ""))
         if encoding:
             body = _COMPRESSORS[encoding](body)
             headers["Content-Encoding"] = encoding
     return web.Response(body=body, headers=headers)
 
 
-def _accepted(header: str) -> str | None:
+def _accepted_encoding(header: str) -> str | None:
     offered = {part.split(";")[0].strip() for part in header.split(",")}
     return next((encoding for encoding in _COMPRESSORS if encoding in offered), None)
 
@@ -193,8 +193,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _every_lz4_frame(body: bytes) -> bytes:
-    """lz4.frame.decompress stops after the first frame, and drivers send a frame for each block of rows."""
+def _decompress_lz4_frames(body: bytes) -> bytes:
+    """Decompress every frame: drivers send one a block of rows, and lz4.frame.decompress stops after the first."""
     parts: list[bytes] = []
     while body:
         frame = lz4.frame.LZ4FrameDecompressor()
@@ -211,7 +211,7 @@ _COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda body: gzip.compress(body, compresslevel=1),
 }
 _DECOMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
-    "lz4": _every_lz4_frame,
+    "lz4": _decompress_lz4_frames,
     "zstd": zstd.decompress,
     "gzip": gzip.decompress,
 }
@@ -219,8 +219,8 @@ _DECOMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
 
 async def _serve(engine: ChdbEngine, host: str, port: int, password: str | None) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     runner = web.AppRunner(ChdbServer(engine, password).app(), auto_decompress=False, access_log=None)
     await runner.setup()
     try:
@@ -239,14 +239,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--path", type=Path, required=True, help="data folder; made when missing")
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one and says which")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind to (default: loopback)")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     password = os.environ.get(PASSWORD) or None
     try:
-        if not (password or _is_loopback(chosen.host)):
-            raise OSError(f"{chosen.host} is not loopback: set {PASSWORD}, or leave --host out")
-        engine = ChdbEngine(chosen.path)
+        if not (password or _is_loopback(options.host)):
+            raise OSError(f"{options.host} is not loopback: set {PASSWORD}, or leave --host out")
+        engine = ChdbEngine(options.path)
         try:
-            asyncio.run(_serve(engine, chosen.host, chosen.port, password))
+            asyncio.run(_serve(engine, options.host, options.port, password))
         finally:
             engine.close()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Where SQL text ends: statements apart from each other, and an INSERT apart from the data posted behind it.
+"""Splitter of SQL text: a script into its statements, an INSERT from the data posted behind it.
 
 Quoted strings, quoted names and comments are stepped over whole, so a semicolon or a keyword inside one means nothing.
 """
@@ -30,23 +30,23 @@ class Insert:
 
 
 def statements(text: str) -> list[str]:
-    """The statements of a script without their semicolons; comments alone are no statement."""
-    found, start, meaning = [], 0, False
+    """Split a script into its statements, without their semicolons; comments alone are no statement."""
+    parts, start, has_code = [], 0, False
     raw = text.encode()
     for token in _TOKEN.finditer(raw):
         if token["mark"] == b";":
-            if meaning:
-                found.append(raw[start : token.start()].decode().strip())
-            start, meaning = token.end(), False
+            if has_code:
+                parts.append(raw[start : token.start()].decode().strip())
+            start, has_code = token.end(), False
         elif token["space"] is None:
-            meaning = True
-    if meaning:
-        found.append(raw[start:].decode().strip())
-    return found
+            has_code = True
+    if has_code:
+        parts.append(raw[start:].decode().strip())
+    return parts
 
 
 def insert_with_data(query: bytes) -> Insert | None:
-    """The INSERT and its posted data, or None when the statement carries none (INSERT … SELECT, SELECT, DDL)."""
+    """Split an INSERT from its posted data; None for a statement that carries none (INSERT … SELECT, SELECT, DDL)."""
     words = _top_level_words(query)
     if next(words, (b"", 0, 0))[0] != b"INSERT":
         return None

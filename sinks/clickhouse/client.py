@@ -1,4 +1,4 @@
-"""ClickHouse as a warehouse: one small adapter over clickhouse-connect's HTTP client.
+"""Adapter of the warehouse port to ClickHouse, over clickhouse-connect's HTTP client.
 
 Inserts are synchronous and need no deduplication by the server: rows replace each other by key and version.  Values
 are bound by the server, never written into SQL.  A client belongs to one thread.
@@ -20,11 +20,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Err
 
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable, WarehouseError
 
-for _name in ("urllib3", "clickhouse_connect"):  # they tell each retry at length; whoever retries here says it once
+for _name in ("urllib3", "clickhouse_connect"):  # both log each retry at length; the sinks log it once
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 INSERT_SETTINGS = {"async_insert": 0, "max_partitions_per_insert_block": 0}
-"""No coalescing of inserts; and years of history may come in one insert, so no bound on its partitions."""
+"""Settings of every insert: no coalescing, and no bound on partitions, for one insert may hold years of history."""
 
 REFUSED = {
     6: "CANNOT_PARSE_TEXT", 26: "CANNOT_PARSE_QUOTED_STRING", 27: "CANNOT_PARSE_INPUT_ASSERTION_FAILED",
@@ -35,7 +35,7 @@ REFUSED = {
     349: "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN", 376: "CANNOT_PARSE_UUID", 407: "DECIMAL_OVERFLOW",
     467: "CANNOT_PARSE_BOOL", 469: "VIOLATED_CONSTRAINT", 691: "UNKNOWN_ELEMENT_OF_ENUM",
 }  # fmt: skip
-"""Answers that mean "these rows are bad".  Whatever is in neither list is "not now": rows are kept, not lost."""
+"""Error codes that mean "these rows are bad".  A code in neither list means "not now": rows are kept, not lost."""
 
 MISCONFIGURED = {
     16: "NO_SUCH_COLUMN_IN_TABLE", 20: "NUMBER_OF_COLUMNS_DOESNT_MATCH", 47: "UNKNOWN_IDENTIFIER", 60: "UNKNOWN_TABLE",
@@ -48,7 +48,7 @@ _UNWRITABLE = (DataError, TypeError, ValueError, AttributeError, OverflowError, 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where ClickHouse is.  Its `repr` keeps the password to itself."""
+    """Address of ClickHouse with user and database; its `repr` hides the password."""
 
     scheme: str
     host: str
@@ -59,7 +59,7 @@ class Address:
 
     @classmethod
     def of(cls, dsn: str) -> "Address":
-        """Read `http[s]://[user[:password]@]host[:port][/database]`.  Raises ValueError."""
+        """Parse `http[s]://[user[:password]@]host[:port][/database]`.  Raises ValueError."""
         parts = urlsplit(dsn)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError("NPS_CLICKHOUSE_URL must look like http://user:password@host:8123/nps")
@@ -74,7 +74,7 @@ class Address:
 
 
 class ClickHouse:
-    """One connection.  See `connect`, which waits for the server."""
+    """Connection to ClickHouse, for one thread.  See `connect`, which waits for the server."""
 
     def __init__(self, address: Address, client: Client) -> None:
         self._address = address
@@ -83,7 +83,7 @@ class ClickHouse:
 
     @property
     def database(self) -> str:
-        """The database that unqualified names mean."""
+        """Name of the database that unqualified names mean."""
         return self._address.database
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
@@ -109,12 +109,12 @@ class ClickHouse:
             raise Misconfigured(f"table {table} has no column {missing}: run `nps migrate`") from None
 
     def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
-        """The rows of a query whose `{name:Type}` parameters the server binds.  Raises WarehouseError."""
+        """Return the rows of a query whose `{name:Type}` parameters the server binds.  Raises WarehouseError."""
         with _translated(self._address):
             return [tuple(row) for row in self._client.query(sql, parameters=dict(parameters or {})).result_rows]
 
     def table(self, sql: str) -> tuple[Sequence[str], list[Row]]:
-        """Column names and rows of a query, for showing.  Raises WarehouseError."""
+        """Return column names and rows of a query, for printing.  Raises WarehouseError."""
         with _translated(self._address):
             result = self._client.query(sql)
             return result.column_names, [tuple(row) for row in result.result_rows]
@@ -125,7 +125,7 @@ class ClickHouse:
             self._client.raw_query(sql, parameters=dict(parameters or {}), use_database=not anywhere)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._client.close()
 
     def _describe(self, table: str) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def connect(dsn: str, *, within_s: float = 60.0, timeout_s: float = 65.0) -> Cli
     """
     address = Address.of(dsn)
     deadline = time.monotonic() + within_s
-    while not _answers(address):
+    while not _is_reachable(address):
         if time.monotonic() >= deadline:
             where = f"{address.host}:{address.port}"
             raise Unavailable(
@@ -164,7 +164,7 @@ def connect(dsn: str, *, within_s: float = 60.0, timeout_s: float = 65.0) -> Cli
     return ClickHouse(address, client)
 
 
-def _answers(address: Address) -> bool:
+def _is_reachable(address: Address) -> bool:
     try:
         url = f"{address.scheme}://{address.host}:{address.port}/ping"
         return urllib3.request("GET", url, timeout=2.0, retries=False).status == 200
@@ -180,15 +180,15 @@ def _translated(address: Address) -> Iterator[None]:
     except WarehouseError:
         raise
     except _UNWRITABLE as error:
-        raise Refused(f"these rows do not fit: {type(error).__name__} {_line(error)}") from error
+        raise Refused(f"these rows do not fit: {type(error).__name__} {_one_line(error)}") from error
     except Error as error:
         if error.code in REFUSED:
-            raise Refused(_line(error)) from error
+            raise Refused(_one_line(error)) from error
         if error.code in MISCONFIGURED or isinstance(error, ProgrammingError):
-            raise Misconfigured(f"ClickHouse at {where}: {_line(error)}{_advice(error.code)}") from error
-        raise Unavailable(f"ClickHouse at {where}: {_line(error)}") from error
+            raise Misconfigured(f"ClickHouse at {where}: {_one_line(error)}{_advice(error.code)}") from error
+        raise Unavailable(f"ClickHouse at {where}: {_one_line(error)}") from error
     except (ClickHouseError, urllib3.exceptions.HTTPError, OSError) as error:
-        raise Unavailable(f"ClickHouse at {where}: {_line(error)}") from error
+        raise Unavailable(f"ClickHouse at {where}: {_one_line(error)}") from error
 
 
 def _advice(code: int | None) -> str:
@@ -197,15 +197,15 @@ def _advice(code: int | None) -> str:
     return ": check the user in NPS_CLICKHOUSE_URL" if code in (192, 193, 497, 516) else ""
 
 
-def _line(error: Exception) -> str:
-    """The error in one line; of a connection that failed only why, not all that was asked over it."""
-    root = _root(error)
+def _one_line(error: Exception) -> str:
+    """Format an error in one line; of a failed connection the cause alone, not the query sent over it."""
+    root = _root_cause(error)
     if isinstance(root, OSError | urllib3.exceptions.HTTPError) and getattr(error, "code", None) is None:
         return f"does not answer ({getattr(root, 'strerror', None) or str(root) or type(root).__name__})"[:500]
     return " ".join(str(error).split())[:500]
 
 
-def _root(error: BaseException) -> BaseException:
+def _root_cause(error: BaseException) -> BaseException:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error

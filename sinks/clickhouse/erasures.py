@@ -1,4 +1,4 @@
-"""Finding and emptying rows of erased customers in ClickHouse.
+"""Adapter of the `Erasures` port to ClickHouse: finds and empties the rows of erased customers.
 
 By mutations (ALTER TABLE ... UPDATE), which rewrite only those columns of those parts that hold such a row, and which
 no later merge undoes.  Statements hold digests alone: ClickHouse keeps the text of a mutation.  The user needs SELECT
@@ -18,28 +18,28 @@ NEVER_MS = -(1 << 63)
 
 
 class ClickHouseErasures:
-    """The erasures' side of one connection."""
+    """Rows of erased customers, over one connection."""
 
     def __init__(self, database: ClickHouse) -> None:
         self._database = database
 
     def recorded(self, since_ms: int) -> list[Row]:
-        """The rows of `erasures` written since, instants in milliseconds.  Raises WarehouseError."""
+        """Return the rows of `erasures` written since `since_ms`, instants in milliseconds.  Raises WarehouseError."""
         table = TABLES[ERASURES.name]
         columns = (f"toUnixTimestamp64Milli({c})" if _is_instant(c) else c for c in table.columns)
         newer = "toUnixTimestamp64Milli(loaded_at) >= {since:Int64}"
         sql = f"SELECT {', '.join(columns)} FROM {table.name} FINAL WHERE {newer}"
         return self._database.query(sql, {"since": since_ms})
 
-    def naming(self, until_ms: Mapping[str, int]) -> Counter[str]:
-        """How many rows name each of them.  Raises WarehouseError."""
-        found: Counter[str] = Counter()
+    def count_rows(self, until_ms: Mapping[str, int]) -> Counter[str]:
+        """Count the rows that name each of these customers.  Raises WarehouseError."""
+        counts: Counter[str] = Counter()
         for table, personal in PERSONAL.items():
             names = ", ".join(map(_digest, personal.names))
-            each = f"SELECT arrayJoin(arrayDistinct([{names}])) AS who, {_since(personal)} AS since_ms FROM {table}"
-            sql = f"SELECT who, count() FROM ({each}) WHERE since_ms <= {_until('who')} GROUP BY who"
-            found.update({str(row[0]): int(str(row[1])) for row in self._database.query(sql, _bound(until_ms))})
-        return found
+            named = f"SELECT arrayJoin(arrayDistinct([{names}])) AS who, {_since(personal)} AS since_ms FROM {table}"
+            sql = f"SELECT who, count() FROM ({named}) WHERE since_ms <= {_until('who')} GROUP BY who"
+            counts.update({str(row[0]): int(str(row[1])) for row in self._database.query(sql, _parameters(until_ms))})
+        return counts
 
     def empty(self, until_ms: Mapping[str, int]) -> None:
         """Begin to empty those rows; doing it again does no harm.  Raises WarehouseError."""
@@ -47,10 +47,10 @@ class ClickHouseErasures:
             emptied = ", ".join(f"{column} = {_literal(value)}" for column, value in personal.emptied.items())
             rows = " OR ".join(f"{_since(personal)} <= {_until(_digest(name))}" for name in personal.names)
             sql = f"ALTER TABLE {table} UPDATE {emptied} WHERE {rows} SETTINGS mutations_sync = 0"
-            self._database.command(sql, _bound(until_ms))
+            self._database.command(sql, _parameters(until_ms))
 
     def is_emptying(self) -> bool:
-        """True while what was begun is not finished.  Raises WarehouseError."""
+        """Return True while an emptying that was begun is not finished.  Raises WarehouseError."""
         unfinished = "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND NOT is_done"
         return self._database.query(f"{unfinished} AND table IN {{tables:Array(String)}}", {"tables": [*PERSONAL]}) != [
             (0,)
@@ -62,7 +62,7 @@ def _since(personal: Personal) -> str:
 
 
 def _until(digest: str) -> str:
-    """How far this customer is erased, NEVER_MS for all others."""
+    """SQL of the instant until which a customer is erased, NEVER_MS for all others."""
     return f"transform({digest}, {{who:Array(String)}}, {{until:Array(Int64)}}, {{never:Int64}})"
 
 
@@ -70,7 +70,7 @@ def _digest(name: str) -> str:
     return f"lower(hex(SHA256(ifNull({name}, ''))))"
 
 
-def _bound(until_ms: Mapping[str, int]) -> dict[str, object]:
+def _parameters(until_ms: Mapping[str, int]) -> dict[str, object]:
     return {"who": [*until_ms], "until": [*until_ms.values()], "never": NEVER_MS}
 
 

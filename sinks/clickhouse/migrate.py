@@ -1,6 +1,6 @@
-"""Bring a database to the newest tables and views: numbered files, forward only, each applied once, in order.
+"""Migrations of the database to the newest tables and views: numbered files, forward only, each applied once.
 
-What was applied is recorded with its checksum; a released file that was edited since is refused.  Safe to run twice,
+An applied file is recorded with its checksum; a released file that was edited since is refused.  Safe to run twice,
 and twice at the same time: every statement says IF NOT EXISTS or OR REPLACE, and the records replace each other.
 """
 
@@ -15,7 +15,7 @@ from schemas.errors import BadInput
 from sinks.chdb.sqltext import statements
 from sinks.clickhouse.client import ClickHouse
 
-BOOKS = """
+_MIGRATIONS_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations
 (
     number UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC')
@@ -31,12 +31,12 @@ _VIEW = re.compile(
 
 
 class Edited(BadInput, ValueError):
-    """A released file is not what it was when it was applied."""
+    """A released file that was edited after it was applied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One numbered file."""
+    """A numbered file."""
 
     number: int
     name: str
@@ -58,23 +58,23 @@ class View:
 
 
 def released() -> list[Migration]:
-    """The numbered files that come with this package, in order."""
+    """Load the numbered files that come with this package, in order."""
     files = ((_NAME.match(file.name), file) for file in (resources.files("sinks.clickhouse") / "sql").iterdir())
-    found = [Migration(int(m[1]), file.name, file.read_text(encoding="utf-8")) for m, file in files if m]
-    return sorted(found, key=lambda migration: migration.number)
+    migrations = [Migration(int(m[1]), file.name, file.read_text(encoding="utf-8")) for m, file in files if m]
+    return sorted(migrations, key=lambda migration: migration.number)
 
 
 def migrate(database: ClickHouse, migrations: Sequence[Migration] | None = None) -> list[str]:
-    """Apply what is missing and return the names applied.  Raises Edited, or WarehouseError as the server answers."""
-    wanted = released() if migrations is None else list(migrations)
+    """Apply the missing migrations and return their names.  Raises Edited, or WarehouseError as the server answers."""
+    known = released() if migrations is None else list(migrations)
     database.command("CREATE DATABASE IF NOT EXISTS {name:Identifier}", {"name": database.database}, anywhere=True)
-    database.command(BOOKS)
+    database.command(_MIGRATIONS_TABLE)
     recorded = database.query("SELECT number, checksum FROM schema_migrations FINAL")
     applied = {row[0]: row[1] for row in recorded}
-    for migration in wanted:
+    for migration in known:
         if applied.get(migration.number, migration.checksum) != migration.checksum:
             raise Edited(f"{migration.name} was edited after it was applied: restore it and add a new file instead")
-    missing = [migration for migration in wanted if migration.number not in applied]
+    missing = [migration for migration in known if migration.number not in applied]
     for migration in missing:
         _apply(database, migration)
     return [migration.name for migration in missing]

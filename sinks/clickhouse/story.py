@@ -14,14 +14,14 @@ Fields: TypeAlias = Mapping[str, object]
 
 
 class StoryEntry(NamedTuple):
-    """Something in a customer's story: when, in milliseconds, which table it is of, and the row's fields by name."""
+    """Entry of a customer's story: its instant in milliseconds, its table (`kind`), and the row's fields by name."""
 
     at_ms: int
     kind: str
     fields: Fields
 
 
-_TOLD = {
+_LAYOUTS = {
     "decisions": (
         "decided_ms", "decision_id",
         ("trigger_ms", "trigger_source", "trigger_id", "trigger_type", "correlation_id", "rule", "survey", "outcome",
@@ -44,23 +44,23 @@ _TOLD = {
         ("origin_topic", "origin_partition", "origin_offset", "reason", "detail"),
     ),
 }  # fmt: skip
-"""Of each table the instant that puts a row in its place, what makes it one row, and what is told of it."""
+"""Layout of each table's entries: the column of their instant, the columns of a row's key, the columns shown."""
 
 
 def story(database: ClickHouse, customer_id: str) -> list[StoryEntry]:
-    """All that the warehouse knows of a customer, oldest first.  Raises WarehouseError.
+    """Read all that the warehouse knows of a customer, oldest first.  Raises WarehouseError.
 
     Of answers every revision that was not merged away yet, the last one always.
     """
-    entries = [entry for table in _TOLD for entry in _of(database, table, customer_id)]
+    entries = [entry for table in _LAYOUTS for entry in _entries(database, table, customer_id)]
     return sorted([*entries, *_erasures(database, customer_id)], key=lambda entry: entry.at_ms)
 
 
-def _of(database: ClickHouse, table: str, customer_id: str) -> list[StoryEntry]:
-    at, key, columns = _TOLD[table]
-    told = ", ".join(f"toUnixTimestamp64Milli({name})" if _is_instant(name) else name for name in columns)
+def _entries(database: ClickHouse, table: str, customer_id: str) -> list[StoryEntry]:
+    at, key, columns = _LAYOUTS[table]
+    selected = ", ".join(f"toUnixTimestamp64Milli({name})" if _is_instant(name) else name for name in columns)
     rows = database.query(
-        f"SELECT toUnixTimestamp64Milli({at}), {told} FROM {table} WHERE customer_id = {{customer:String}} "
+        f"SELECT toUnixTimestamp64Milli({at}), {selected} FROM {table} WHERE customer_id = {{customer:String}} "
         f"ORDER BY version DESC LIMIT 1 BY {key}",
         {"customer": customer_id},
     )

@@ -1,4 +1,4 @@
-"""Forgetting people: every erasure ends with no row that names the customer, and none comes back.
+"""Erasure of customers from the warehouse: it ends with no row that names the customer, and none comes back.
 
     recorded     the erasure's row is written before any other of its batch; from then on this loader empties rows of
                  that customer before it writes them, also when they are read again from the first offset
@@ -7,7 +7,7 @@
 
 So a customer is gone within 60 s of the erasure's being read, unless emptying itself takes longer.  Another loader
 looks for new erasures before it writes, LOOK_MS apart; what it writes in between is why emptying is checked after
-SETTLE_MS.  A loader that dies leaves its erasures to whoever takes over its partitions.
+SETTLE_MS.  A loader that dies leaves its erasures to the one that takes over its partitions.
 """
 
 import logging
@@ -25,12 +25,12 @@ from sinks.warehouse import Row, Warehouse
 LOOK_MS = 5_000
 SETTLE_MS = 30_000
 STEP_MS = 1_000
-AT_ONCE = 1_000
+CUSTOMERS_AT_ONCE = 1_000
 OVERLAP_MS = 600_000
-"""How far a look goes back before the last one: clocks differ."""
+"""Overlap of a look with the one before it, since clocks differ."""
 
 _TABLE = TABLES[ERASURES.name]
-_ID, _WHO, _ERASED, _RECEIVED, _DONE, _EMPTIED, _LOADED = map(
+_ID, _CUSTOMER, _ERASED, _RECEIVED, _DONE, _EMPTIED_ROWS, _LOADED = map(
     _TABLE.columns.index,
     ("erasure_id", "customer_sha256", "erased_ms", "received_ms", "done_ms", "emptied_rows", "loaded_at"),
 )
@@ -39,24 +39,24 @@ log = logging.getLogger("nps.erasing")
 
 
 class Erasures(Protocol):
-    """Where people can be found and forgotten.  `until_ms` is how far each customer is erased, keyed by digest."""
+    """Port to the rows of erased customers; `until_ms` is the instant until which each is erased, keyed by digest."""
 
     def recorded(self, since_ms: int) -> list[Row]:
-        """The rows of `erasures` written since, instants in milliseconds.  Raises WarehouseError."""
+        """Return the rows of `erasures` written since `since_ms`, instants in milliseconds.  Raises WarehouseError."""
 
-    def naming(self, until_ms: Mapping[str, int]) -> Counter[str]:
-        """How many rows name each of them.  Raises WarehouseError."""
+    def count_rows(self, until_ms: Mapping[str, int]) -> Counter[str]:
+        """Count the rows that name each of these customers.  Raises WarehouseError."""
 
     def empty(self, until_ms: Mapping[str, int]) -> None:
         """Begin to empty those rows; doing it again does no harm.  Raises WarehouseError."""
 
     def is_emptying(self) -> bool:
-        """True while what was begun is not finished.  Raises WarehouseError."""
+        """Return True while an emptying that was begun is not finished.  Raises WarehouseError."""
 
 
 @dataclass(slots=True)
 class Removal:
-    """Erasures on their way: their rows, how many rows named whom, and when to look whether it is done."""
+    """Erasures under way: their rows, the time of the next check, and the count of rows that named each customer."""
 
     rows: list[Row]
     check_ms: int
@@ -64,81 +64,81 @@ class Removal:
 
 
 class ErasureProcess:
-    """What one loader knows of erasures, and those it brings to their end.  `now_ms` is the wall clock."""
+    """Erasures that one loader knows of, and those that it brings to their end.  `now_ms` is the wall clock."""
 
     def __init__(
         self, erasures: Erasures, warehouse: Warehouse, now_ms: Callable[[], int], settle_ms: int = SETTLE_MS
     ) -> None:
         self._erasures, self._warehouse, self._now_ms, self._settle_ms = erasures, warehouse, now_ms, settle_ms
         self._until_ms: dict[str, int] = {}
-        self._known: set[str] = set()
-        self._fresh: list[Row] = []
+        self._begun_ids: set[str] = set()
+        self._unstarted: list[Row] = []
         self._removals: list[Removal] = []
         self._looked_ms = -1
-        self._next_ms = 0
+        self._next_step_ms = 0
 
     def take_over(self) -> None:
-        """Partitions came: see at the next look whether somebody left erasures undone."""
+        """Look for undone erasures of other loaders at the next `look`, since partitions came."""
         self._looked_ms = -1
 
     def look(self) -> None:
-        """Learn what others recorded, unless that was done a moment ago.  Raises WarehouseError."""
+        """Read the erasures that other loaders recorded, at most once in LOOK_MS.  Raises WarehouseError."""
         now_ms, taking_over = self._now_ms(), self._looked_ms < 0
         if taking_over or now_ms - self._looked_ms >= LOOK_MS:
             rows = self._erasures.recorded(0 if taking_over else self._looked_ms - OVERLAP_MS)
             self._learn(rows)
-            self._known |= {str(row[_ID]) for row in rows if row[_DONE]}
+            self._begun_ids |= {str(row[_ID]) for row in rows if row[_DONE]}
             self._looked_ms = now_ms
             if taking_over:
                 self._begin(rows)
 
     def take(self, rows: Sequence[Row]) -> None:
-        """These rows of `erasures` are about to be written."""
+        """Begin the erasures of these rows, which were just written."""
         self._learn(rows)
         self._begin(rows)
 
     def emptied(self, table: str, rows: Sequence[Row]) -> Sequence[Row]:
-        """The rows as they may be written."""
+        """Return the rows as they may be written: emptied where their customer is erased."""
         return redacted(table, rows, self._until_ms)
 
-    def go_on(self) -> None:
+    def advance(self) -> None:
         """Bring erasures further, at most once in STEP_MS, longer after an error.  Raises WarehouseError."""
         now_ms = self._now_ms()
-        if now_ms < self._next_ms:
+        if now_ms < self._next_step_ms:
             return
-        self._next_ms = now_ms + LOOK_MS
+        self._next_step_ms = now_ms + LOOK_MS
         self.look()
-        while self._fresh:
-            self._start(self._fresh[:AT_ONCE], now_ms)
-            del self._fresh[:AT_ONCE]
+        while self._unstarted:
+            self._start(self._unstarted[:CUSTOMERS_AT_ONCE], now_ms)
+            del self._unstarted[:CUSTOMERS_AT_ONCE]
         for removal in [removal for removal in self._removals if removal.check_ms <= now_ms]:
             self._check(removal, now_ms)
         metrics.ERASURES_WAITING.set(sum(len(removal.rows) for removal in self._removals))
-        self._next_ms = now_ms + STEP_MS
+        self._next_step_ms = now_ms + STEP_MS
 
     def _learn(self, rows: Iterable[Row]) -> None:
-        for who, until_ms in _untils(rows).items():
-            self._until_ms[who] = max(until_ms, self._until_ms.get(who, until_ms))
+        for customer, until_ms in _erased_until_ms(rows).items():
+            self._until_ms[customer] = max(until_ms, self._until_ms.get(customer, until_ms))
 
     def _begin(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            if row[_ID] not in self._known:
-                self._known.add(str(row[_ID]))
-                self._fresh.append(row)
+            if row[_ID] not in self._begun_ids:
+                self._begun_ids.add(str(row[_ID]))
+                self._unstarted.append(row)
 
     def _start(self, rows: list[Row], now_ms: int) -> None:
         removal = Removal(rows, now_ms + self._settle_ms)
-        self._empty(removal, self._erasures.naming(_untils(rows)))
+        self._empty(removal, self._erasures.count_rows(_erased_until_ms(rows)))
         self._removals.append(removal)
 
     def _check(self, removal: Removal, now_ms: int) -> None:
         if self._erasures.is_emptying():
             return
-        if left := self._erasures.naming(_untils(removal.rows)):
-            self._empty(removal, left)
+        if remaining := self._erasures.count_rows(_erased_until_ms(removal.rows)):
+            self._empty(removal, remaining)
             removal.check_ms = now_ms + self._settle_ms
             return
-        rows = [_finished(row, removal.named[str(row[_WHO])], now_ms) for row in removal.rows]
+        rows = [_finished(row, removal.named[str(row[_CUSTOMER])], now_ms) for row in removal.rows]
         self._warehouse.insert(_TABLE.name, _TABLE.columns, rows)
         self._removals.remove(removal)
         for row in removal.rows:
@@ -147,21 +147,21 @@ class ErasureProcess:
 
     def _empty(self, removal: Removal, named: Counter[str]) -> None:
         if named:
-            self._erasures.empty(_untils(removal.rows))
+            self._erasures.empty(_erased_until_ms(removal.rows))
             removal.named += named
 
 
-def _untils(rows: Iterable[Row]) -> dict[str, int]:
-    """How far each customer is erased: what happened before, or reached us before the erasure did, is forgotten."""
-    untils: dict[str, int] = {}
+def _erased_until_ms(rows: Iterable[Row]) -> dict[str, int]:
+    """Instant until which each customer is erased, by digest: of the event or of its arrival, whichever is later."""
+    until_ms: dict[str, int] = {}
     for row in rows:
-        until_ms = max(_int(row[_ERASED]), _int(row[_RECEIVED]))
-        untils[str(row[_WHO])] = max(until_ms, untils.get(str(row[_WHO]), until_ms))
-    return untils
+        customer, row_until_ms = str(row[_CUSTOMER]), max(_int(row[_ERASED]), _int(row[_RECEIVED]))
+        until_ms[customer] = max(row_until_ms, until_ms.get(customer, row_until_ms))
+    return until_ms
 
 
 def _finished(row: Row, emptied_rows: int, now_ms: int) -> Row:
-    changed = {_DONE: now_ms, _EMPTIED: emptied_rows, _LOADED: now_ms}
+    changed = {_DONE: now_ms, _EMPTIED_ROWS: emptied_rows, _LOADED: now_ms}
     return tuple(changed.get(at, value) for at, value in enumerate(row))
 
 

@@ -1,4 +1,4 @@
-"""Rows without the erased customers they name.
+"""Redaction of rows that name erased customers.
 
 A row of a customer who was erased keeps its place, its counts and its segments, and loses every word that leads to the
 person: ids of the customer, of orders, cases and events, comments, whole dead letters.
@@ -14,7 +14,7 @@ _COLUMNS = {table.name: table.columns for table in TABLES.values()}
 
 
 def redacted(table: str, rows: Sequence[Row], until_ms: Mapping[str, int]) -> Sequence[Row]:
-    """The rows, emptied where they are forgotten.  `until_ms` is how far each erased customer is, keyed by digest."""
+    """Empty the rows that an erasure covers; `until_ms` holds how far each customer is erased, keyed by digest."""
     personal = PERSONAL.get(table)
     if personal is None or not until_ms:
         return rows

@@ -1,1 +1,1 @@
-"""Alerts to people."""
+"""Delivery of alerts to people: the notifier port, and a folder for each service."""

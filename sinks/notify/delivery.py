@@ -1,9 +1,9 @@
-"""Alerts to people: read, deliver, commit, in this order, so that no alert is lost.
+"""Delivery of alerts: read, deliver, commit, in this order, so that no alert is lost.
 
 A consumer group of its own, so a warehouse that is away delays no page.  A crash between delivery and commit delivers
-once more with the same `alert_id`, by which the receiver knows it.  What cannot be delivered is logged, counted and
-dead-lettered; so is what does not decode.  Alerts of answers older than `stale_after_ms` are passed over and counted: a
-notifier that is new, or was away for days, must not page for history, nor when history is counted anew.
+once more with the same `alert_id`, by which the receiver knows it.  An alert that cannot be delivered, or does not
+decode, is logged, counted and dead-lettered.  Alerts of answers older than `stale_after_ms` are passed over and
+counted: a notifier that is new, or was away for days, must not page for history, nor when history is counted anew.
 """
 
 import logging
@@ -21,7 +21,7 @@ from schemas.topics import ALERTS
 from sinks import metrics
 from sinks.batch import Backoff
 from sinks.dead_letters import DeadLetters
-from sinks.kafka_health import QUIET, KafkaHealth
+from sinks.kafka_health import MANUAL_COMMIT, QUIET, KafkaHealth, log_error
 from sinks.notify.notifier import DeliveryError, Notifier, TryLater
 
 CONSUMER = {
@@ -31,17 +31,16 @@ CONSUMER = {
     "topic.metadata.refresh.interval.ms": "10000",
     "max.poll.interval.ms": "900000",  # the tries of one alert take this long at most, with slow answers and long waits
 }
-OURS = {"enable.auto.commit": "false", "enable.auto.offset.store": "false"}
 POLL_S = 0.2
 DAY_MS = 86_400_000
 LONGEST_WAIT_S = 60.0
-"""A receiver may ask for a longer wait, but an alert is not held for ever."""
+"""Longest wait between tries that a receiver's Retry-After can ask for: an alert is not held for ever."""
 
 log = logging.getLogger("nps.notifier")
 
 
 class Delivery:
-    """One member of a notifier's group.  `run` works until told to stop; a channel each wants a `group.id` each."""
+    """Member of a notifier's consumer group.  `run` delivers until told to stop; each service needs a `group.id`."""
 
     def __init__(
         self,
@@ -58,8 +57,9 @@ class Delivery:
         if max_tries < 1:
             raise ValueError(f"max_tries must be 1 or more, not {max_tries}")
         self._kafka_health = KafkaHealth(patience_s)
-        self._consumer = Consumer({**CONSUMER, **consumer_config, **OURS, **QUIET, "error_cb": self._kafka_health.lost})
-        self._dead = DeadLetters(producer_config)
+        fixed = {**MANUAL_COMMIT, **QUIET, "error_cb": self._kafka_health.lost}
+        self._consumer = Consumer({**CONSUMER, **consumer_config, **fixed})
+        self._dead_letters = DeadLetters(producer_config)
         self._codec = codec
         self._notifier = notifier
         self._max_tries = max_tries
@@ -81,11 +81,11 @@ class Delivery:
             self._consumer.close()
 
     def _handle(self, message: Message, stop: threading.Event) -> bool:
-        """Bring one alert to its end; False when told to stop before that, so that it comes again."""
+        """Deliver or dead-letter an alert; False when told to stop before that, so that it comes again."""
         try:
             alert = self._decode(message, stop)
         except Undecodable as error:
-            return self._dead_letter(message, "undecodable", error.reason, str(error))
+            return self._write_dead_letter(message, "undecodable", error.reason, str(error))
         if alert is None:
             return False
         written_ms = message.timestamp()[1]
@@ -100,7 +100,7 @@ class Delivery:
             return False
         else:
             log.error("alert_undelivered alert_id=%s: %s", alert.alert_id, failure)
-            self._dead_letter(message, "undelivered", Reason.UNDELIVERED, str(failure))
+            self._write_dead_letter(message, "undelivered", Reason.UNDELIVERED, str(failure))
         return True
 
     def _decode(self, message: Message, stop: threading.Event) -> Alert | None:
@@ -115,16 +115,16 @@ class Delivery:
         return None
 
     def _deliver(self, alert: Alert, stop: threading.Event) -> DeliveryError | None:
-        """Try until it works or there is no point: None, or the last failure."""
+        """Try until the alert is delivered or no try can work; returns None, or the last failure."""
         tries = 0
         while True:
             tries += 1
             try:
                 self._notifier.deliver(alert)
             except DeliveryError as error:
-                last = tries == self._max_tries or not isinstance(error, TryLater)
-                metrics.ATTEMPTS.labels("gave_up" if last else "retry").inc()
-                if last:
+                is_last = tries == self._max_tries or not isinstance(error, TryLater)
+                metrics.ATTEMPTS.labels("gave_up" if is_last else "retry").inc()
+                if is_last:
                     return error
                 log.warning("alert_delayed alert_id=%s tries=%d: %s", alert.alert_id, tries, error)
                 self._wait(tries, stop, error.after_s if isinstance(error, TryLater) else 0.0)
@@ -138,10 +138,10 @@ class Delivery:
         wait_s = self._backoff.wait_ms(failures, random.random()) / 1_000
         stop.wait(max(wait_s, min(at_least_s, LONGEST_WAIT_S)))
 
-    def _dead_letter(self, message: Message, outcome: str, reason: str, detail: str) -> bool:
+    def _write_dead_letter(self, message: Message, outcome: str, reason: str, detail: str) -> bool:
         metrics.ALERTS.labels(outcome).inc()
-        self._dead.put(message, reason, detail)
-        self._dead.flush()
+        self._dead_letters.put(message, reason, detail)
+        self._dead_letters.flush()
         return True
 
     def _commit(self, message: Message) -> None:
@@ -155,8 +155,6 @@ class Delivery:
 
 def _is_error(message: Message) -> bool:
     error = message.error()
-    if error is not None and error.fatal():
-        raise KafkaException(error)
     if error is not None:
-        log.warning("kafka_error %s", error.str())
+        log_error(log, error)
     return error is not None

@@ -1,8 +1,8 @@
-"""The port through which alerts reach people, and the two ways it can fail.
+"""Port of a notifier, through which alerts reach people, and its errors.
 
 DeliveryError
-├── TryLater     nobody answered, or the answer was "not now": try again
-└── GiveUp       it will never work: another try sends the same to the same answer
+├── TryLater     no answer, or the answer "not now": try again
+└── GiveUp       a refusal: another try would send the same and be answered the same
 """
 
 from typing import Protocol
@@ -11,11 +11,11 @@ from schemas.events import Alert
 
 
 class DeliveryError(Exception):
-    """An alert was not delivered, or not surely."""
+    """An alert that was not delivered, or not surely."""
 
 
 class TryLater(DeliveryError):
-    """Another try may work, not before `after_s` seconds where the receiver said so."""
+    """No answer, or "not now": another try may work, after `after_s` seconds where the receiver asked for them."""
 
     def __init__(self, message: str, after_s: float = 0.0) -> None:
         super().__init__(message)
@@ -23,11 +23,11 @@ class TryLater(DeliveryError):
 
 
 class GiveUp(DeliveryError):
-    """No other try can work."""
+    """Refusal of an alert: no other try can work."""
 
 
 class Notifier(Protocol):
-    """A way to reach people.  Delivering an alert twice must page once: `alert_id` tells that it is the same."""
+    """Service that reaches people.  An alert delivered twice must page once: `alert_id` tells that it is the same."""
 
     def deliver(self, alert: Alert) -> None:
         """Hand the alert over, for good on return.  Raises TryLater or GiveUp."""

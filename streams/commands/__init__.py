@@ -1,1 +1,1 @@
-"""What the commands of `nps` do, a module for each kind; `streams.cli` gives them their words."""
+"""Commands of `nps`, a module for each kind; `streams.cli` parses their arguments."""

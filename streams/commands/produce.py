@@ -1,4 +1,4 @@
-"""`nps produce`: JSON lines become records of a canonical topic, all of them checked before the first one is sent.
+"""`nps produce`: sends JSON lines as records to their topics, all of them checked before the first one is sent.
 
 The key is the customer, the Kafka timestamp the event's own time, so that a history keeps its times.
 """
@@ -17,20 +17,20 @@ from schemas.event_json import BadEvent, events_in
 from schemas.events import Inbound, Wakeup
 from schemas.topics import HISTORY_HEADER
 from streams.clock import wall_ms
-from streams.commands.session import codec_of, in_force, need, out
+from streams.commands.session import codec_of, out, read_settings, require_topics
 from streams.errors import ExitCode
 from streams.kafka.ports import Log, Output
 from streams.kafka.producer import Producer
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Send JSON lines to their topics."""
-    settings = in_force()
+    """Check and send JSON lines; prints the number of events."""
+    settings = read_settings()
     with _lines(parsed.file) as lines:
         events = list(events_in(lines, parsed.file, parsed.topic))
     if parsed.rebase:
         events = rebased(events, wall_ms())
-    need(settings, {topic for topic, _ in events})
+    require_topics(settings, {topic for topic, _ in events})
     log = Producer(settings.brokers, client_id="nps-produce", security=settings.security)
     with Progress(console=out, disable=not out.is_terminal) as progress:
         task = progress.add_task("producing", total=len(events))
@@ -41,23 +41,23 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def rebased(events: list[tuple[str, Inbound]], end_ms: int) -> list[tuple[str, Inbound]]:
-    """The same history, shifted so that its last event happens at `end_ms`."""
-    shift = end_ms - max((_time(event) for _, event in events), default=end_ms)
-    return [(topic, event._replace(time=_time(event) + shift)) for topic, event in events]  # type: ignore[call-arg]
+    """Shift a history so that its last event happens at `end_ms`."""
+    shift_ms = end_ms - max((_time(event) for _, event in events), default=end_ms)
+    return [(topic, event._replace(time=_time(event) + shift_ms)) for topic, event in events]  # type: ignore[call-arg]
 
 
 def send(
     events: Iterable[tuple[str, Inbound]], log: Log, codec: Codec, sent: Callable[[], None], history: bool = False
 ) -> None:
-    """Hand all events to the log, each under its customer and with its own time; `sent` is called after each.
+    """Hand events to the log, keyed by customer and with their own times; `sent` is called after each.
 
-    As `history` they say so: surveys that they ask for are sent however long ago they were due.
+    `history` marks them: surveys that they ask for are sent however long ago they were due.
     """
     headers = ((HISTORY_HEADER, b"1"),) if history else ()
     for topic, event in events:
         at_ms = max(_time(event), 1)
-        out = Output(topic, codec.encode(event), event.customer_id.encode(), timestamp_ms=at_ms, headers=headers)
-        log.send_all([out])
+        output = Output(topic, codec.encode(event), event.customer_id.encode(), timestamp_ms=at_ms, headers=headers)
+        log.send_all([output])
         sent()
 
 
@@ -67,7 +67,7 @@ def _time(event: Inbound) -> int:
 
 @contextmanager
 def _lines(name: str) -> Iterator[Iterator[str]]:
-    """The lines of a file; bytes that are no UTF-8 are kept, so that whoever reads a line can name it."""
+    """Open a file, or standard input for `-`; bytes that are no UTF-8 are kept, so that the error can name the line."""
     if name == "-":
         yield io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape")
         return

@@ -1,4 +1,4 @@
-"""Writes the README's reference tables from the code they describe: commands, settings, topics, metrics, reasons.
+"""Writer of the README's reference tables from the code: settings, topics, metrics, reasons, exit codes.
 
 python -m streams.commands.reference README.md     rewrites what lies between the markers; a test holds the file to it
 """
@@ -17,17 +17,17 @@ from sinks.clickhouse.migrate import views
 from streams import metrics, settings
 from streams.errors import ExitCode
 
-_BLOCK = "<!-- {name} -->\n{text}\n<!-- end of {name} -->"
+_MARKED = "<!-- {name} -->\n{text}\n<!-- end of {name} -->"
 
 
 def written(text: str) -> str:
-    """The text with every marked block written anew.  Raises ValueError for a missing marker."""
+    """Replace every marked block of a text by its table.  Raises ValueError for a missing marker."""
     for name, table in _TABLES.items():
-        found = re.compile(re.escape(f"<!-- {name} -->") + ".*?" + re.escape(f"<!-- end of {name} -->"), re.DOTALL)
-        if not found.search(text):
+        marked = re.compile(re.escape(f"<!-- {name} -->") + ".*?" + re.escape(f"<!-- end of {name} -->"), re.DOTALL)
+        if not marked.search(text):
             raise ValueError(f"README has no block {name}: add <!-- {name} --> and <!-- end of {name} -->")
-        block = _BLOCK.format(name=name, text=table())
-        text = found.sub(block.replace("\\", r"\\"), text)
+        block = _MARKED.format(name=name, text=table())
+        text = marked.sub(block.replace("\\", r"\\"), text)
     return text
 
 
@@ -40,22 +40,22 @@ def _settings() -> str:
 def _topics() -> str:
     rows: list[tuple[str, ...]] = []
     for topic in TOPICS:
-        kept = "last of each key" if topic.retention_ms is None else f"{topic.retention_ms // DAY_MS} days"
+        retention = "last of each key" if topic.retention_ms is None else f"{topic.retention_ms // DAY_MS} days"
         value = f"[{topic.record.__name__}](schemas/avro)" if topic.record else "bytes"
         key = (topic.key or "").replace("|", "\\|")
-        rows.append((f"`{topic.name}`", value, key, str(topic.partitions or "as set"), kept))
+        rows.append((f"`{topic.name}`", value, key, str(topic.partitions or "as set"), retention))
     return _table(("topic", "value", "key", "partitions", "kept"), rows)
 
 
 def _metrics() -> str:
-    found = {
+    declared = {
         m._name: m
         for module in (metrics, sink_metrics)
         for m in vars(module).values()
         if isinstance(m, MetricWrapperBase)
     }
     rows = []
-    for name, metric in sorted(found.items()):
+    for name, metric in sorted(declared.items()):
         suffix = "_total" if metric._type == "counter" else ""
         rows.append((f"`{name}{suffix}`", str(metric._type), ", ".join(metric._labelnames), metric._documentation))
     return _table(("metric", "kind", "labels", "meaning"), rows)

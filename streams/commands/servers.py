@@ -1,4 +1,4 @@
-"""Making servers ready (`nps topics`, `nps migrate`) and the local stack (`nps up`, `nps demo`)."""
+"""Commands that set servers up (`nps topics`, `nps migrate`) or run the local stack (`nps up`, `nps demo`)."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from sinks.clickhouse.figures import ClickHouseFigures
 from sinks.clickhouse.migrate import make_roles
 from sinks.clickhouse.migrate import migrate as apply_migrations
 from streams import program
-from streams.commands.session import in_force, out
+from streams.commands.session import out, read_settings
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.topics import ensure_topics, verify_topics
 from streams.local.demo import PROGRAM as DEMO_PROGRAM
@@ -24,8 +24,8 @@ from streams.settings import Settings
 
 
 def topics(parsed: argparse.Namespace) -> int:
-    """Create the topics, or only look; 0 when they are as they should be."""
-    settings = in_force()
+    """Create the topics, or only compare them; returns 0 when they are as they should be."""
+    settings = read_settings()
     if parsed.verify:
         report = verify_topics(settings.brokers, settings.security, settings.partitions, settings.server_wait_s)
     else:
@@ -42,7 +42,7 @@ def topics(parsed: argparse.Namespace) -> int:
 
 def migrate(parsed: argparse.Namespace) -> int:
     """Bring the tables and views up to date, and make the roles if asked to."""
-    settings = in_force()
+    settings = read_settings()
     with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
         applied = apply_migrations(warehouse)
         if parsed.roles:
@@ -67,7 +67,7 @@ def up(parsed: argparse.Namespace) -> int:
 
 
 def demo(parsed: argparse.Namespace) -> int:
-    """Run the demo; 0 when every figure agrees."""
+    """Run the demo; returns 0 when every figure agrees."""
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         live_s = program.duration_ms(parsed.seconds) / 1000
@@ -78,15 +78,15 @@ def demo(parsed: argparse.Namespace) -> int:
         local_stack(Path(name), DEMO_PROGRAM) as stack,
         closing(connect(stack.clickhouse_url)) as warehouse,
     ):
-        verdict = Demo(stack, Settings.from_env(stack.environ), Path(name), ClickHouseFigures(warehouse), out).run(
-            live_s
-        )
-    out.print(verdict.table())
-    out.print(verdict.ledger)
-    out.print(f"dead letters by reason: {_counts(verdict.dead)}")
-    same = sum(figure.agrees for figure in verdict.figures)
-    out.print(f"{same} of {len(verdict.figures)} figures agree between stream, ClickHouse and a recount of the input")
-    return ExitCode.OK if verdict.agrees else ExitCode.UNEXPECTED
+        settings, clickhouse = Settings.from_env(stack.environ), ClickHouseFigures(warehouse)
+        reconciliation = Demo(stack, settings, Path(name), clickhouse, out).run(live_s)
+    out.print(reconciliation.table())
+    out.print(reconciliation.ledger)
+    out.print(f"dead letters by reason: {_counts(reconciliation.dead)}")
+    figures = reconciliation.figures
+    same = sum(figure.agrees for figure in figures)
+    out.print(f"{same} of {len(figures)} figures agree between stream, ClickHouse and a recount of the input")
+    return ExitCode.OK if reconciliation.agrees else ExitCode.UNEXPECTED
 
 
 def _program_path() -> Path | None:

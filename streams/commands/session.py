@@ -1,8 +1,9 @@
-"""What every command starts from: the settings in force, a codec, topics that exist, a place to print."""
+"""Start of every command: the settings in force, a codec, a check of the topics, the console and its tables."""
 
 import logging
 import os
 import sys
+import time
 from collections.abc import Container
 
 from prometheus_client import start_http_server
@@ -15,19 +16,19 @@ from streams.kafka.topics import verify_topics
 from streams.settings import Settings
 
 WIDEST = 10_000
-"""Columns for output that goes to a file or another program: nothing is cut there."""
+"""Columns of output that goes to a file or another program: nothing is cut there."""
 
 out = Console(markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDEST)
 
 
-def in_force() -> Settings:
-    """The settings in the environment, and logging as every command wants it.  Raises BadSettings."""
+def read_settings() -> Settings:
+    """Read the settings from the environment and set logging up.  Raises BadSettings."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     return Settings.from_env(os.environ)
 
 
 def codec_of(settings: Settings) -> Codec:
-    """The codec that these settings ask for."""
+    """Make the codec that these settings ask for."""
     if not settings.registry_url:
         return Codec()
     from schemas.registry import ConfluentRegistry  # its client takes 25 MiB, and few have a registry
@@ -36,7 +37,7 @@ def codec_of(settings: Settings) -> Codec:
 
 
 def serve_metrics(settings: Settings) -> None:
-    """Answer Prometheus where the settings say, if they do.  Raises BadSettings for a port that is taken."""
+    """Serve Prometheus metrics if the settings name a port.  Raises BadSettings for one that is taken."""
     if settings.metrics_port:
         try:
             start_http_server(settings.metrics_port, settings.metrics_host)
@@ -45,14 +46,19 @@ def serve_metrics(settings: Settings) -> None:
             raise BadSettings(f"cannot serve metrics at {where} ({error.strerror}): change NPS_METRICS_PORT") from None
 
 
-def need(settings: Settings, topics: Container[str]) -> None:
-    """Raises BrokerAway unless Kafka answers, BadTopics unless it has these topics; a producer would make them."""
-    found = verify_topics(settings.brokers, settings.security, settings.partitions, settings.server_wait_s)
-    for line in found.differences:
+def require_topics(settings: Settings, topics: Container[str]) -> None:
+    """Check that Kafka has these topics, which a producer would make otherwise.  Raises BrokerAway, BadTopics."""
+    report = verify_topics(settings.brokers, settings.security, settings.partitions, settings.server_wait_s)
+    for line in report.differences:
         if "is missing" in line and line.partition(":")[0] in topics:
             raise BadTopics(line)
 
 
 def table_of(*names: str) -> Table:
-    """A table that folds on a narrow terminal rather than leave anything out."""
+    """Make a table that folds on a narrow terminal rather than leave anything out."""
     return Table(*(Column(name, overflow="fold") for name in names))
+
+
+def moment(at_ms: int) -> str:
+    """Format an instant in milliseconds for a table: UTC, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at_ms / 1000))

@@ -1,4 +1,4 @@
-"""What reads the output topics: `nps sink`, `nps notify`.  Each runs until it is asked to stop."""
+"""Readers of the output topics: `nps sink`, `nps notify`.  Each runs until it is told to stop."""
 
 import argparse
 import signal
@@ -19,18 +19,18 @@ from sinks.notify.notifier import Notifier
 from sinks.notify.webhook.notifier import WebhookNotifier
 from sinks.warehouse import Warehouse
 from streams.clock import wall_ms
-from streams.commands.session import codec_of, in_force, need, serve_metrics
+from streams.commands.session import codec_of, read_settings, require_topics, serve_metrics
 from streams.errors import BadSettings, ExitCode
 from streams.settings import Settings
 
 
 def sink(_: argparse.Namespace) -> int:
     """Load the output topics into ClickHouse until asked to stop."""
-    return load(in_force())
+    return load(read_settings())
 
 
 def load(settings: Settings, write_to: Callable[[Warehouse], Warehouse] = lambda warehouse: warehouse) -> int:
-    """Load until asked to stop; rows are written to what `write_to` makes of the warehouse."""
+    """Load until asked to stop; `write_to` may put a warehouse of its own before the real one."""
     policy = BatchPolicy(settings.sink_rows, settings.sink_bytes, settings.sink_age_ms)
     producer, consumer = _clients(settings, "sink")
     with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
@@ -39,18 +39,18 @@ def load(settings: Settings, write_to: Callable[[Warehouse], Warehouse] = lambda
         wait_s = settings.server_wait_s
         rows = write_to(warehouse)
         loader = Loader(consumer, producer, rows, codec_of(settings), policy, erasure=erasure, patience_s=wait_s)
-        loader.run(_asked_to_stop())
+        loader.run(_stop_on_signal())
     return ExitCode.OK
 
 
 def notify(_: argparse.Namespace) -> int:
     """Deliver alerts until asked to stop."""
-    settings = in_force()
+    settings = read_settings()
     notifier = _notifier(settings)
     producer, consumer = _clients(settings, "notifier")
     serve_metrics(settings)
     delivery = Delivery(consumer, producer, codec_of(settings), notifier, patience_s=settings.server_wait_s)
-    delivery.run(_asked_to_stop())
+    delivery.run(_stop_on_signal())
     return ExitCode.OK
 
 
@@ -66,8 +66,8 @@ def _notifier(settings: Settings) -> Notifier:
 
 
 def _clients(settings: Settings, role: str) -> tuple[dict[str, str], dict[str, str]]:
-    """A sink's producer and consumer settings, once Kafka answers and has the topics."""
-    need(settings, BY_NAME)
+    """Make a sink's producer and consumer settings, once Kafka answers and has the topics."""
+    require_topics(settings, BY_NAME)
     kafka = {"bootstrap.servers": settings.brokers, **settings.security}
     session_ms = settings.session_timeout_ms
     membership = {
@@ -78,8 +78,8 @@ def _clients(settings: Settings, role: str) -> tuple[dict[str, str], dict[str, s
     return kafka, {**kafka, **membership}
 
 
-def _asked_to_stop() -> threading.Event:
+def _stop_on_signal() -> threading.Event:
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
     return stop

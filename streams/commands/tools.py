@@ -1,7 +1,6 @@
-"""The tools: `nps query`, `nps deadletters`, `nps config`."""
+"""Commands that only read: `nps query`, `nps deadletters`, `nps config`."""
 
 import argparse
-import time
 from contextlib import closing
 
 from schemas.deadletters import Death, NotADeadLetter, unwrap
@@ -10,7 +9,7 @@ from schemas.topics import DEAD_LETTERS
 from sinks.clickhouse.client import connect
 from streams import program
 from streams import settings as all_settings
-from streams.commands.session import in_force, need, out, table_of
+from streams.commands.session import moment, out, read_settings, require_topics, table_of
 from streams.errors import ExitCode
 from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
@@ -18,7 +17,7 @@ from streams.kafka.reader import KafkaReader
 
 def query(parsed: argparse.Namespace) -> int:
     """Ask ClickHouse and print a table."""
-    settings = in_force()
+    settings = read_settings()
     with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
         names, rows = warehouse.table(parsed.sql)
     table = table_of(*names)
@@ -30,25 +29,23 @@ def query(parsed: argparse.Namespace) -> int:
 
 def deadletters(parsed: argparse.Namespace) -> int:
     """List the newest dead letters."""
-    settings = in_force()
+    settings = read_settings()
     table = table_of("time (UTC)", "reason", "topic", "partition", "offset", "bytes", "detail")
-    need(settings, {DEAD_LETTERS})
+    require_topics(settings, {DEAD_LETTERS})
     with closing(KafkaReader(settings.brokers, settings.security)) as reader:
         letters = [record for _, record in reader.read([(DEAD_LETTERS, 0)])]
     for record in letters[-parsed.last :]:
         death = _death(record)
-        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(record.timestamp / 1000))
-        size = len(record.value or b"")
-        table.add_row(
-            moment, death.reason, death.topic, str(death.partition), str(death.offset), str(size), death.detail
-        )
+        place = (death.topic, str(death.partition), str(death.offset))
+        size_bytes = str(len(record.value or b""))
+        table.add_row(moment(record.timestamp), death.reason, *place, size_bytes, death.detail)
     out.print(table)
     out.print(f"{len(letters)} dead letters")
     return ExitCode.OK
 
 
 def _death(record: KafkaRecord) -> Death:
-    """Why a dead letter died; whatever else lies on the topic is listed too, as what it is."""
+    """Unwrap the death of a dead letter; a record of another program's is listed too, as unlabelled."""
     try:
         return unwrap(record.headers)[1]
     except NotADeadLetter as error:
@@ -57,7 +54,7 @@ def _death(record: KafkaRecord) -> Death:
 
 def config(_: argparse.Namespace) -> int:
     """Show every setting and the program."""
-    settings = in_force()
+    settings = read_settings()
     rules = program.load(settings.program_path)
     meanings = {name: meaning for name, _, meaning in all_settings.rows()}
     table = table_of("setting", "value", "meaning")

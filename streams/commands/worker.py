@@ -3,7 +3,7 @@
 import argparse
 
 from streams import program
-from streams.commands.session import codec_of, in_force, serve_metrics
+from streams.commands.session import codec_of, read_settings, serve_metrics
 from streams.engine.fuse import FuseLimits
 from streams.kafka.ports import Log
 from streams.kafka.producer import Producer
@@ -13,12 +13,12 @@ from streams.settings import Settings
 
 def run(_: argparse.Namespace) -> int:
     """Process events until asked to stop."""
-    settings = in_force()
+    settings = read_settings()
     return worker_of(settings, producer_of(settings)).run()
 
 
 def producer_of(settings: Settings) -> Producer:
-    """Where a worker's outputs go: a record that waited a session long may be a successor's to write by then."""
+    """Make a worker's producer: it gives a record up after a session, for by then a successor may have to write it."""
     engine = settings.engine()
     return Producer(
         engine.brokers,
@@ -29,7 +29,7 @@ def producer_of(settings: Settings) -> Producer:
 
 
 def worker_of(settings: Settings, log: Log) -> Worker:
-    """The worker that these settings ask for, its metrics served.  Raises BadSettings, BadProgram."""
+    """Make the worker that these settings ask for, and serve its metrics.  Raises BadSettings, BadProgram."""
     rules = program.load(settings.program_path)
     fuse = FuseLimits(in_a_row=settings.fuse_in_a_row, ratio=settings.fuse_ratio)
     serve_metrics(settings)

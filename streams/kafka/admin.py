@@ -14,7 +14,7 @@ from streams.errors import BadTopics, BrokerAway
 
 _TRY_S = 1.0
 _PAUSE_S = 0.2
-_silent_logger = logging.getLogger("streams.engine.librdkafka")
+_silent_logger = logging.getLogger("streams.kafka.librdkafka")
 _silent_logger.setLevel(logging.CRITICAL)  # librdkafka logs every retry; errors come through callbacks and exceptions
 
 

@@ -41,5 +41,6 @@ class MemoryLog:
     def tail(self, partitions: Collection[TopicPartition], records: int) -> Records:
         """The last `records` records of each partition."""
         for partition in partitions:
-            for record in self.partitions.get(partition, [])[-records:]:
+            stored = self.partitions.get(partition, [])
+            for record in stored[max(0, len(stored) - records) :]:
                 yield partition, record

@@ -18,7 +18,7 @@ from streams.kafka.ports import Headers, Output
 
 _POLL_EVERY = 256
 _FULL_WAIT_S = 0.05
-_silent_logger = logging.getLogger("streams.engine.librdkafka")
+_silent_logger = logging.getLogger("streams.kafka.librdkafka")
 _silent_logger.setLevel(logging.CRITICAL)  # librdkafka logs every retry; errors come through callbacks and exceptions
 
 

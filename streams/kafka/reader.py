@@ -16,6 +16,9 @@ from schemas.records import new
 from streams.errors import BrokerAway
 from streams.kafka.ports import KafkaRecord, Records, TopicPartition
 
+_silent_logger = logging.getLogger("streams.kafka.librdkafka")
+_silent_logger.setLevel(logging.CRITICAL)
+
 BATCH_RECORDS = 10_000
 _END = confluent_kafka.KafkaError._PARTITION_EOF
 _TAIL = -2_000
@@ -40,7 +43,7 @@ class KafkaReader:
                 "fetch.wait.max.ms": 20,
                 **security,
             },
-            logger=logging.getLogger("streams.engine.librdkafka"),
+            logger=_silent_logger,
         )
 
     def close(self) -> None:

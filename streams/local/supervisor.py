@@ -1,9 +1,9 @@
-"""Runs several programs as one: their lines side by side, all stopped together.
+"""Supervisor of several programs: their output lines side by side, all stopped together.
 
     sys.exit(Supervisor([Child("worker", ["nps", "worker"], {}), Child("sink", ["nps", "sink"], {})]).run())
 
 A child that ends on its own, whatever its exit code, brings the rest down.  Ctrl-C or SIGTERM stops the children in
-reverse order: each is asked, waited for, and killed when it takes too long.  Asked twice, all are killed at once.
+reverse order: each is sent SIGTERM, waited for, and killed when it takes too long.  A second signal kills all at once.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from typing import TextIO, TypeAlias
 from streams.local import process
 
 STOP_S = 10.0
-"""How long one child may take to stop once asked, in seconds."""
+"""Time in seconds that a child may take to stop after SIGTERM."""
 
 COLOURS = (36, 32, 33, 35, 34, 96, 92, 93)
 
@@ -37,23 +37,23 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Somebody wants us to stop."""
+class StopRequested:
+    """Event: SIGINT or SIGTERM arrived."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """A child has ended."""
+    """Event: a child has ended; `code` is -n after signal n."""
 
     name: str
     code: int
 
 
-Event: TypeAlias = Asked | Exited
+Event: TypeAlias = StopRequested | Exited
 
 
 class Supervisor:
-    """Runs the children until asked to stop or until one of them ends.  `run` works in the main thread only."""
+    """Supervisor of children, until asked to stop or until one of them ends; `run` works in the main thread only."""
 
     def __init__(self, children: Sequence[Child], out: TextIO = sys.stdout, stop_s: float = STOP_S) -> None:
         self._children = children
@@ -62,10 +62,10 @@ class Supervisor:
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._readers: list[threading.Thread] = []
-        self._hurry = False
+        self._at_once = False
 
     def run(self) -> int:
-        """Start all, wait, stop all.
+        """Start the children, wait for a signal or an exit, stop them all.
 
         Returns 0 when it was asked to stop and every child obeyed; the exit code of the child that ended first (1 for
         a 0, 128 + n for signal n); 1 when a child had to be killed.
@@ -80,15 +80,15 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
-        def ask(signum: int, frame: FrameType | None) -> None:
-            self._events.put(Asked())
+        def request_stop(signum: int, frame: FrameType | None) -> None:
+            self._events.put(StopRequested())
 
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {signum: signal.signal(signum, request_stop) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            for signum, handler in handlers.items():
+                signal.signal(signum, handler)
 
     def _start(self, child: Child) -> None:
         running = process.start(child.argv, subprocess.PIPE, child.env)
@@ -104,14 +104,14 @@ class Supervisor:
 
     def _watch(self) -> int:
         match self._events.get():
-            case Asked():
+            case StopRequested():
                 return 0 if self._stop_all() else 1
             case Exited(name, code):
-                self._lines.write(name, f"{_how_it_ended(code)} unexpectedly: stopping the rest")
+                self._lines.write(name, f"{_exit_text(code)} unexpectedly: stopping the rest")
                 return 128 - code if code < 0 else code or 1
 
     def _stop_all(self) -> bool:
-        """Stop what still runs, last started first; True when asking was enough for all."""
+        """Stop the children that still run, last started first; True when SIGTERM was enough for all."""
         obeyed = [self._stop(name) for name in reversed(list(self._running))]
         for reader in self._readers:
             reader.join(1.0)
@@ -123,13 +123,14 @@ class Supervisor:
             return True
         running.terminate()
         deadline = time.monotonic() + self._stop_s
-        while running.poll() is None and not self._hurry and (left := deadline - time.monotonic()) > 0:
+        while running.poll() is None and not self._at_once and (left := deadline - time.monotonic()) > 0:
             with contextlib.suppress(Empty):
-                self._hurry = isinstance(self._events.get(timeout=left), Asked)
+                self._at_once = isinstance(self._events.get(timeout=left), StopRequested)
         if running.poll() is not None:
             return True
         process.kill(running)
-        self._lines.write(name, "killed at once" if self._hurry else f"killed: did not stop within {self._stop_s:g} s")
+        late = f"killed: did not stop within {self._stop_s:g} s"
+        self._lines.write(name, "killed at once" if self._at_once else late)
         return False
 
 
@@ -148,7 +149,7 @@ class _Lines:
             self._prefix[name] = f"\x1b[{colour}m{label}\x1b[0m" if coloured else label
 
     def follow(self, name: str, running: subprocess.Popen[bytes]) -> None:
-        """Write a child's lines as they come, until it closes its output."""
+        """Copy a child's lines as they come, until it closes its output."""
         assert running.stdout is not None  # it was started with a pipe
         with running.stdout as lines:
             for line in lines:
@@ -160,5 +161,5 @@ class _Lines:
             print(self._prefix[name], text, file=self._out, flush=True)
 
 
-def _how_it_ended(code: int) -> str:
+def _exit_text(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

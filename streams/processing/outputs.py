@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from schemas.codec import Codec
 from schemas.events import Alert, Answer, Decision, Erasure, SurveyDispatch
@@ -33,7 +32,8 @@ Counts = dict[tuple[tuple[str, ...], int, int], list[int]]
 """Additions to the three bands, by segments, minute, and version where a replay may have counted it already."""
 
 
-class Cause(NamedTuple):
+@dataclass(slots=True)
+class Cause:
     """The record that causes effects: its topic, its position in the batch, and its version."""
 
     topic: str

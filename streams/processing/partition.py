@@ -144,7 +144,7 @@ class PartitionProcessor:
             if version <= entry.applied_version[index]:
                 outputs.tally["skipped", topic] += 1
                 continue
-            cause = new(Cause, (topic, position, version, record))
+            cause = Cause(topic, position, version, record)
             if isinstance(event, Reject):
                 steps.append((cause, [event]))
                 continue

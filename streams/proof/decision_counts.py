@@ -1,4 +1,4 @@
-"""What became of the triggers, counted from the output topics as they come: asked, pending, suppressed, answered.
+"""Counts of the triggers' outcomes, from the output topics as they come: asked, pending, suppressed, answered.
 
 Records may come more than once and decisions twice, first pending and then final; each trigger counts once.
 """
@@ -11,13 +11,13 @@ from schemas.events import Answer, Decision, SurveyDispatch
 from schemas.topics import ANSWERS, DECISIONS, DISPATCHES
 
 TOPICS = (DECISIONS, DISPATCHES, ANSWERS)
-"""What `DecisionCounts.take` takes."""
+"""Topics whose records `DecisionCounts.take` counts."""
 
 PENDING = "pending"
 
 
 class DecisionCounts:
-    """A running balance: triggers = sent + suppressed + pending."""
+    """Running balance of the triggers: all = sent + suppressed + pending."""
 
     def __init__(self) -> None:
         self.decided: dict[tuple[str, str], tuple[str, str | None]] = {}
@@ -41,20 +41,20 @@ class DecisionCounts:
             self.answered.discard(record.survey_id)
 
     def outcomes(self) -> Counter[str]:
-        """How many triggers were sent, suppressed and pending."""
+        """Count the triggers by outcome: sent, suppressed, pending."""
         return Counter(outcome for outcome, _ in self.decided.values())
 
     def reasons(self) -> Counter[str]:
-        """How many triggers were suppressed for which reason."""
+        """Count the suppressed triggers by reason."""
         return Counter(reason for _, reason in self.decided.values() if reason is not None)
 
     @property
     def rate(self) -> float | None:
-        """Answered of those sent, 0 to 1; None while nothing was sent."""
+        """Response rate: answered surveys of those sent, 0 to 1; None while none was sent."""
         return len(self.answered) / len(self.dispatched) if self.dispatched else None
 
     def table(self) -> Table:
-        """The ledger for a terminal."""
+        """Render the ledger for a terminal."""
         table = Table(title=f"ledger of {len(self.decided)} triggers", title_justify="left")
         table.add_column("became of them")
         table.add_column("triggers", justify="right")
@@ -65,12 +65,12 @@ class DecisionCounts:
         return table
 
     def line(self) -> str:
-        """The ledger for a log file, in one line."""
+        """Render the ledger for a log file, in one line."""
         outcomes = self.outcomes()
-        why = ", ".join(f"{reason} {count}" for reason, count in sorted(self.reasons().items()))
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.reasons().items()))
         sums = f"{outcomes['sent']} asked + {outcomes[PENDING]} pending + {outcomes['suppressed']} suppressed"
         answers = f"answered {len(self.answered)} ({_percent(self.rate)})"
-        return f"ledger: {len(self.decided)} triggers = {sums}{f' ({why})' if why else ''}; {answers}"
+        return f"ledger: {len(self.decided)} triggers = {sums}{f' ({reasons})' if reasons else ''}; {answers}"
 
     def _rows(self) -> list[tuple[str, int]]:
         outcomes = self.outcomes()

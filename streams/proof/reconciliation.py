@@ -1,4 +1,4 @@
-"""Do stream, ClickHouse and a recount of the input agree?  Figure by figure, and which do not.
+"""Reconciliation of stream and ClickHouse with a recount of the input, figure by figure.
 
 Used at the end of `nps demo` and by end-to-end tests.
 """
@@ -33,14 +33,17 @@ class WarehouseFigures(Protocol):
     def windows(self) -> Mapping[tuple[str, str], tuple[object, ...]]: ...  # noqa: D102
 
 
+Answers = list[recount.Counted]
+"""The answers that count, by the recount."""
+
 NOT_RECOUNTED = "-"
-"""Whether one is asked may rightly depend on the order in which topics were read, and so on more than the input."""
+"""Stands for a recount that the input alone cannot give: a decision may depend on the order of reading topics."""
 
 
 class Figure(NamedTuple):
-    """One figure as the recount, the stream and ClickHouse have it; NOT_RECOUNTED where the input alone cannot tell."""
+    """A figure by the recount, by the stream and by ClickHouse; `recount` may be NOT_RECOUNTED."""
 
-    what: str
+    name: str
     recount: object
     stream: object
     clickhouse: object
@@ -52,7 +55,7 @@ class Figure(NamedTuple):
 
 
 class Reconciliation(NamedTuple):
-    """All figures.  `ledger` is what became of the triggers, in a line; `dead` are the dead letters by reason."""
+    """All figures; `ledger` counts the triggers' outcomes in a line, `dead` the dead letters by reason."""
 
     figures: list[Figure]
     ledger: str
@@ -64,7 +67,7 @@ class Reconciliation(NamedTuple):
         return bool(self.figures) and all(figure.agrees for figure in self.figures)
 
     def table(self, at_most: int = 20) -> Table:
-        """The figures that differ first, then the rest."""
+        """Render the figures, those that differ first."""
         table = Table(title="The same figure three times", title_justify="left")
         table.add_column("figure (promoters, passives, detractors: NPS)")
         for column in ("recount of the input", "stream", "ClickHouse", ""):
@@ -75,18 +78,18 @@ class Reconciliation(NamedTuple):
 
 
 def reconcile(reader: Reader, settings: Settings, codec: Codec, warehouse: WarehouseFigures) -> Reconciliation:
-    """Compare everything that was counted."""
+    """Compare every figure of the topics, of ClickHouse and of a recount."""
     limits = load(settings.program_path).limits
     rules = recount.Rules(limits.late_ms, limits.early_ms, limits.edit_ms)
     counted = recount.answers(reader, settings.partitions, codec, rules)
-    stream = _Stream(reader, settings.partitions, codec)
+    stream = _StreamState(reader, settings.partitions, codec)
     parts = (_totals, _decision_counts, _alerts, _lifetimes, _windows)
     figures = [figure for part in parts for figure in part(counted, stream, warehouse)]
     return Reconciliation(figures, stream.ledger.line(), warehouse.dead_letters())
 
 
-class _Stream:
-    """What the output topics hold now: the newest value of each key."""
+class _StreamState:
+    """State of the output topics: the newest value of each key."""
 
     def __init__(self, reader: Reader, partitions: int, codec: Codec) -> None:
         self.panes: dict[bytes, PaneTally] = {}
@@ -95,8 +98,8 @@ class _Stream:
         self.alerts: dict[str, Alert] = {}
         self.triggers: set[tuple[str, str]] = set()
         topics = (PANES, ROLLING, DECISIONS, DISPATCHES, ANSWERS, ALERTS, PURCHASES, SUPPORT)
-        wanted = [(topic.name, number) for topic in topics for number in range(partitions)]
-        for (topic, _), record in reader.read(wanted):
+        topic_partitions = [(topic.name, number) for topic in topics for number in range(partitions)]
+        for (topic, _), record in reader.read(topic_partitions):
             if record.value is None or record.key is None:
                 continue
             if topic == PANES.name:
@@ -126,13 +129,13 @@ class _Stream:
             self.triggers.add((event.source, event.id))
 
 
-def _totals(counted: list[recount.Counted], stream: _Stream, warehouse: WarehouseFigures) -> Iterator[Figure]:
+def _totals(counted: Answers, stream: _StreamState, warehouse: WarehouseFigures) -> Iterator[Figure]:
     in_panes = sum(_n(p) for p in stream.panes.values() if p.segment == "all" and p.resolution == "day")
     yield Figure("answers that count", len(counted), in_panes, warehouse.counted_answers())
     yield Figure("panes that differ from the answers (audit)", 0, 0, warehouse.audit_findings())
 
 
-def _decision_counts(counted: list[recount.Counted], stream: _Stream, warehouse: WarehouseFigures) -> Iterator[Figure]:
+def _decision_counts(counted: Answers, stream: _StreamState, warehouse: WarehouseFigures) -> Iterator[Figure]:
     ledger, outcomes = stream.ledger, stream.ledger.outcomes()
     final = {trigger for trigger, (outcome, _) in ledger.decided.items() if outcome != PENDING}
     triggers, sent, suppressed, pending, answered = warehouse.ledger()
@@ -148,38 +151,39 @@ def _decision_counts(counted: list[recount.Counted], stream: _Stream, warehouse:
     yield Figure("records that contradict each other (ledger audit)", 0, 0, warehouse.ledger_findings())
 
 
-def _alerts(counted: list[recount.Counted], stream: _Stream, warehouse: WarehouseFigures) -> Iterator[Figure]:
-    still = sum(1 for alert in stream.alerts.values() if alert.status == "open")
+def _alerts(counted: Answers, stream: _StreamState, warehouse: WarehouseFigures) -> Iterator[Figure]:
+    open_alerts = sum(1 for alert in stream.alerts.values() if alert.status == "open")
     detractors = sum(answer.score <= 6 for answer in counted)
-    yield Figure("detractors with an open alert", detractors, still, warehouse.open_alerts())
+    yield Figure("detractors with an open alert", detractors, open_alerts, warehouse.open_alerts())
 
 
-def _lifetimes(counted: list[recount.Counted], stream: _Stream, warehouse: WarehouseFigures) -> Iterator[Figure]:
-    panes: dict[str, list[int]] = {}
+def _lifetimes(counted: Answers, stream: _StreamState, warehouse: WarehouseFigures) -> Iterator[Figure]:
+    in_panes: dict[str, list[int]] = {}
     for pane in stream.panes.values():
         if pane.resolution == "day":
-            tally = panes.setdefault(pane.segment, [0, 0, 0])
+            tally = in_panes.setdefault(pane.segment, [0, 0, 0])
             for place, count in enumerate((pane.promoters, pane.passives, pane.detractors)):
                 tally[place] += count
     stored = warehouse.segments()
-    wanted = recount.by_segment(counted)
-    for segment in sorted(wanted.keys() | panes.keys() | stored.keys(), key=lambda s: -sum(wanted.get(s, [0]))):
-        ours, theirs = wanted.get(segment, [0, 0, 0]), panes.get(segment, [0, 0, 0])
+    recounted = recount.by_segment(counted)
+    segments = recounted.keys() | in_panes.keys() | stored.keys()
+    for segment in sorted(segments, key=lambda segment: -sum(recounted.get(segment, [0]))):
+        recounted_tally, pane_tally = recounted.get(segment, [0, 0, 0]), in_panes.get(segment, [0, 0, 0])
         yield Figure(
             segment,
-            (*ours, recount.nps(*ours)),
-            (*theirs, recount.nps(*theirs)),
+            (*recounted_tally, recount.nps(*recounted_tally)),
+            (*pane_tally, recount.nps(*pane_tally)),
             stored.get(segment),
         )
 
 
-def _windows(counted: list[recount.Counted], stream: _Stream, warehouse: WarehouseFigures) -> Iterator[Figure]:
+def _windows(counted: Answers, stream: _StreamState, warehouse: WarehouseFigures) -> Iterator[Figure]:
     stored = warehouse.windows()
     for key, row in sorted(stream.rolling.items()):
-        ours = recount.by_segment(counted, row.start_ms, row.as_of_ms).get(row.segment, [0, 0, 0])
+        recounted_tally = recount.by_segment(counted, row.start_ms, row.as_of_ms).get(row.segment, [0, 0, 0])
         yield Figure(
             f"{row.segment} over {row.window}",
-            (row.as_of_ms, *ours, recount.nps(*ours)),
+            (row.as_of_ms, *recounted_tally, recount.nps(*recounted_tally)),
             (row.as_of_ms, row.promoters, row.passives, row.detractors, row.nps),
             stored.get(key),
         )

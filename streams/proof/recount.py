@@ -1,6 +1,6 @@
-"""Counts everything again from the input topics, in plain Python and without the pipeline's own code.
+"""Recount of the answers from the topics, in plain Python and without the pipeline's own code.
 
-What the demo and the end-to-end tests hold stream, page and warehouse against.  Shares the codec and nothing else: its
+The demo and the end-to-end tests compare stream and warehouse with it.  It shares the codec and nothing else: its
 rules are written down a second time on purpose.
 """
 
@@ -16,7 +16,7 @@ DAY_MS = 86_400_000
 
 
 class Rules(NamedTuple):
-    """The limits that decide what counts, in milliseconds."""
+    """Limits that decide which answers count, in milliseconds."""
 
     late_ms: int
     early_ms: int
@@ -24,7 +24,7 @@ class Rules(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """One answer that counts."""
+    """An answer that counts, at the time of its first score."""
 
     survey_id: str
     segments: tuple[str, ...]
@@ -33,27 +33,27 @@ class Counted(NamedTuple):
 
 
 def answers(reader: Reader, partitions: int, codec: Codec, rules: Rules) -> list[Counted]:
-    """Every answer that counts, from nps.dispatches and nps.responses as they are now."""
+    """Count the answers from nps.dispatches and nps.responses as they are now; returns every one that counts."""
     surveys: dict[str, SurveyDispatch] = {}
-    given: dict[str, dict[tuple[str, str], SurveyResponse]] = {}
-    wanted = [(topic, number) for topic in (DISPATCHES.name, RESPONSES.name) for number in range(partitions)]
-    for (topic, _), record in reader.read(wanted):
+    responses_of: dict[str, dict[tuple[str, str], SurveyResponse]] = {}
+    topic_partitions = [(topic, number) for topic in (DISPATCHES.name, RESPONSES.name) for number in range(partitions)]
+    for (topic, _), record in reader.read(topic_partitions):
         if topic == DISPATCHES.name:
             dispatch = codec.decode(SurveyDispatch, record.value)
             surveys[dispatch.survey_id] = dispatch
         elif (response := _valid(codec, record.value, record.key, record.timestamp, rules)) is not None:
-            given.setdefault(response.survey_id, {})[response.source, response.id] = response
+            responses_of.setdefault(response.survey_id, {})[response.source, response.id] = response
     counted = []
-    for survey_id, responses in given.items():
+    for survey_id, responses in responses_of.items():
         if survey_id in surveys:
-            counted += _outcome(surveys[survey_id], list(responses.values()), rules)
+            counted += _counted(surveys[survey_id], list(responses.values()), rules)
     return counted
 
 
 def by_segment(
     counted: Iterable[Counted], start_ms: int | None = None, end_ms: int | None = None
 ) -> dict[str, list[int]]:
-    """Promoters, passives and detractors of each segment, of answers in `[start_ms, end_ms)`."""
+    """Tally promoters, passives and detractors by segment, of the answers in `[start_ms, end_ms)`."""
     tallies: dict[str, list[int]] = {}
     for answer in counted:
         if (start_ms is None or start_ms <= answer.at_ms) and (end_ms is None or answer.at_ms < end_ms):
@@ -64,7 +64,7 @@ def by_segment(
 
 
 def nps(promoters: int, passives: int, detractors: int) -> float | None:
-    """100·(promoters - detractors)/all, to two decimals."""
+    """Net Promoter Score, 100·(promoters - detractors)/all, to two decimals; None for no answers."""
     n = promoters + passives + detractors
     return round(100 * (promoters - detractors) / n, 2) if n else None
 
@@ -77,13 +77,13 @@ def _valid(
     except Undecodable:
         return None
     in_time = -rules.early_ms <= timestamp_ms - response.time <= rules.late_ms
-    says_something = response.score is not None or response.comment is not None or response.voided
+    has_content = response.score is not None or response.comment is not None or response.voided
     in_range = response.score is None or response.score in range(11)
-    return response if key == response.customer_id.encode() and in_time and says_something and in_range else None
+    return response if key == response.customer_id.encode() and in_time and has_content and in_range else None
 
 
-def _outcome(survey: SurveyDispatch, responses: list[SurveyResponse], rules: Rules) -> list[Counted]:
-    """The newest score that was not withdrawn, at the time of the first."""
+def _counted(survey: SurveyDispatch, responses: list[SurveyResponse], rules: Rules) -> list[Counted]:
+    """Find the newest score that was not withdrawn, at the time of the first; empty for none."""
     withdrawn_ms = max((r.time for r in responses if r.voided), default=-1)
     scored = sorted((r.time, r.score) for r in responses if r.score is not None and r.time > withdrawn_ms)
     scored = [(at_ms, score) for at_ms, score in scored if scored and at_ms <= scored[0][0] + rules.edit_ms]

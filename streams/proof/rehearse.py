@@ -1,4 +1,4 @@
-"""What would another program have done?  Both go over the same history, through the pure step; nothing is sent.
+"""Rehearsal of another program file beside the one in force, over the same history, by the pure step; nothing is sent.
 
 A partition's topics are merged by Kafka timestamp, each in its own order.  Wakeups are left out: the step advances
 each customer's time by itself, and at the end all are brought to the present.
@@ -24,7 +24,7 @@ TOPICS = tuple(topic.name for topic in INBOUND if topic is not WAKEUPS)
 
 
 class TriggerOutcome(NamedTuple):
-    """What became of a trigger: the rule that asked, or the reason why nobody did."""
+    """Outcome of a trigger: `why` is the reason of a suppression, else the rule that asked."""
 
     customer_id: str
     outcome: str
@@ -33,13 +33,13 @@ class TriggerOutcome(NamedTuple):
 
 @dataclass(slots=True)
 class RehearsalCounts:
-    """What one program did since the moment that the rehearsal looks from."""
+    """Counts of one program's surveys and triggers since the rehearsal's `from_ms`."""
 
     dispatches: Counter[str] = field(default_factory=Counter)
     """Surveys sent, by rule."""
     reminders: int = 0
     suppressed: Counter[str] = field(default_factory=Counter)
-    """Triggers that led to none, by reason."""
+    """Triggers that led to no survey, by reason."""
     pending: int = 0
     """Triggers still to be decided."""
     asked: int = 0
@@ -48,7 +48,10 @@ class RehearsalCounts:
 
 @dataclass(slots=True)
 class Comparison:
-    """Two programs over the same history.  `changed`: decisions that differ; `affected`: the customers they are of."""
+    """Comparison of two programs over the same history.
+
+    `changed` counts the decisions that differ, `affected` their customers, `events` the events replayed.
+    """
 
     before: RehearsalCounts = field(default_factory=RehearsalCounts)
     after: RehearsalCounts = field(default_factory=RehearsalCounts)
@@ -57,7 +60,7 @@ class Comparison:
     events: int = 0
 
     def rows(self) -> Iterator[tuple[str, int, int]]:
-        """Name, before, after: dispatches by rule, suppressions by reason, and the totals."""
+        """Yield name, before and after: dispatches by rule, suppressions by reason, and the totals."""
         yield from _rows("sent by", self.before.dispatches, self.after.dispatches)
         yield "sent in all", self.before.dispatches.total(), self.after.dispatches.total()
         yield "reminders", self.before.reminders, self.after.reminders
@@ -76,28 +79,28 @@ def rehearse(
     now_ms: int,
     advance: Callable[[], None] = lambda: None,
 ) -> Comparison:
-    """Compare the program in force with another over all of the history, looking at decisions since `from_ms`.
+    """Replay all of the history through the program in force and another, and compare decisions since `from_ms`.
 
     `advance` is called after each partition.  Memory: one partition's history and its journeys.
     """
     comparison = Comparison()
     for partition in range(partitions):
         events = list(_history(reader, partition, codec, now_ms))
-        before, after = (_Run(program, from_ms) for program in programs)
+        before, after = (_ProgramRun(program, from_ms) for program in programs)
         for run in (before, after):
-            run.through(events, now_ms)
+            run.replay(events, now_ms)
         comparison.events += len(events)
         differing = before.decisions.items() ^ after.decisions.items()
         comparison.changed += len({decision_id for decision_id, _ in differing})
-        comparison.affected += len({verdict.customer_id for _, verdict in differing})
+        comparison.affected += len({outcome.customer_id for _, outcome in differing})
         before.add_to(comparison.before)
         after.add_to(comparison.after)
         advance()
     return comparison
 
 
-class _Run:
-    """One program over one partition."""
+class _ProgramRun:
+    """Replay of one partition through one program."""
 
     def __init__(self, program: Program, from_ms: int) -> None:
         self.decisions: dict[str, TriggerOutcome] = {}
@@ -108,7 +111,7 @@ class _Run:
         self._reminders = 0
         self._asked: set[str] = set()
 
-    def through(self, events: Iterable[tuple[int, Inbound]], now_ms: int) -> None:
+    def replay(self, events: Iterable[tuple[int, Inbound]], now_ms: int) -> None:
         for at_ms, event in events:
             self._step(event, at_ms)
         for customer_id in list(self._journeys):
@@ -117,16 +120,16 @@ class _Run:
     def add_to(self, tally: RehearsalCounts) -> None:
         tally.dispatches += self._dispatches
         tally.reminders += self._reminders
-        tally.suppressed += Counter(v.why for v in self.decisions.values() if v.outcome != "sent")
+        tally.suppressed += Counter(decision.why for decision in self.decisions.values() if decision.outcome != "sent")
         tally.pending += sum(len(journey.pending) for journey in self._journeys.values())
         tally.asked += len(self._asked)
 
     def _step(self, event: Inbound, at_ms: int) -> None:
         journey = self._journeys.get(event.customer_id, NEW)
         self._journeys[event.customer_id], effects = step(journey, event, self._program, at_ms, history=True)
-        self._note(effects)
+        self._count(effects)
 
-    def _note(self, effects: Iterable[Effect]) -> None:
+    def _count(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Decision) and effect.decided_ms >= self._from_ms:
                 why = effect.reason or effect.rule or ""
@@ -140,12 +143,12 @@ class _Run:
 
 
 def _history(reader: Reader, partition: int, codec: Codec, now_ms: int) -> Iterator[tuple[int, Inbound]]:
-    """The valid events of a partition with their Kafka timestamps."""
+    """Read the valid events of a partition with their Kafka timestamps, in order of these."""
     records: dict[str, list[KafkaRecord]] = {topic: [] for topic in TOPICS}
     for (topic, _), record in reader.read([(topic, partition) for topic in TOPICS]):
         records[topic].append(record)
     streams = [[(record.timestamp, topic, record) for record in records[topic]] for topic in TOPICS]
-    for timestamp, topic, record in heapq.merge(*streams, key=lambda one: one[0]):
+    for timestamp, topic, record in heapq.merge(*streams, key=lambda timed: timed[0]):
         event = accept(codec, INBOUND_RECORDS[topic], record, now_ms)
         if not isinstance(event, Reject):
             yield timestamp, event

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,27 @@ def test_streams_hold_no_sql_and_start_no_sink_by_name() -> None:
         and (node.value.startswith("sinks.") or "SELECT " in node.value)
     ]
     assert hidden == []
+
+
+def docstrings(module: ast.Module) -> Iterator[str]:
+    """The docstrings of a module, its classes and functions, and the strings under its constants and fields."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if documented := ast.get_docstring(node):
+                yield documented
+            for before, after in pairwise(node.body):
+                text = (
+                    after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else None
+                )
+                if isinstance(before, ast.Assign | ast.AnnAssign) and isinstance(text, str):
+                    yield text
+
+
+def test_docstrings_begin_with_the_thing() -> None:
+    """A verb or a noun that a stranger would search for, not a question word."""
+    riddles = {"what", "who", "whom", "how", "why", "whether", "which", "where", "when"}
+    texts = [(path, text) for path, module in sources() for text in docstrings(module)]
+    assert len(texts) > 1_000, "the search itself works"
+    assert [
+        (path, text.splitlines()[0]) for path, text in texts if text.split()[0].lower().strip(",.:") in riddles
+    ] == []

@@ -116,7 +116,7 @@ def settle(warehouse: Memory | ClickHouse, one: ErasureProcess, clock: Clock, ms
         assert time.monotonic() < deadline, "emptying did not come to its end"
         time.sleep(0.02)
     clock.after(max(ms, STEP_MS))
-    one.go_on()
+    one.advance()
 
 
 def finished(warehouse: Memory | ClickHouse) -> list[tuple[object, object]]:
@@ -156,7 +156,7 @@ def test_rows_from_before_the_erasure_lose_the_person(warehouse: Memory | ClickH
     insert(warehouse, DEAD_LETTERS, rows_of(dead_letter(b"Bo", b"of Bo", 3)))
     one = erasure(warehouse, clock)
     record(warehouse, one, clock)
-    one.go_on()
+    one.advance()
     settle(warehouse, one, clock)
     left = [row for row in naming(warehouse, "Ada") if "of Bo" not in str(row)]
     assert len(left) == len(NEW), left
@@ -172,7 +172,7 @@ def test_no_figure_moves(database: ClickHouse, clock: Clock) -> None:
     before = {view: sorted(map(str, database.query(f"SELECT * FROM {view}"))) for view in VIEWS}
     one = erasure(database, clock)
     record(database, one, clock)
-    one.go_on()
+    one.advance()
     settle(database, one, clock)
     assert {view: sorted(map(str, database.query(f"SELECT * FROM {view}"))) for view in VIEWS} == before
     assert sum(len(rows) for rows in before.values()) > 10
@@ -186,7 +186,7 @@ def test_one_row_says_what_was_done(warehouse: Memory | ClickHouse, clock: Clock
     put(warehouse, *OLD, *OTHERS)
     one = erasure(warehouse, clock)
     record(warehouse, one, clock)
-    one.go_on()
+    one.advance()
     assert [done for done, _ in finished(warehouse)] == [0]
     settle(warehouse, one, clock)
     rows = len(OLD) if isinstance(warehouse, ClickHouse) else len(OLD) - 1  # one of them replaced another
@@ -209,7 +209,7 @@ def test_what_slipped_in_is_emptied_too(warehouse: Memory | ClickHouse, clock: C
     one = erasure(warehouse, clock)
     put(warehouse, *OLD)
     record(warehouse, one, clock)
-    one.go_on()
+    one.advance()
     settle(warehouse, one, clock, 0)
     assert naming(warehouse, "Ada") == []
     put(warehouse, *OLD)
@@ -244,7 +244,7 @@ def test_whoever_takes_over_finishes(warehouse: Memory | ClickHouse, clock: Cloc
     put(warehouse, *OLD)
     record(warehouse, erasure(warehouse, clock), clock)
     second = erasure(warehouse, clock)
-    second.go_on()
+    second.advance()
     settle(warehouse, second, clock)
     assert (naming(warehouse, "Ada"), [done for done, _ in finished(warehouse)]) == ([], [clock()])
 
@@ -261,7 +261,7 @@ def test_many_are_erased_at_once(database: ClickHouse, clock: Clock) -> None:
     assert stored is not None
     insert(database, ERASURES.name, [(*stored(e), ERASURES.name, 0, n, clock()) for n, e in enumerate(gone)])
     one.look()
-    one.go_on()
+    one.advance()
     settle(database, one, clock)
     assert naming(database, "Ada") == []
     assert set(finished(database)) == {(clock(), 1)}

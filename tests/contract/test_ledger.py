@@ -138,7 +138,7 @@ def test_rows_from_before_the_migration_are_whole(server: LocalServer) -> None:
     put(database, ASKED._replace(version=2), ASKED._replace(reminder=1))
     assert database.query("SELECT reminder, question FROM dispatches FINAL ORDER BY ALL") == [(0, "nps"), (1, "nps")]
     erasures, until_ms = ClickHouseErasures(database), {digest("c1"): 10_000}
-    named = erasures.naming(until_ms).total()
+    named = erasures.count_rows(until_ms).total()
     erasures.empty(until_ms)
     until(lambda: not erasures.is_emptying(), "emptied")
-    assert (named >= 4, erasures.naming(until_ms).total()) == (True, 0)
+    assert (named >= 4, erasures.count_rows(until_ms).total()) == (True, 0)

@@ -106,10 +106,10 @@ def test_of_an_erased_customer_only_the_erasure_is_known(environ: dict[str, str]
     put(database, *(one._replace(customer_id="c9") for one in ALL[:5]))
     erasure = ErasureProcess(ClickHouseErasures(database), database, lambda: now_ms[0], settle_ms=MINUTE_MS)
     put(database, ERASED._replace(customer_id="c9", erasure_id="e9"), loaded_ms=now_ms[0])
-    erasure.go_on()
+    erasure.advance()
     until(lambda: not ClickHouseErasures(database).is_emptying(), "emptied")
     now_ms[0] += MINUTE_MS
-    erasure.go_on()
+    erasure.advance()
     assert lines(done("why", "c9", environ=environ)) == [
         ("1970-01-01 00:00:10", "erased", "what came before is gone: done 1970-01-01 01:41:00, 5 rows emptied")
     ]

@@ -1,1 +1,1 @@
-"""Alerts to a terminal: one line for each."""
+"""Notifier that prints alerts to a terminal: one line for each."""

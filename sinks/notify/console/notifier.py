@@ -1,4 +1,4 @@
-"""Alerts to a terminal: one line for each, for trying out without a receiver."""
+"""Notifier that prints alerts to a terminal, one line for each, for trials without a receiver."""
 
 from typing import TextIO
 
@@ -6,7 +6,7 @@ from schemas.events import Alert
 
 
 class ConsoleNotifier:
-    """Writes to a stream.  Comments, which are personal data, only when asked for."""
+    """Writer of alerts to a text stream; of comments, which are personal data, only with `show_comments`."""
 
     def __init__(self, out: TextIO, *, show_comments: bool = False) -> None:
         self._out = out

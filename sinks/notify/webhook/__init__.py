@@ -1,1 +1,1 @@
-"""Alerts to a webhook: one signed JSON POST for each."""
+"""Notifier that posts alerts to a webhook: one signed JSON POST for each."""

@@ -1,4 +1,4 @@
-"""Alerts to a webhook: one JSON POST for each, signed by Standard Webhooks (https://www.standardwebhooks.com).
+"""Notifier that posts alerts as JSON, signed by Standard Webhooks (https://www.standardwebhooks.com).
 
 `webhook-id` is the alert's id, the same at every try, by which the receiver knows what comes again; `webhook-timestamp`
 is the time of the try in Unix seconds; `webhook-signature` covers both and the body.
@@ -23,7 +23,7 @@ TOO_MANY_REQUESTS = 429
 
 
 class WebhookNotifier:
-    """Posts to one receiver.  Raises ValueError for an address that is not plain http(s) or a secret that is too short.
+    """Sender to one webhook.  Raises ValueError for an address that is not plain http(s) or a secret that is too short.
 
     `secret` is `whsec_` and base64, or any other text (see `key_of`); an error repeats neither it nor the address.
     """
@@ -35,7 +35,7 @@ class WebhookNotifier:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
             raise ValueError("NPS_WEBHOOK_URL must look like https://host/path, without a user")
         self._url = url
-        self._where = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+        self._receiver = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         self._signer = Webhook(key_of(secret))
         self._now_s = now_s
         self._pool = urllib3.PoolManager(retries=False, timeout=timeout_s)
@@ -54,18 +54,18 @@ class WebhookNotifier:
         try:
             reply = self._pool.request("POST", self._url, body=text.encode(), headers=headers, redirect=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise TryLater(f"{self._where} does not answer: {type(error).__name__}") from error
+            raise TryLater(f"{self._receiver} does not answer: {type(error).__name__}") from error
         except ValueError as error:
             raise GiveUp(f"the alert makes no valid request: {error}") from error
         status = reply.status
         if status == TOO_MANY_REQUESTS or status >= 500:
-            raise TryLater(f"{self._where} answered {status}", retry_after_s(reply.headers.get("Retry-After", "")))
+            raise TryLater(f"{self._receiver} answered {status}", retry_after_s(reply.headers.get("Retry-After", "")))
         if not 200 <= status < 300:
-            raise GiveUp(f"{self._where} answered {status}")
+            raise GiveUp(f"{self._receiver} answered {status}")
 
 
 def retry_after_s(header: str) -> float:
-    """The wait in seconds that a Retry-After header asks for, as a number or a date; 0 for none and for nonsense."""
+    """Wait in seconds that a Retry-After header asks for, as a number or a date; 0 for none and for nonsense."""
     try:
         return Retry().parse_retry_after(header)
     except (InvalidHeader, ValueError, OverflowError):  # the last two: a date or number beyond what Python holds

@@ -1,4 +1,4 @@
-"""The secret of a webhook: its two forms, and the HMAC key that each stands for."""
+"""Secret of a webhook: its two forms, and the HMAC key that each stands for."""
 
 from base64 import b64decode
 

@@ -7,7 +7,7 @@ import os
 import sys
 
 from streams.cli import end_with
-from streams.commands.session import in_force
+from streams.commands.session import read_settings
 from streams.commands.sinks import load
 from streams.commands.worker import producer_of, worker_of
 from tests.faults.harness.fault_injection import (
@@ -26,7 +26,7 @@ POINTS = {"worker": WORKER, "sink": SINK}
 
 def main(command: str) -> int:
     """Run the command until it ends or fails as ordered; its exit code."""
-    points, settings = Failpoints.parse(os.environ[VARIABLE], POINTS[command]), in_force()
+    points, settings = Failpoints.parse(os.environ[VARIABLE], POINTS[command]), read_settings()
     if command == "sink":
         return load(settings, lambda warehouse: FailingWarehouse(warehouse, points.at_once))
     fail_commits(points)

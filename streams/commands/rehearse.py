@@ -1,4 +1,4 @@
-"""`nps rehearse`: what another program file would have done with the history that lies in Kafka."""
+"""`nps rehearse`: replays the history in Kafka through another program file and prints what would have differed."""
 
 import argparse
 from contextlib import closing
@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from streams import program
 from streams.clock import wall_ms
-from streams.commands.session import codec_of, in_force, need, out, table_of
+from streams.commands.session import codec_of, out, read_settings, require_topics, table_of
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.reader import KafkaReader
 from streams.proof.rehearse import TOPICS, Comparison, rehearse
@@ -17,34 +17,36 @@ from streams.proof.rehearse import TOPICS, Comparison, rehearse
 
 def run(parsed: argparse.Namespace) -> int:
     """Replay the history through the program in force and another one, and print the difference.  Sends nothing."""
-    settings = in_force()
+    settings = read_settings()
     programs = program.load(settings.program_path), program.load(Path(parsed.program))
     from_ms = _instant_ms(parsed.since) if parsed.since else 0
-    need(settings, set(TOPICS))
-    shown = Progress(console=out, disable=not out.is_terminal, transient=True)
+    require_topics(settings, set(TOPICS))
+    progress_bar = Progress(console=out, disable=not out.is_terminal, transient=True)
     codec, now_ms = codec_of(settings), wall_ms()
-    with closing(KafkaReader(settings.brokers, settings.security)) as reader, shown as progress:
+    with closing(KafkaReader(settings.brokers, settings.security)) as reader, progress_bar as progress:
         task = progress.add_task("replaying partitions", total=settings.partitions)
-        found = rehearse(reader, settings.partitions, codec, programs, from_ms, now_ms, lambda: progress.advance(task))
-    _print(found, *(one.hash for one in programs))
+        comparison = rehearse(
+            reader, settings.partitions, codec, programs, from_ms, now_ms, lambda: progress.advance(task)
+        )
+    _print(comparison, *(rules.hash for rules in programs))
     return ExitCode.OK
 
 
-def _print(found: Comparison, before: str, after: str) -> None:
+def _print(comparison: Comparison, before: str, after: str) -> None:
     table = table_of("", f"in force ({before})", f"rehearsed ({after})", "change")
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, was, becomes in found.rows():
+    for name, was, becomes in comparison.rows():
         table.add_row(name, str(was), str(becomes), f"{becomes - was:+d}" if becomes != was else "")
     out.print(table)
     out.print(
-        f"{found.events} events replayed, nothing sent: {found.changed} decisions would differ, "
-        f"of {found.affected} customers"
+        f"{comparison.events} events replayed, nothing sent: {comparison.changed} decisions would differ, "
+        f"of {comparison.affected} customers"
     )
 
 
 def _instant_ms(text: str) -> int:
-    """Milliseconds of a date or time; UTC where it names no zone.  Raises BadSettings."""
+    """Parse a date or time into milliseconds; UTC where it names no zone.  Raises BadSettings."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
