@@ -218,19 +218,20 @@ def test_restoring_may_take_longer_than_the_session(workers: Workers) -> None:
 
 
 def test_a_frozen_worker_does_not_write(workers: Workers) -> None:
-    """A worker stopped for longer than its session finds its lease lost before it writes, and exits."""
-    worker = workers.start("w", ["a", "b"], block_ms=SESSION_MS, freeze_check=True)
-    until(lambda: bool(workers.events("w", "assigned")))
+    """A worker stopped until another has its partitions finds its lease lost before it writes, and exits."""
+    frozen = workers.start("frozen", ["a", "b"], block_ms=SESSION_MS, freeze_check=True)
+    until(lambda: bool(workers.events("frozen", "assigned")))
     produce(workers.address, "a", 1)
-    until(lambda: bool(workers.events("w", "begin")))
-    worker.send_signal(signal.SIGSTOP)
-    frozen = time.monotonic()
-    until(lambda: time.monotonic() - frozen > 1.5 * SESSION_MS / 1000)
-    worker.send_signal(signal.SIGCONT)
-    _, errors = worker.communicate(timeout=BOUND_S)
-    assert worker.returncode == 4, errors
+    until(lambda: bool(workers.events("frozen", "begin")))
+    frozen.send_signal(signal.SIGSTOP)
+    other = workers.start("other", ["a", "b"])
+    until(lambda: workers.count("other") == 1)
+    frozen.send_signal(signal.SIGCONT)
+    _, errors = frozen.communicate(timeout=BOUND_S)
+    assert frozen.returncode == 4, errors
     assert re.search("session timeout|does not count us as a member", errors), errors
-    assert not workers.events("w", "block")
+    assert not workers.events("frozen", "block")
+    assert stopped(other) == 0
 
 
 def test_missing_or_uneven_topics_are_refused(workers: Workers) -> None:
