@@ -1,6 +1,11 @@
 """Prometheus metrics of the stream side, each declared once with its meaning.  Labels never hold personal data."""
 
+from typing import TypeAlias
+
 from prometheus_client import Counter, Gauge, Histogram
+
+Labelled: TypeAlias = Counter
+"""A counter by which a batch's outputs are tallied, with one label: a topic or a reason."""
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 60)
 SIZE_BUCKETS = (1, 10, 100, 1_000, 5_000, 20_000, 100_000)
@@ -36,15 +41,3 @@ COLLECTOR_REQUESTS = Counter(
 COLLECTOR_SECONDS = Histogram(
     "nps_collector_publish_seconds", "Seconds until Kafka had an answer.", buckets=LATENCY_BUCKETS
 )
-
-TALLIES = {
-    "in": EVENTS_IN,
-    "skipped": EVENTS_SKIPPED,
-    "dead": EVENTS_DEAD,
-    "ignored": EVENTS_IGNORED,
-    "requeued": EVENTS_REQUEUED,
-    "confirmed": EVENTS_CONFIRMED,
-    "out": RECORDS_OUT,
-    "suppressed": TRIGGERS_SUPPRESSED,
-}
-"""Counters by the kind of a batch's tally; each has one label."""

@@ -183,8 +183,8 @@ class Journeys:
         metrics.LAST_PROGRESS.set(now_ms / 1000)
         for timestamp in outputs.alert_timestamps:
             metrics.ALERT_SECONDS.observe(max(0.0, (now_ms - timestamp) / 1000))
-        for (kind, label), count in outputs.tally.items():
-            metrics.TALLIES[kind].labels(label).inc(count)
+        for (metric, label), count in outputs.tally.items():
+            metric.labels(label).inc(count)
 
     def _count_bad_records(self, batch: Batch, outputs: BatchOutputs) -> None:
         """Count good and bad records in the fuse, before anything of the batch is written.  Raises FuseBlown."""

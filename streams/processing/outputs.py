@@ -8,6 +8,7 @@ from schemas.events import Alert, Answer, Decision, Erasure, SurveyDispatch
 from schemas.reasons import FAULTS
 from schemas.records import new
 from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, ERASURES, RESPONSES
+from streams import metrics
 from streams.domain.effects import Confirm, Ignore, Publication, Reject, Requeue, Scheduled
 from streams.domain.links import Keys, mint
 from streams.domain.panes import Pane
@@ -56,7 +57,7 @@ class BatchOutputs:
     panes: dict[Pane, PaneValue] = field(default_factory=dict)
     journeys: dict[bytes, JourneyChange] = field(default_factory=dict)
     counts: Counts = field(default_factory=dict)
-    tally: Counter[tuple[str, str]] = field(default_factory=Counter)
+    tally: Counter[tuple[metrics.Labelled, str]] = field(default_factory=Counter)
     alert_timestamps: list[int] = field(default_factory=list)
     bad: list[tuple[int, Reject]] = field(default_factory=list)
     """Rejects that are faults of the record, with its position in the batch: the fuse counts them."""
@@ -65,7 +66,7 @@ class BatchOutputs:
         """Tally the published records by topic."""
         for name, count in Counter([out.topic for out in self.records]).items():
             if name in _PUBLISHED:
-                self.tally["out", name] = count
+                self.tally[metrics.RECORDS_OUT, name] = count
 
 
 class OutputEncoder:
@@ -94,7 +95,7 @@ class OutputEncoder:
         if isinstance(value, Alert):
             outputs.alert_timestamps.append(record.timestamp)
         elif isinstance(value, Decision) and value.reason is not None:
-            outputs.tally["suppressed", value.reason] += 1
+            outputs.tally[metrics.TRIGGERS_SUPPRESSED, value.reason] += 1
 
     def _add_unpublished(self, effect: Unpublished, cause: Cause, outputs: BatchOutputs) -> None:
         if isinstance(effect, Scheduled):
@@ -102,14 +103,14 @@ class OutputEncoder:
         elif isinstance(effect, Reject):
             raw = RawRecord(*raw_fields(cause.topic, self._partition, cause.record))
             outputs.records.append(dead_letter(raw if effect.raw is None else unpack(effect.raw), effect))
-            outputs.tally["dead", effect.reason] += 1
+            outputs.tally[metrics.EVENTS_DEAD, effect.reason] += 1
         elif isinstance(effect, Ignore):
-            outputs.tally["ignored", effect.reason] += 1
+            outputs.tally[metrics.EVENTS_IGNORED, effect.reason] += 1
         elif isinstance(effect, Confirm):
             answer = self._codec.encode(effect.response)
             outputs.records.append(Output(RESPONSES.name, answer, cause.record.key, self._partition, effect.at_ms))
-            outputs.tally["confirmed", RESPONSES.name] += 1
+            outputs.tally[metrics.EVENTS_CONFIRMED, RESPONSES.name] += 1
         else:
             again = requeued(unpack(effect.raw))
             outputs.records.append(again)
-            outputs.tally["requeued", again.topic] += 1
+            outputs.tally[metrics.EVENTS_REQUEUED, again.topic] += 1

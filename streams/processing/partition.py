@@ -24,6 +24,7 @@ from schemas.topics import (
     WAKEUPS,
     pane_key,
 )  # fmt: skip
+from streams import metrics
 from streams.domain.effects import Count, Effect, Reject
 from streams.domain.journey import advance, is_blank, next_timer_ms, step
 from streams.domain.links import Keys
@@ -142,7 +143,7 @@ class PartitionProcessor:
             key = record.key or b""
             entry = changed.get(key) or (decode(decided[key][0]) if key in decided else self.journeys.get(key))
             if version <= entry.applied_version[index]:
-                outputs.tally["skipped", topic] += 1
+                outputs.tally[metrics.EVENTS_SKIPPED, topic] += 1
                 continue
             cause = Cause(topic, position, version, record)
             if isinstance(event, Reject):
@@ -160,7 +161,7 @@ class PartitionProcessor:
                 applied_version[index] = version
                 changed[key] = new(JourneyEntry, (tuple(applied_version), entry.timer_ms, journey))
             steps.append((cause, effects))
-        outputs.tally["in", topic] += accepted
+        outputs.tally[metrics.EVENTS_IN, topic] += accepted
         return steps
 
     async def make_durable(self, outputs: BatchOutputs, log: Log, check_lease: Callable[[], None]) -> None:

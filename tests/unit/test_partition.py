@@ -24,6 +24,7 @@ from schemas.topics import (
     RESPONSES,
     WAKEUPS,
 )
+from streams import metrics
 from streams.domain.links import Claim, Keys, verify
 from streams.domain.nps import Tally
 from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane, Resolution
@@ -49,7 +50,7 @@ def test_a_bad_record_becomes_a_dead_letter(fault: str) -> None:
     assert death.timestamp_ms == bad.timestamp
     assert death.detail
     assert not outcome.panes
-    assert outcome.tally["dead", reason] == 1
+    assert outcome.tally[metrics.EVENTS_DEAD, reason] == 1
 
 
 def test_the_last_moment_that_is_not_the_future() -> None:
@@ -67,7 +68,7 @@ def test_the_fuse_is_told_of_answers_that_are_none() -> None:
     outcome = work().decide(RESPONSES.name, batch)
     told = [(position, reject.reason) for position, reject in outcome.bad]
     assert told == [(0, Reason.INVALID_SCORE), (1, Reason.EMPTY_RESPONSE)]
-    assert outcome.tally["in", RESPONSES.name] == 4, "they were stepped all the same"
+    assert outcome.tally[metrics.EVENTS_IN, RESPONSES.name] == 4, "they were stepped all the same"
 
 
 def test_through_changes_nothing() -> None:
@@ -77,7 +78,7 @@ def test_through_changes_nothing() -> None:
     assert one.decide(PURCHASES.name, [GOOD]) == first
     durable(one, first)
     assert one.decide(PURCHASES.name, [GOOD]).records == []
-    assert one.decide(PURCHASES.name, [GOOD]).tally["skipped", PURCHASES.name] == 1
+    assert one.decide(PURCHASES.name, [GOOD]).tally[metrics.EVENTS_SKIPPED, PURCHASES.name] == 1
 
 
 def test_what_is_published_carries_the_source_version() -> None:
