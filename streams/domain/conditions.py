@@ -22,9 +22,9 @@ class AtLeast(NamedTuple):
 
 
 class Exists(NamedTuple):
-    """Presence of the attribute or, with `wanted` false, its absence."""
+    """Presence of the attribute or, with `expected` false, its absence."""
 
-    wanted: bool
+    expected: bool
 
 
 Condition: TypeAlias = frozenset[str] | AtLeast | Exists
@@ -35,7 +35,7 @@ def holds(condition: Condition, value: str | None) -> bool:
     if isinstance(condition, AtLeast):
         return value is not None and _number(value) >= condition.least
     if isinstance(condition, Exists):
-        return (value is not None) == condition.wanted
+        return (value is not None) == condition.expected
     return value in condition
 
 

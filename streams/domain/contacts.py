@@ -79,7 +79,7 @@ def forget_until(contact: Contact, erased_ms: int) -> Contact:
 
 
 def opted_in(journey: Journey, rule: Rule) -> bool:
-    """False for an erased customer without consent given since, for the rule's purpose on any channel."""
+    """False for an erased customer who has since neither opted in nor consented to the rule's purpose anywhere."""
     erased_ms = journey.contact.erased_ms if journey.contact else -1
     if erased_ms < 0 or (not journey.opted_out and journey.opted_ms > erased_ms):
         return True
@@ -107,13 +107,13 @@ def reach(journey: Journey, rule: Rule, due_ms: int, program: Program) -> str | 
 
 
 @lru_cache(maxsize=4_096)
-def locale_for(wanted: str, locales: tuple[str, ...]) -> str | None:
+def locale_for(requested: str, locales: tuple[str, ...]) -> str | None:
     """The rule's locale for the customer's: the same, else cut off from its end, else the first; None without any.
 
     RFC 4647, section 3.4, "Lookup": `pt-BR` becomes `pt`; case does not matter.
     """
     offered = {locale.lower(): locale for locale in reversed(locales)}
-    parts = wanted.lower().replace("_", "-").split("-")
+    parts = requested.lower().replace("_", "-").split("-")
     while parts:
         if locale := offered.get("-".join(parts)):
             return locale

@@ -141,7 +141,7 @@ class Contact(NamedTuple):
     """The customer's statements about being contacted; of each matter the newest, by event time.
 
     `consents` are ("purpose/channel", time, granted), `bounces` are (channel, time, bounced).  After an erasure at
-    `erased_ms`, -1 for never, an older event changes nothing, and only consent given since lets anybody ask.
+    `erased_ms`, -1 for never, an older event changes nothing, and the customer is asked only with consent given since.
     """
 
     time_zone: Statement = NO_STATEMENT
