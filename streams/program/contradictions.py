@@ -15,7 +15,7 @@ def check(program: file.ProgramFile) -> None:
     for index, rule in enumerate(program.rules):
         path = f"rules[{index}]"
         _check_words(rule, path)
-        for key, other_key, message in _conflicts(rule):
+        for key, other_key, message in _conflicts(rule, path):
             raise Contradiction(f"rule {rule.name!r}: {message}", f"{path}.{key}", f"{path}.{other_key}")
         for place, earlier in enumerate(program.rules[:index]):
             if hidden := sorted(set(rule.on) if _covers(earlier, rule) else ()):
@@ -24,7 +24,7 @@ def check(program: file.ProgramFile) -> None:
         _check_types(rule, path, program.events.types)
 
 
-def _conflicts(rule: file.RuleTable) -> Iterator[tuple[str, str, str]]:
+def _conflicts(rule: file.RuleTable, path: str) -> Iterator[tuple[str, str, str]]:
     """Each two keys of the rule that cannot both hold, and the message that says why."""
     if shared := sorted(set(rule.on) & set(rule.cancel_on)):
         yield "cancel_on", "on", f"{shared[0]!r} both asks and cancels"
@@ -36,7 +36,8 @@ def _conflicts(rule: file.RuleTable) -> Iterator[tuple[str, str, str]]:
         yield "remind_after", "name", "remind_after, but no reminders"
     if rule.time_zone is not None and rule.hours == "always":
         yield "time_zone", "hours", "a time_zone, but hours are always"
-    expires_ms, after_ms = ms_at(rule.expires, "rules.expires"), ms_at(rule.remind_after or "3d", "rules.remind_after")
+    expires_ms = ms_at(rule.expires, f"{path}.expires")
+    after_ms = ms_at(rule.remind_after or "3d", f"{path}.remind_after")
     if 0 < expires_ms <= rule.reminders * after_ms:
         yield "reminders", "expires", "the last reminder would be sent after the survey has expired"
 

@@ -165,6 +165,18 @@ def test_every_mistake_in_a_rule_names_its_line(key: str, says: str) -> None:
     assert line == line_of(SUPPORT, bare) + 1
 
 
+@pytest.mark.parametrize("key", ["remind_after", "expires"])
+def test_a_duration_that_is_none_is_named_in_its_own_rule(key: str) -> None:
+    """Both rules have the key; the one that is wrong is the second's."""
+    lines = re.sub(rf"(?m)^{key} = .*$", "", TEXT).splitlines()
+    heads = [at for at, line in enumerate(lines) if line.startswith("[[rules]]")]
+    for head, written in ((heads[1], "soon"), (heads[0], "14d")):
+        lines.insert(head + 1, f'{key} = "{written}"')
+    line, says = complaint("\n".join(lines))
+    assert "'soon' is no duration" in says
+    assert line == lines.index(f'{key} = "soon"') + 1
+
+
 @pytest.mark.parametrize(
     ("before", "after", "here", "there", "says"),
     [
