@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
 
@@ -185,3 +186,20 @@ def test_docstrings_begin_with_the_thing() -> None:
     assert [
         (path, text.splitlines()[0]) for path, text in texts if text.split()[0].lower().strip(",.:") in riddles
     ] == []
+
+
+def imported(path: str, module: ast.Module) -> set[str]:
+    """The paths of our own modules that a module imports, wherever in it."""
+    wanted = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in PACKAGES:
+            for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
+                wanted.add(name.replace(".", "/") + ".py")
+    return {name for name in wanted if (ROOT / name).is_file()} - {path}
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """Layers hold rooms apart; inside a room too imports run one way."""
+    graph = {path: imported(path, module) for path, module in sources()}
+    assert sum(map(len, graph.values())) > 500, "the search itself works"
+    assert len(list(TopologicalSorter(graph).static_order())) == len(graph)
