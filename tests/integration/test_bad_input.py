@@ -1,7 +1,7 @@
 """What cannot be used becomes a dead letter that holds all of it; its good neighbours count; too much stops the worker.
 
 The real worker and sink, on the local broker and the local ClickHouse.  Each bad record lies between two good answers
-of the same customer, so in one partition and mostly in one block.
+of the same customer, so in one partition and mostly in one batch.
 """
 
 import random

@@ -145,7 +145,7 @@ def test_a_clean_stop_replays_nothing(workers: Workers) -> None:
 
 
 def test_a_handler_that_raises_ends_the_process(workers: Workers) -> None:
-    """An error exits non-zero, is said in one line, and nothing past its block is committed."""
+    """An error exits non-zero, is said in one line, and nothing past its batch is committed."""
     worker = workers.start("w", ["a", "b"], fail_at=["a", 1, 30])
     until(lambda: bool(workers.events("w", "assigned")))
     produce(workers.address, "a", 100)
@@ -208,7 +208,7 @@ def test_a_second_worker_takes_partitions_over_without_replay(workers: Workers) 
 
 
 def test_restoring_may_take_longer_than_the_session(workers: Workers) -> None:
-    """While `assigned` runs, heartbeats go on and no block is handed over."""
+    """While `assigned` runs, heartbeats go on and no batch is handed over."""
     produce(workers.address, "a", 40)
     worker = workers.start("w", ["a", "b"], restore_ms=2 * SESSION_MS)
     until(lambda: workers.count("w") >= 40)

@@ -71,14 +71,14 @@ def told(history: list[Moment], program: Program) -> list[tuple[int, Effect]]:
 @given(histories(), st.integers(0, 25))
 def test_replay_from_any_prefix(history: list[Moment], cut: int) -> None:
     """Stored after any prefix and read back, the rest makes the same effects and the same journey, byte for byte."""
-    raw_fields, first = run(history, SHORT), run(history[:cut], SHORT)
+    whole, first = run(history, SHORT), run(history[:cut], SHORT)
     first.journey = through_bytes(first.journey)
     for moment in history[cut:]:
         first.take(moment)
-    assert first.effects == raw_fields.effects
-    assert first.journey == raw_fields.journey
-    assert through_bytes(raw_fields.journey) == raw_fields.journey
-    assert told(history, SHORT) == raw_fields.effects
+    assert first.effects == whole.effects
+    assert first.journey == whole.journey
+    assert through_bytes(whole.journey) == whole.journey
+    assert told(history, SHORT) == whole.effects
 
 
 @settings(max_examples=examples(120))

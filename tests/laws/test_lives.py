@@ -146,16 +146,16 @@ def test_lived_is_as_loaded(history: list[Moment]) -> None:
 @given(histories(), st.integers(0, 15))
 def test_any_prefix_replayed_gives_the_same(history: list[Moment], cut: int) -> None:
     """Stored after any prefix, read back from its bytes: the rest makes the same effects and the same journey."""
-    raw_fields, parts = Run(PROGRAM), Run(PROGRAM)
+    whole, parts = Run(PROGRAM), Run(PROGRAM)
     for moment in history:
-        raw_fields.take(moment)
+        whole.take(moment)
     for moment in history[:cut]:
         parts.take(moment)
     parts.journey = through_bytes(parts.journey)
     for moment in history[cut:]:
         parts.take(moment)
-    assert parts.effects == raw_fields.effects
-    assert parts.journey == raw_fields.journey == through_bytes(raw_fields.journey)
+    assert parts.effects == whole.effects
+    assert parts.journey == whole.journey == through_bytes(whole.journey)
 
 
 @LAW
@@ -180,7 +180,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 def worked(history: list[Moment], at_most: int, runner: asyncio.Runner) -> tuple[list[Output], JourneyEntry]:
-    """All that is published and kept when the records come in blocks of one topic, at most so many at once."""
+    """All that is published and kept when the records come in batches of one topic, at most so many at once."""
     one, outputs, offsets = PartitionProcessor(0, PROGRAM, CODEC, len, lambda: 1 << 50), list[Output](), Counter[str]()
     for topic, group in groupby([*history, end(history)], lambda moment: TOPIC[type(moment[1])]):
         moments = list(group)

@@ -1,4 +1,4 @@
-"""Laws of the offset tracker: a commit never passes an unfinished block, and always reaches the end."""
+"""Laws of the offset tracker: a commit never passes an unfinished batch, and always reaches the end."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +26,7 @@ def schedules(draw: st.DrawFn) -> list[Step]:
 
 
 def oracle(steps: list[Step]) -> int | None:
-    """Recount from the whole history: one past the last block of which all blocks up to it are finished."""
+    """Recount from the whole history: one past the last batch of which all batches up to it are finished."""
     finished = {last for step, last in steps if step == "finish"}
     safe = None
     for step, last in steps:
@@ -48,7 +48,7 @@ def test_commits_up_to_the_first_unfinished_block(steps: list[Step]) -> None:
 
 @given(schedules())
 def test_reaches_the_end(steps: list[Step]) -> None:
-    """When every block is finished, in whatever order, everything may be committed and nothing is kept."""
+    """When every batch is finished, in whatever order, everything may be committed and nothing is kept."""
     tracker = Tracker()
     for step, last in steps:
         tracker.hand(last) if step == "hand" else tracker.finish(last)

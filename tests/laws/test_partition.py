@@ -19,7 +19,7 @@ from streams.kafka.ports import KafkaRecord, Output
 from streams.processing.outputs import BatchOutputs
 from tests.support.histories import START_MS, purchase, response
 from tests.support.laws import examples
-from tests.support.partition import BAD, durable, published, record, work
+from tests.support.partition import BAD, durable, processor, published, record
 
 
 @settings(max_examples=examples(60))
@@ -35,12 +35,12 @@ def test_neighbours_are_unaffected(batch: list[str | int]) -> None:
     if not records:
         return
     good = [each for each, name in zip(records, batch, strict=True) if isinstance(name, int)]
-    outcome = work().decide(PURCHASES.name, records)
-    wanted = work().decide(PURCHASES.name, good).records if good else []
-    assert [output for output in outcome.records if output.topic != DEAD_LETTERS] == wanted
-    assert len(published(outcome, DEAD_LETTERS)) == len(records) - len(good)
+    outputs = processor().decide(PURCHASES.name, records)
+    wanted = processor().decide(PURCHASES.name, good).records if good else []
+    assert [output for output in outputs.records if output.topic != DEAD_LETTERS] == wanted
+    assert len(published(outputs, DEAD_LETTERS)) == len(records) - len(good)
     bad = [position for position, name in enumerate(batch) if isinstance(name, str) and name != "late"]
-    assert [position for position, _ in outcome.bad] == bad, "what the fuse is told"
+    assert [position for position, _ in outputs.bad] == bad, "what the fuse is told"
 
 
 CUSTOMERS = st.sampled_from(["c1", "c2"])
@@ -68,42 +68,42 @@ def test_pieces_do_not_show(bought: list[tuple[str, int]], said: list[tuple[str,
         ]
         for topic in events
     }
-    expected = in_pieces(100, batches)
+    expected = in_chunks(100, batches)
     for size in (1, 2, 5):
-        assert in_pieces(size, batches) == expected
+        assert in_chunks(size, batches) == expected
 
 
-def in_pieces(size: int, batches: dict[str, list[KafkaRecord]]) -> tuple[list[BatchOutputs], list[bytes]]:
-    """What blocks lead to in pieces of this size, and who is due in the end."""
-    one = work()
-    outcomes = []
+def in_chunks(size: int, batches: dict[str, list[KafkaRecord]]) -> tuple[list[BatchOutputs], list[bytes]]:
+    """What batches lead to in chunks of this size, and who is due in the end."""
+    one = processor()
+    all_outputs = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("streams.processing.partition.CHUNK_RECORDS", size)
         for topic, records in batches.items():
-            outcomes.append(one.decide(topic, records))
-            durable(one, outcomes[-1])
-    return outcomes, one.due(START_MS + 400 * 24 * HOUR_MS, 100)
+            all_outputs.append(one.decide(topic, records))
+            durable(one, all_outputs[-1])
+    return all_outputs, one.due(START_MS + 400 * 24 * HOUR_MS, 100)
 
 
 @settings(max_examples=examples(40))
 @given(st.lists(st.integers(0, 10), min_size=1, max_size=20), st.integers(1, 20))
-def test_block_size_changes_nothing(scores: Sequence[int], size: int) -> None:
-    """The same records in blocks of any size leave the same panes and publish the same."""
+def test_batch_size_changes_nothing(scores: Sequence[int], size: int) -> None:
+    """The same records in batches of any size leave the same panes and publish the same."""
     events: list[Event] = [purchase(f"p{n}", "order.delivered", START_MS) for n in range(len(scores))]
-    raw_fields, parts = run_in_blocks(events, scores, len(scores)), run_in_blocks(events, scores, size)
-    assert raw_fields == parts
+    whole, parts = run_in_batches(events, scores, len(scores)), run_in_batches(events, scores, size)
+    assert whole == parts
 
 
-def run_in_blocks(events: list[Event], scores: Sequence[int], size: int) -> tuple[list[Output], dict[Pane, Tally]]:
+def run_in_batches(events: list[Event], scores: Sequence[int], size: int) -> tuple[list[Output], dict[Pane, Tally]]:
     """All that is published, and the panes that are left."""
-    one, outputs, panes = work(), list[Output](), dict[Pane, Tally]()
+    one, published, panes = processor(), list[Output](), dict[Pane, Tally]()
     answers = [response(f"r{n}", START_MS + n, score, survey=survey_id("shop", f"p{n}", "r")) for n, score in
                enumerate(scores)]  # fmt: skip
     for topic, all_events in ((PURCHASES.name, events), (RESPONSES.name, answers)):
         records = [record(event, offset) for offset, event in enumerate(all_events)]
         for start in range(0, len(records), size):
-            outcome = one.decide(topic, records[start : start + size])
-            outputs += outcome.records
-            panes |= {pane: value.tally for pane, value in outcome.panes.items()}
-            durable(one, outcome)
-    return outputs, panes
+            outputs = one.decide(topic, records[start : start + size])
+            published += outputs.records
+            panes |= {pane: value.tally for pane, value in outputs.panes.items()}
+            durable(one, outputs)
+    return published, panes

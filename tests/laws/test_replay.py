@@ -1,4 +1,4 @@
-"""Crash and replay over the real code: killed before any single durable write, replayed in other blocks."""
+"""Crash and replay over the real code: killed before any single durable write, replayed in other batches."""
 
 import random
 from collections.abc import Callable
@@ -18,10 +18,10 @@ PARTS = 6
 class Backwards(PartitionProcessor):
     """The same work with journeys made durable before panes."""
 
-    async def make_durable(self, outcome: BatchOutputs, log: Log, check_lease: Callable[[], None]) -> None:
+    async def make_durable(self, outputs: BatchOutputs, log: Log, check_lease: Callable[[], None]) -> None:
         """Swap the two stages that replay relies on."""
-        await super().make_durable(BatchOutputs(outcome.last, journeys=outcome.journeys), log, check_lease)
-        first = BatchOutputs(outcome.last, records=outcome.records, panes=outcome.panes)
+        await super().make_durable(BatchOutputs(outputs.last, journeys=outputs.journeys), log, check_lease)
+        first = BatchOutputs(outputs.last, records=outputs.records, panes=outputs.panes)
         await super().make_durable(first, log, check_lease)
 
 

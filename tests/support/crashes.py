@@ -85,17 +85,17 @@ class Process:
 
     def start(self) -> PartitionProcessor:
         """Tables restored from their topics."""
-        work = self.kind(0, PROGRAM, CODEC, lambda _: 0, lambda: START_MS + 10**9)
+        processor = self.kind(0, PROGRAM, CODEC, lambda _: 0, lambda: START_MS + 10**9)
         for (topic, _), record in self.log.read([(PANES.name, 0), (JOURNEYS, 0)]):
             if topic == JOURNEYS:
-                work.journeys.restore(record)
+                processor.journeys.restore(record)
             else:
-                work.panes.restore(CODEC.decode(PaneTally, record.value))
-        work.restored()
-        return work
+                processor.panes.restore(CODEC.decode(PaneTally, record.value))
+        processor.restored()
+        return processor
 
     def batches(self) -> Iterator[tuple[str, list[KafkaRecord]]]:
-        """Uncommitted records in blocks of any size, topics interleaved at random, replays first."""
+        """Uncommitted records in batches of any size, topics interleaved at random, replays first."""
         position = dict(self.committed)
         responses = self.inputs[RESPONSES.name]
         while any(position[topic] < len(self.inputs[topic]) for topic in position):
@@ -110,23 +110,23 @@ class Process:
     def run(self) -> None:
         """Until all is processed and committed, through as many crashes as chance makes."""
         while any(self.committed[topic] < len(records) for topic, records in self.inputs.items()):
-            work = self.start()
-            self.replay_to = work.replayed_to
-            self.life(work)
+            processor = self.start()
+            self.replay_to = processor.replayed_to
+            self.life(processor)
 
-    def life(self, work: PartitionProcessor) -> None:
-        """One process: blocks until the end or a crash; commits lag behind at random."""
+    def life(self, processor: PartitionProcessor) -> None:
+        """One process: batches until the end or a crash; commits lag behind at random."""
         done = dict(self.committed)
         for topic, batch in self.batches():
-            outcome = work.decide(topic, batch)
-            writes = len(outcome.records) + len(outcome.panes) + len(outcome.journeys)
+            outputs = processor.decide(topic, batch)
+            writes = len(outputs.records) + len(outputs.panes) + len(outputs.journeys)
             crash = self.r.random() < 0.3 and self.crashes < 40
             self.log.crash_at = self.log.sent + self.r.randrange(writes + 1) if crash else None
-            self.r.shuffle(outcome.records)
-            outcome.panes = dict(self.r.sample(list(outcome.panes.items()), len(outcome.panes)))
-            outcome.journeys = dict(self.r.sample(list(outcome.journeys.items()), len(outcome.journeys)))
+            self.r.shuffle(outputs.records)
+            outputs.panes = dict(self.r.sample(list(outputs.panes.items()), len(outputs.panes)))
+            outputs.journeys = dict(self.r.sample(list(outputs.journeys.items()), len(outputs.journeys)))
             try:
-                asyncio.run(work.make_durable(outcome, self.log, lambda: None))
+                asyncio.run(processor.make_durable(outputs, self.log, lambda: None))
             except ConnectionError:
                 self.crashes += 1
                 return

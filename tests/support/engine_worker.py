@@ -1,7 +1,7 @@
 """One engine as a process of its own: `python engine_worker.py OPTIONS_JSON`.  It writes what happens to a file.
 
 Options: brokers, group, log, topics; and, when wanted, fail_at ([topic, partition, offset]), block_ms,
-restore_ms, session_ms, broker_wait_ms, freeze_check (check the lease after each block).
+restore_ms, session_ms, broker_wait_ms, freeze_check (check the lease after each batch).
 """
 
 import asyncio

@@ -18,7 +18,7 @@ HEADERS = [("trace", b"\x00\xff"), ("nps.dead.reason", b"not ours"), ("empty", N
 KEY = b"c1"
 
 
-def work(epoch: int = 0) -> PartitionProcessor:
+def processor(epoch: int = 0) -> PartitionProcessor:
     """The work of partition 3, blank."""
     return PartitionProcessor(3, OPEN, CODEC, lambda segment: len(segment), lambda: NOW_MS, epoch)
 
@@ -28,15 +28,15 @@ def record(event: Event, offset: int = 0, at_ms: int = START_MS, key: bytes | No
     return KafkaRecord(offset, at_ms, key, CODEC.encode(event), HEADERS)
 
 
-def published(outcome: BatchOutputs, topic: str) -> list[Output]:
+def published(outputs: BatchOutputs, topic: str) -> list[Output]:
     """What goes to a topic."""
-    return [output for output in outcome.records if output.topic == topic]
+    return [output for output in outputs.records if output.topic == topic]
 
 
-def durable(one: PartitionProcessor, outcome: BatchOutputs) -> MemoryLog:
+def durable(one: PartitionProcessor, outputs: BatchOutputs) -> MemoryLog:
     """Written and taken into the tables."""
     log = MemoryLog()
-    asyncio.run(one.make_durable(outcome, log, lambda: None))
+    asyncio.run(one.make_durable(outputs, log, lambda: None))
     return log
 
 

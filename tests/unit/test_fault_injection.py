@@ -17,7 +17,7 @@ def armed(text: str) -> Failpoints:
 
 
 def written(points: Failpoints) -> list[str]:
-    """The topics of what is in the log after a block of two records a stage was tried twice."""
+    """The topics of what is in the log after a batch of two records a stage was tried twice."""
     log = MemoryLog()
     failing = FailingLog(log, points)
 

@@ -19,13 +19,13 @@ TICK_MS = 200
 
 def overdue(partition: int, _: int = 1) -> PartitionProcessor:
     """A restored partition whose customers fell due one a second, long ago."""
-    work = PartitionProcessor(partition, PROGRAM, CODEC, lambda _: 0, lambda: START_MS)
+    processor = PartitionProcessor(partition, PROGRAM, CODEC, lambda _: 0, lambda: START_MS)
     for number in range(DUE):
         due_ms = START_MS - (DUE - number) * 1_000
         value = encode(JourneyEntry((-1,) * 5, due_ms, Journey(clock_ms=due_ms - 1)))
-        work.journeys.restore(KafkaRecord(number, due_ms, f"{partition}-{number:04}".encode(), value))
-    work.restored()
-    return work
+        processor.journeys.restore(KafkaRecord(number, due_ms, f"{partition}-{number:04}".encode(), value))
+    processor.restored()
+    return processor
 
 
 def test_a_backlog_leaves_at_the_pace_and_oldest_first() -> None:

@@ -18,7 +18,7 @@ A, B = TP("positions-a", 0), TP("positions-b", 1)
 
 
 def test_nothing_may_be_committed_before_a_block_is_finished() -> None:
-    """A block in hand is held and not committable."""
+    """A batch in hand is held and not committable."""
     tracker = Tracker()
     tracker.hand(9)
     assert tracker.holds(9)
@@ -27,7 +27,7 @@ def test_nothing_may_be_committed_before_a_block_is_finished() -> None:
 
 @pytest.mark.parametrize("last", [5, 9])
 def test_blocks_must_be_handed_over_in_order(last: int) -> None:
-    """Going back or handing over the same block twice is refused."""
+    """Going back or handing over the same batch twice is refused."""
     tracker = Tracker()
     tracker.hand(9)
     with pytest.raises(ValueError, match="handed over after 9"):
@@ -35,7 +35,7 @@ def test_blocks_must_be_handed_over_in_order(last: int) -> None:
 
 
 def test_only_a_block_in_hand_can_be_finished() -> None:
-    """An unknown block, and one finished before, are refused."""
+    """An unknown batch, and one finished before, are refused."""
     tracker = Tracker()
     tracker.hand(9)
     tracker.hand(19)

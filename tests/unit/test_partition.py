@@ -1,4 +1,4 @@
-"""A block through one partition's work: bad records become dead letters whole, neighbours are unaffected."""
+"""A batch through one partition's work: bad records become dead letters whole, neighbours are unaffected."""
 
 import asyncio
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ from streams.kafka.ports import Output
 from streams.processing.partition import PartitionProcessor
 from streams.state.tables import PaneValue
 from tests.support.histories import OPEN, START_MS, program, purchase, response, rule
-from tests.support.partition import BAD, CODEC, GOOD, HEADERS, KEY, NOW_MS, durable, published, record, work
+from tests.support.partition import BAD, CODEC, GOOD, HEADERS, KEY, NOW_MS, durable, processor, published, record
 
 
 @pytest.mark.parametrize("fault", BAD)
@@ -41,23 +41,24 @@ def test_a_bad_record_becomes_a_dead_letter(fault: str) -> None:
     """Original bytes, key, headers, topic, partition, offset and time; the reason; nothing else comes of it."""
     bad, reason = BAD[fault]
     bad = bad._replace(offset=42)
-    outcome = work().decide(PURCHASES.name, [bad])
-    (letter,) = outcome.records
+    outputs = processor().decide(PURCHASES.name, [bad])
+    (letter,) = outputs.records
     assert (letter.topic, letter.value, letter.key) == (DEAD_LETTERS, bad.value, bad.key)
     headers, death = unwrap(letter.headers)
     assert headers == HEADERS
     assert (death.reason, death.topic, death.partition, death.offset) == (reason, PURCHASES.name, 3, 42)
     assert death.timestamp_ms == bad.timestamp
     assert death.detail
-    assert not outcome.panes
-    assert outcome.tally[metrics.EVENTS_DEAD, reason] == 1
+    assert not outputs.panes
+    assert outputs.tally[metrics.EVENTS_DEAD, reason] == 1
 
 
 def test_the_last_moment_that_is_not_the_future() -> None:
     """A Kafka timestamp ahead by no more than `early` is a good one."""
-    outcome = work().decide(PURCHASES.name, [record(purchase("p", "order.delivered", NOW_MS), 0, NOW_MS + 300_000)])
-    assert published(outcome, DEAD_LETTERS) == []
-    assert len(published(outcome, DECISIONS.name)) == 1
+    ahead = record(purchase("p", "order.delivered", NOW_MS), 0, NOW_MS + 300_000)
+    outputs = processor().decide(PURCHASES.name, [ahead])
+    assert published(outputs, DEAD_LETTERS) == []
+    assert len(published(outputs, DECISIONS.name)) == 1
 
 
 def test_the_fuse_is_told_of_answers_that_are_none() -> None:
@@ -65,15 +66,15 @@ def test_the_fuse_is_told_of_answers_that_are_none() -> None:
     said = [response("a", START_MS, 11), response("b", START_MS), response("c", START_MS, 9)]
     late = response("d", START_MS - 8 * 24 * HOUR_MS, 9)
     batch = [record(event, offset) for offset, event in enumerate([*said, late])]
-    outcome = work().decide(RESPONSES.name, batch)
-    told = [(position, reject.reason) for position, reject in outcome.bad]
+    outputs = processor().decide(RESPONSES.name, batch)
+    told = [(position, reject.reason) for position, reject in outputs.bad]
     assert told == [(0, Reason.INVALID_SCORE), (1, Reason.EMPTY_RESPONSE)]
-    assert outcome.tally[metrics.EVENTS_IN, RESPONSES.name] == 4, "they were stepped all the same"
+    assert outputs.tally[metrics.EVENTS_IN, RESPONSES.name] == 4, "they were stepped all the same"
 
 
 def test_through_changes_nothing() -> None:
-    """Until a block is durable, the same block leads to the same."""
-    one = work()
+    """Until a batch is durable, the same batch leads to the same."""
+    one = processor()
     first = one.decide(PURCHASES.name, [GOOD])
     assert one.decide(PURCHASES.name, [GOOD]) == first
     durable(one, first)
@@ -83,15 +84,15 @@ def test_through_changes_nothing() -> None:
 
 def test_what_is_published_carries_the_source_version() -> None:
     """Decision, dispatch, answer and panes: epoch and offset of their record, keyed by customer, on its partition."""
-    one = work(epoch=2)
+    one = processor(epoch=2)
     asked = one.decide(PURCHASES.name, [GOOD._replace(offset=5)])
     durable(one, asked)
     answered = one.decide(RESPONSES.name, [record(response("a", START_MS, 9), 7)])
-    for outcome, topic, cls, offset in (
+    for outputs, topic, cls, offset in (
         (asked, DECISIONS.name, Decision, 5), (asked, DISPATCHES.name, SurveyDispatch, 5),
         (answered, ANSWERS.name, Answer, 7),
     ):  # fmt: skip
-        (output,) = published(outcome, topic)
+        (output,) = published(outputs, topic)
         assert CODEC.decode(cls, output.value)[-1] == (2 << 48 | offset)
         assert (output.key, output.partition) == (KEY, 3)
     minute = Pane("all", Resolution.MINUTE, START_MS // MINUTE_MS * MINUTE_MS)
@@ -105,27 +106,27 @@ def test_what_is_published_carries_the_source_version() -> None:
 
 def test_durable_in_the_order_that_replay_relies_on() -> None:
     """Outputs, then panes, then journeys; before each stage the lease is checked."""
-    one, topics, checks = work(), list[str](), list[int]()
+    one, topics, checks = processor(), list[str](), list[int]()
 
     class Listening(MemoryLog):
         def send_all(self, outputs: Iterable[Output]) -> None:
             topics.extend(out.topic for out in outputs)
 
     durable(one, one.decide(PURCHASES.name, [GOOD]))
-    outcome = one.decide(RESPONSES.name, [record(response("a", START_MS, 3), 1)])
-    asyncio.run(one.make_durable(outcome, Listening(), lambda: checks.append(len(topics))))
+    outputs = one.decide(RESPONSES.name, [record(response("a", START_MS, 3), 1)])
+    asyncio.run(one.make_durable(outputs, Listening(), lambda: checks.append(len(topics))))
     stages = [PANES.name if t == PANES.name else JOURNEYS if t == JOURNEYS else "outputs" for t in topics]
     assert stages == sorted(stages, key=["outputs", PANES.name, JOURNEYS].index)
     assert checks == [0, stages.count("outputs"), len(stages) - 1]
 
 
 def test_a_lost_lease_writes_nothing_into_the_tables() -> None:
-    """The block is read again by whoever owns the partition now."""
-    one = work()
-    outcome = one.decide(PURCHASES.name, [GOOD])
+    """The batch is read again by whoever owns the partition now."""
+    one = processor()
+    outputs = one.decide(PURCHASES.name, [GOOD])
     with pytest.raises(RuntimeError, match="lost"):
-        asyncio.run(one.make_durable(outcome, MemoryLog(), lost))
-    assert one.decide(PURCHASES.name, [GOOD]) == outcome
+        asyncio.run(one.make_durable(outputs, MemoryLog(), lost))
+    assert one.decide(PURCHASES.name, [GOOD]) == outputs
 
 
 def lost() -> None:
@@ -135,11 +136,11 @@ def lost() -> None:
 
 def test_an_answer_held_too_long_dies_as_it_came() -> None:
     """Given up by a wakeup on another topic, the dead letter is the response: bytes, headers, its own offset."""
-    one = work()
+    one = processor()
     orphan = record(response("a", START_MS, 9, survey="nobody's"), 9)
     durable(one, one.decide(RESPONSES.name, [orphan]))
-    outcome = one.decide(WAKEUPS.name, [record(Wakeup("c1", NOW_MS), 0, NOW_MS)])
-    (letter,) = outcome.records
+    outputs = one.decide(WAKEUPS.name, [record(Wakeup("c1", NOW_MS), 0, NOW_MS)])
+    (letter,) = outputs.records
     headers, death = unwrap(letter.headers)
     assert (letter.topic, letter.value, letter.key, headers) == (DEAD_LETTERS, orphan.value, KEY, HEADERS)
     assert (death.reason, death.topic, death.offset, death.timestamp_ms) == (
@@ -149,13 +150,13 @@ def test_an_answer_held_too_long_dies_as_it_came() -> None:
 
 def test_an_early_answer_is_put_back_as_it_came() -> None:
     """Once its survey is sent: same bytes, key, headers, partition and Kafka timestamp, and then it counts."""
-    one = work()
+    one = processor()
     early = record(response("a", START_MS - 5, 9), 0, START_MS - 5)
     durable(one, one.decide(RESPONSES.name, [early]))
-    outcome = one.decide(PURCHASES.name, [GOOD])
-    (back,) = published(outcome, RESPONSES.name)
+    outputs = one.decide(PURCHASES.name, [GOOD])
+    (back,) = published(outputs, RESPONSES.name)
     assert (list(back.headers), back[:5]) == (HEADERS, (RESPONSES.name, early.value, KEY, 3, early.timestamp))
-    durable(one, outcome)
+    durable(one, outputs)
     again = one.decide(RESPONSES.name, [early._replace(offset=1)])
     assert len(published(again, ANSWERS.name)) == 1
     assert {value.tally for value in again.panes.values()} == {Tally(1, 0, 0)}
@@ -172,9 +173,9 @@ def test_when_all_is_counted_anew_an_old_wakeup_gives_up_on_nothing(epoch: int) 
         one = PartitionProcessor(3, OPEN, CODEC, len, lambda: late_ms, epoch=epoch)
         assert one.wakeup_headers == ((EPOCH_HEADER, str(epoch).encode()),)
         durable(one, one.decide(RESPONSES.name, [early]))
-        outcome = one.decide(WAKEUPS.name, [wakeup])
-        assert len(published(outcome, DEAD_LETTERS)) == left
-        durable(one, outcome)
+        outputs = one.decide(WAKEUPS.name, [wakeup])
+        assert len(published(outputs, DEAD_LETTERS)) == left
+        durable(one, outputs)
         back = published(one.decide(PURCHASES.name, [GOOD._replace(timestamp=late_ms + 1)]), RESPONSES.name)
         assert len(back) == 1 - left
 
@@ -203,14 +204,14 @@ def test_a_dispatch_carries_a_token_when_there_are_keys() -> None:
 
 def test_an_erasure_is_published_and_leaves_a_stub() -> None:
     """One record for the sinks; of the journey nothing is kept but when it was."""
-    one = work()
+    one = processor()
     durable(one, one.decide(PURCHASES.name, [GOOD]))
     forget = ContactUpdate("crm", "e", "contact.erased", START_MS + 1, "c1", None, None, None, {}, erased=True)
-    outcome = one.decide(CONTACTS.name, [record(forget, 4, START_MS + 1)])
-    (told,) = published(outcome, ERASURES.name)
+    outputs = one.decide(CONTACTS.name, [record(forget, 4, START_MS + 1)])
+    (told,) = published(outputs, ERASURES.name)
     erasure = CODEC.decode(Erasure, told.value)
     assert (erasure.customer_id, erasure.erased_ms, erasure.version) == ("c1", START_MS + 1, 4)
-    (kept,) = durable(one, outcome).partitions[JOURNEYS, 3]
+    (kept,) = durable(one, outputs).partitions[JOURNEYS, 3]
     assert kept.value is not None
     for personal in (b"order.delivered", b"country", b"BR", b"o1", b"delivery", erasure.customer_id.encode()):
         assert personal not in kept.value
@@ -218,7 +219,7 @@ def test_an_erasure_is_published_and_leaves_a_stub() -> None:
 
 def test_who_must_be_woken() -> None:
     """A customer is named when something is due, once, and not at all before."""
-    one = work()
+    one = processor()
     durable(one, one.decide(RESPONSES.name, [record(response("a", START_MS, 9, survey="?"), 0)]))
     assert one.due(START_MS + HOUR_MS - 1_000, 10) == []
     assert one.due(START_MS + HOUR_MS, 10) == [KEY]

@@ -30,36 +30,36 @@ BLOCKS = {
 }
 
 
-def processor(number: int, _: int) -> PartitionProcessor:
+def blank(number: int, _: int) -> PartitionProcessor:
     """A blank one."""
     return PartitionProcessor(number, PROGRAM, CODEC, lambda _: 0, lambda: NOW_MS)
 
 
 def restored(log: MemoryLog) -> tuple[PartitionProcessor, BatchInDoubt | None]:
     """What a new worker knows."""
-    work = processor(0, 1)
+    processor = blank(0, 1)
     for _, record in log.read([(JOURNEYS, 0)]):
-        work.journeys.restore(record)
-    work.restored()
-    recovery = Recovery(CODEC, {0: work.journeys})
+        processor.journeys.restore(record)
+    processor.restored()
+    recovery = Recovery(CODEC, {0: processor.journeys})
     for (topic, number), record in log.read(output_partitions([0])):
         recovery.take(topic, number, record)
-    return work, recovery.batch_in_doubt(0)
+    return processor, recovery.batch_in_doubt(0)
 
 
-def stepped(work: PartitionProcessor, log: MemoryLog, topic: str, *, dies: bool = False) -> None:
-    """Take the topic's block; when it dies, all outputs are durable and nothing else."""
-    outcome = work.decide(topic, BLOCKS[topic])
+def stepped(processor: PartitionProcessor, log: MemoryLog, topic: str, *, dies: bool = False) -> None:
+    """Take the topic's batch; when it dies, all outputs are durable and nothing else."""
+    outputs = processor.decide(topic, BLOCKS[topic])
     if dies:
-        log.send_all(outcome.records)
+        log.send_all(outputs.records)
     else:
-        asyncio.run(work.make_durable(outcome, log, lambda: None))
+        asyncio.run(processor.make_durable(outputs, log, lambda: None))
 
 
-def owning(work: PartitionProcessor, in_doubt: BatchInDoubt | None) -> Journeys:
+def owning(processor: PartitionProcessor, in_doubt: BatchInDoubt | None) -> Journeys:
     """The agent that has taken the partition over, nothing of which was ever committed."""
-    journeys = Journeys(MemoryLog(), CODEC, Fuse(FuseLimits()), lambda: None, lambda: NOW_MS, processor)
-    journeys.assign(work, lambda topic: range(BLOCKS[topic][-1].offset + 1 if topic in BLOCKS else 0), in_doubt)
+    journeys = Journeys(MemoryLog(), CODEC, Fuse(FuseLimits()), lambda: None, lambda: NOW_MS, blank)
+    journeys.assign(processor, lambda topic: range(BLOCKS[topic][-1].offset + 1 if topic in BLOCKS else 0), in_doubt)
     return journeys
 
 
@@ -72,40 +72,40 @@ def asked(log: MemoryLog) -> list[tuple[str, str]]:
 def test_what_was_written_and_not_remembered_is_in_doubt() -> None:
     """The topic and the version of the last output whose event is not in its journey."""
     log = MemoryLog()
-    work, in_doubt = restored(log)
+    processor, in_doubt = restored(log)
     assert in_doubt is None
-    stepped(work, log, PURCHASES.name, dies=True)
-    work, in_doubt = restored(log)
+    stepped(processor, log, PURCHASES.name, dies=True)
+    processor, in_doubt = restored(log)
     assert in_doubt == (PURCHASES.name, 7)
-    assert owning(work, in_doubt).replaying == {0: PURCHASES.name}
-    stepped(work, log, PURCHASES.name)
-    work, in_doubt = restored(log)
+    assert owning(processor, in_doubt).replaying == {0: PURCHASES.name}
+    stepped(processor, log, PURCHASES.name)
+    processor, in_doubt = restored(log)
     assert in_doubt is None
-    assert owning(work, in_doubt).replaying == {}
+    assert owning(processor, in_doubt).replaying == {}
 
 
 def test_in_doubt_first_nobody_is_asked_twice() -> None:
     """Two triggers race one quarantine: decided in the first order again, one asks and the other does not."""
     log = MemoryLog()
     stepped(restored(log)[0], log, PURCHASES.name, dies=True)
-    work, in_doubt = restored(log)
+    processor, in_doubt = restored(log)
     assert in_doubt is not None
     for topic in (in_doubt[0], SUPPORT.name):
-        stepped(work, log, topic)
+        stepped(processor, log, topic)
     assert asked(log) == [("bought", "sent"), ("solved", "suppressed")]
 
 
 def test_in_another_order_somebody_would_be_asked_twice() -> None:
-    """The same with the other block first: what the order is for."""
+    """The same with the other batch first: what the order is for."""
     log = MemoryLog()
     stepped(restored(log)[0], log, PURCHASES.name, dies=True)
-    work, _ = restored(log)
+    processor, _ = restored(log)
     for topic in (SUPPORT.name, PURCHASES.name):
-        stepped(work, log, topic)
+        stepped(processor, log, topic)
     assert {("bought", "sent"), ("solved", "sent")} <= set(asked(log))
 
 
 def test_what_is_committed_is_not_waited_for() -> None:
     """A doubt about what is not unread any more holds nothing back."""
-    work, _ = restored(MemoryLog())
-    assert owning(work, (RESPONSES.name, 5)).replaying == {}
+    processor, _ = restored(MemoryLog())
+    assert owning(processor, (RESPONSES.name, 5)).replaying == {}

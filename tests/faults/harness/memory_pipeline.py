@@ -1,6 +1,6 @@
 """The customer's side of the pipeline over topics in memory: the real code, without Kafka, dying where it is told to.
 
-Topics are read in any order and in blocks of any size; commits lag behind; after a crash a new process takes over with
+Topics are read in any order and in batches of any size; commits lag behind; after a crash a new process takes over with
 what the topics hold.  Time stands at the end of the history and moves on only once all is read, as it were quiet.
 """
 

@@ -72,7 +72,7 @@ class Pipeline:
         return {part: self._end(*part) for part in parts}
 
     def is_through(self) -> bool:
-        """True when nothing unread is left.  Asked in this order, what a block puts back cannot be missed."""
+        """True when nothing unread is left.  Asked in this order, what a batch puts back cannot be missed."""
         committed = self.committed()
         return committed == self.ends()
 

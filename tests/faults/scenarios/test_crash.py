@@ -62,7 +62,7 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
             "NPS_PROGRAM": str(tmp_path / "nps.toml"),
             "NPS_INSTANCE": "the-one",  # so that Kafka does not wait a session for the dead one
             "NPS_SESSION_TIMEOUT_MS": "6000",
-            "NPS_FETCH_BYTES": "65536",  # small blocks: a kill falls into any stage of one
+            "NPS_FETCH_BYTES": "65536",  # small batches: a kill falls into any stage of one
         }
         done("topics", environ=environ)
         yield Setting(pipeline, environ, tmp_path)

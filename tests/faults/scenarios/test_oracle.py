@@ -37,7 +37,7 @@ def pipeline(seed: int, mix: Mix = SMALL, crash_ratio: float = 0.0) -> MemoryPip
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("crash_ratio", [0.0, 0.2])
 def test_the_real_code_agrees(part: int, crash_ratio: float) -> None:
-    """In whatever order and blocks topics are read, and killed before whatever write, every invariant holds."""
+    """In whatever order and batches topics are read, and killed before whatever write, every invariant holds."""
     crashes, tried = 0, seeds(SEEDS, part, PARTS)
     for seed in tried:
         ran = pipeline(seed, crash_ratio=crash_ratio)

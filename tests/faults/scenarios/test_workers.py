@@ -70,7 +70,7 @@ def test_killed_at_every_named_point(tmp_path: Path) -> None:
 
 
 def test_an_error_that_stays_commits_nothing(tmp_path: Path) -> None:
-    """7: while each block raises, the process ends each time with 1, and no offset moves."""
+    """7: while each batch raises, the process ends each time with 1, and no offset moves."""
     with Deployment(tmp_path, PROGRAM) as nps:
         produce(nps.kafka.bootstrap, generate(SEED + 1, Mix(visits=200)))
         nps.run("sink")
@@ -80,21 +80,21 @@ def test_an_error_that_stays_commits_nothing(tmp_path: Path) -> None:
         assert set(nps.lag.committed("worker").values()) == {-1001}
         worker.close()
         nps.run("worker-2")
-        conclude(nps, "7 an error in every block", SEED + 1, {"ended by itself": len(worker.exits)})
+        conclude(nps, "7 an error in every batch", SEED + 1, {"ended by itself": len(worker.exits)})
 
 
 @pytest.mark.parametrize("order", ["in-batch:3:hold:14", "after-outputs:3:stall:14"])
 def test_rebalanced_during_a_slow_block(tmp_path: Path, order: str) -> None:
-    """5: who holds a block past session and rebalance loses its partitions, and may write no more."""
+    """5: who holds a batch past session and rebalance loses its partitions, and may write no more."""
     with Deployment(tmp_path, PROGRAM, settings=SHORT_SESSION | SMALL_BLOCKS) as nps:
         nps.run("sink")
         zombie = nps.run("worker-1", FAILPOINTS=order)
         produce(nps.kafka.bootstrap, generate(SEED + 2, Mix(visits=500)))
-        nps.until(lambda: "failpoint" in zombie.said(), "the block is slow")
+        nps.until(lambda: "failpoint" in zombie.said(), "the batch is slow")
         zombie.wanted = False
         nps.run("worker-2")
         assert zombie.ended() == ExitCode.LEASE_LOST, zombie.said()
-        conclude(nps, f"5 rebalanced during a slow block, {order}", SEED + 2, {order: 1})
+        conclude(nps, f"5 rebalanced during a slow batch, {order}", SEED + 2, {order: 1})
 
 
 def test_frozen_for_two_sessions(tmp_path: Path) -> None:
