@@ -11,8 +11,9 @@ import pytest
 
 from schemas.codec import CONFLUENT, SINGLE_OBJECT, Codec, RegistryAway, versions
 from schemas.events import RECORDS, AlertAction, Purchase, Record, SurveyResponse, Wakeup
+from schemas.memory_registry import MemoryRegistry
 from tests.support.avro_files import FILES, stem
-from tests.support.codecs import CODEC, GOLDEN, REGISTERED, REGISTRY, MemoryRegistry, header_of, reason_of
+from tests.support.codecs import CODEC, GOLDEN, REGISTERED, REGISTRY, header_of, reason_of
 
 PURCHASE = Purchase("shop", "p1", "order.delivered", 1_700_000_000_000, "c1", "o1", 1999, "EUR", {"country": "BR"})
 ANSWERED = SurveyResponse("tool", "r1", "answered", 1_700_000_000_000, "c1", "s1", 9, "great", False, "email")

@@ -5,34 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from schemas.codec import Codec, RegistryAway, Undecodable, versions
+from schemas.codec import Codec, Undecodable, versions
 from schemas.events import Record
+from schemas.memory_registry import MemoryRegistry
 from tests.support.avro_files import stem
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
 CODEC = Codec()
-
-
-class MemoryRegistry:
-    """A schema registry in memory."""
-
-    def __init__(self) -> None:
-        self.schemas: dict[int, str] = {}
-        self.away = False
-
-    def schema_of(self, schema_id: int) -> str:
-        """The schema's JSON."""
-        if self.away:
-            raise RegistryAway("nobody answers")
-        return self.schemas[schema_id]
-
-    def id_of(self, record: str, schema: str) -> int:
-        """Its id, a new one for a new schema."""
-        for known, text in self.schemas.items():
-            if text == schema:
-                return known
-        self.schemas[len(self.schemas) + 70_000] = schema
-        return len(self.schemas) + 69_999
 
 
 REGISTRY = MemoryRegistry()
