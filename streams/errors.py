@@ -17,7 +17,8 @@ NpsError                       the kinds, shared with the sinks: `schemas.errors
     ├── StateLost              a state topic lost records
     └── BadState               a state record cannot be read
 
-An error outside this tree is a bug and ends with 1.
+An error outside this tree is a bug and ends with 1, but for Ctrl-C and what the Kafka client says of Kafka; so does a
+BadState, for which a person must choose the version that runs.
 """
 
 from enum import IntEnum
