@@ -1,7 +1,6 @@
 """Checks before a worker joins its group: Kafka answers, and the topics exist with equal partition counts."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
@@ -11,11 +10,10 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from streams.errors import BadTopics, BrokerAway
+from streams.kafka.silence import SILENT
 
 _TRY_S = 1.0
 _PAUSE_S = 0.2
-_silent_logger = logging.getLogger("streams.kafka.librdkafka")
-_silent_logger.setLevel(logging.CRITICAL)  # librdkafka logs every retry; errors come through callbacks and exceptions
 
 
 async def wait_for_broker(brokers: str, security: Mapping[str, str], wait_ms: int) -> dict[str, int]:
@@ -24,7 +22,7 @@ async def wait_for_broker(brokers: str, security: Mapping[str, str], wait_ms: in
     settings: dict[str, Any] = {
         **security, "bootstrap.servers": brokers, "error_cb": lambda error: reasons.append(error.str())
     }  # fmt: skip
-    client = AdminClient(settings, logger=_silent_logger)
+    client = AdminClient(settings, logger=SILENT)
     deadline = time.monotonic() + wait_ms / 1000
     while True:
         try:
@@ -43,7 +41,7 @@ async def wait_for_broker(brokers: str, security: Mapping[str, str], wait_ms: in
 
 async def topic_ids(brokers: str, security: Mapping[str, str], topics: Collection[str]) -> dict[str, str]:
     """Topic ids by name, given by Kafka when a topic was made; empty where the broker does not report them."""
-    client = AdminClient({**security, "bootstrap.servers": brokers}, logger=_silent_logger)
+    client = AdminClient({**security, "bootstrap.servers": brokers}, logger=SILENT)
     futures = client.describe_topics(TopicCollection(list(topics)))
     with suppress(KafkaException):
         return {name: str((await asyncio.wrap_future(future)).topic_id) for name, future in futures.items()}

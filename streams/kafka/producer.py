@@ -6,7 +6,6 @@ Java producer would put it.  Sending is a plain call without a future or a callb
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterable, Mapping
 
@@ -15,11 +14,10 @@ import confluent_kafka
 from schemas.errors import Undelivered
 from schemas.topics import LARGEST_RECORD_BYTES
 from streams.kafka.ports import Headers, Output
+from streams.kafka.silence import SILENT
 
 _POLL_EVERY = 256
 _FULL_WAIT_S = 0.05
-_silent_logger = logging.getLogger("streams.kafka.librdkafka")
-_silent_logger.setLevel(logging.CRITICAL)  # librdkafka logs every retry; errors come through callbacks and exceptions
 
 
 class Producer:
@@ -60,7 +58,7 @@ class Producer:
                 "on_delivery": self._on_failure,
                 "error_cb": self._on_error,
             },
-            logger=_silent_logger,
+            logger=SILENT,
         )
 
     def send(

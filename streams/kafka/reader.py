@@ -4,7 +4,6 @@ A plain consumer that never joins a group.  The end is the broker's end-of-parti
 which some brokers report too low.
 """
 
-import logging
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -15,9 +14,7 @@ import confluent_kafka
 from schemas.records import new
 from streams.errors import BrokerAway
 from streams.kafka.ports import KafkaRecord, Records, TopicPartition
-
-_silent_logger = logging.getLogger("streams.kafka.librdkafka")
-_silent_logger.setLevel(logging.CRITICAL)
+from streams.kafka.silence import SILENT
 
 BATCH_RECORDS = 10_000
 _END = confluent_kafka.KafkaError._PARTITION_EOF
@@ -43,7 +40,7 @@ class KafkaReader:
                 "fetch.wait.max.ms": 20,
                 **security,
             },
-            logger=_silent_logger,
+            logger=SILENT,
         )
 
     def close(self) -> None:

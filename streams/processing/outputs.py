@@ -101,8 +101,11 @@ class OutputEncoder:
         if isinstance(effect, Scheduled):
             self._publish(effect.decision, 0, cause.record, outputs)
         elif isinstance(effect, Reject):
-            raw = RawRecord(*raw_fields(cause.topic, self._partition, cause.record))
-            outputs.records.append(dead_letter(raw if effect.raw is None else unpack(effect.raw), effect))
+            if effect.raw is None:
+                raw = RawRecord(*raw_fields(cause.topic, self._partition, cause.record))
+            else:
+                raw = unpack(effect.raw)
+            outputs.records.append(dead_letter(raw, effect))
             outputs.tally[metrics.EVENTS_DEAD, effect.reason] += 1
         elif isinstance(effect, Ignore):
             outputs.tally[metrics.EVENTS_IGNORED, effect.reason] += 1

@@ -16,7 +16,6 @@ from schemas.records import new
 from schemas.topics import (
     EPOCH_HEADER,
     HISTORY_HEADER,
-    INBOUND,
     INBOUND_RECORDS,
     JOURNEYS,
     PANES,
@@ -36,7 +35,7 @@ from streams.processing.intake import accept
 from streams.processing.outputs import BatchOutputs, Cause, Counts, OutputEncoder
 from streams.processing.raw_record import pack, raw_fields
 from streams.state.recovery import CAUSES
-from streams.state.tables import JourneyEntry, JourneyTable, PaneTable, PaneValue, decode, encode
+from streams.state.tables import TOPIC_INDEX, JourneyEntry, JourneyTable, PaneTable, PaneValue, decode, encode
 from streams.state.timers import Timers
 
 EPOCH_SHIFT = 48
@@ -45,7 +44,6 @@ EPOCH_SHIFT = 48
 CHUNK_RECORDS = 50
 """Records that go through one pass before the next: chunks keep each pass inside the CPU cache, 20 % less an answer."""
 
-_INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
 _BAND: dict[str, int] = {Band.PROMOTER: 0, Band.PASSIVE: 1, Band.DETRACTOR: 2}
 _ABOVE_ALL = 1 << 62
 """A number above every version and every time in ms."""
@@ -133,7 +131,7 @@ class PartitionProcessor:
     ) -> list[tuple[Cause, Sequence[Effect]]]:
         """Take each event into its customer's journey, unless that includes it already."""
         topic, start, records, events = chunk
-        index, epoch, program, decided = _INDEX[topic], self._epoch, self._program, outputs.journeys
+        index, epoch, program, decided = TOPIC_INDEX[topic], self._epoch, self._program, outputs.journeys
         steps: list[tuple[Cause, Sequence[Effect]]] = []
         accepted, is_response = 0, topic == RESPONSES.name
         # A wakeup of an earlier epoch was written after all before it was read; now the topics are read out of step.

@@ -13,7 +13,7 @@ from schemas.codec import Codec
 from schemas.events import Alert, Answer, Decision, SurveyDispatch
 from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, INBOUND, RESPONSES
 from streams.kafka.ports import Headers, KafkaRecord, TopicPartition
-from streams.state.tables import JourneyTable
+from streams.state.tables import TOPIC_INDEX, JourneyTable
 
 _HEADER = "nps-cause"
 _RECORDS: dict[str, type[Decision] | type[SurveyDispatch] | type[Answer] | type[Alert]] = {
@@ -22,7 +22,6 @@ _RECORDS: dict[str, type[Decision] | type[SurveyDispatch] | type[Answer] | type[
     ANSWERS.name: Answer,
     ALERTS.name: Alert,
 }
-_INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
 
 CAUSES: Mapping[str, Headers] = {
     topic.name: () if topic is RESPONSES else ((_HEADER, topic.name.encode()),) for topic in INBOUND
@@ -53,7 +52,7 @@ class Recovery:
         """Take one output, to see if the journey of its customer includes the event that caused it."""
         cause_topic = _cause_topic(record.headers)
         version = self._codec.decode(_RECORDS[topic], record.value).version
-        if version > self._journeys[partition].get(record.key or b"").applied_version[_INDEX[cause_topic]]:
+        if version > self._journeys[partition].get(record.key or b"").applied_version[TOPIC_INDEX[cause_topic]]:
             by_topic = self._unapplied.setdefault(partition, {})
             latest_ms, highest = by_topic.get(cause_topic, (-1, -1))
             by_topic[cause_topic] = max(record.timestamp, latest_ms), max(version, highest)

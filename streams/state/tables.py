@@ -21,6 +21,9 @@ from streams.errors import BadState
 from streams.kafka.ports import KafkaRecord
 
 _FORMAT = b"\x01"
+TOPIC_INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
+"""Place of each inbound topic in an entry's `applied_version`."""
+
 _TOPICS = len(INBOUND)
 _UNSEEN = (-1,) * _TOPICS
 
