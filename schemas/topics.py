@@ -17,8 +17,8 @@ JOURNEYS = "nps.journeys"
 HISTORY_HEADER = "nps-history"
 """Header of records loaded as history, whatever its value: a survey that they ask for is never too late to send."""
 
-EPOCH_HEADER = "nps-epoch"
-"""Header of a wakeup: the topic epoch under which it was written, when that is not the first."""
+CAUSE_HEADER = "nps-cause"
+"""Header of an output: the topic of the record whose offset its version holds; without one that is nps.responses."""
 
 LARGEST_EVENT_BYTES = 65_536
 """Upper bound of an inbound record, key and headers included; a larger one is no event but a mistake.

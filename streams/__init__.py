@@ -4,12 +4,13 @@ The path of an answer, and of the question before it:
 
     nps.purchases, nps.support, nps.contacts, nps.responses, nps.wakeups      keyed by customer
         kafka.ports.Batch           what one fetch brought from one partition
-        engine                      Faust: the group, its assignment, back-pressure; offsets, lease, fuse, guard
-        processing.journeys         the agent: one processor a partition
+        engine                      Faust: the group, its assignment; fetching, offsets, lease, fuse, progress
+        processing.journeys         the agent: one merge and one processor a partition
+        processing.merge            the topics in step: one batch, in order of Kafka time
         processing.intake           a record becomes an event, or a dead letter with its reason
         domain.journey.step         (journey, event, program, now) -> (journey, effects): pure, the product
         processing.outputs          effects become records
-        processing.partition        made durable in order: outputs, panes, journeys, then the offsets
+        processing.partition        made durable in order: outputs, panes, journeys and progress, then the offsets
     nps.decisions, nps.dispatches, nps.answers, nps.alerts, nps.erasures, nps.panes
         processing.rolling          panes become rolling NPS of each segment and window: nps.rolling
         sinks.loader                rows in ClickHouse
@@ -25,7 +26,7 @@ The rooms, each below those above it; imports run down, never up and never in a 
     streams.processing              the worker: agents, partitions, outputs
     streams.collector               answers by links and by push, over HTTP
     streams.settings                NPS_* variables, checked
-    streams.state                   tables in memory, timers, lineage of the state, recovery after a crash
+    streams.state                   tables in memory, timers, lineage and progress of the state
     streams.engine                  the one room that knows Faust and aiokafka
     streams.kafka                   ports and their adapters over librdkafka and in memory; topics, security
     streams.program                 the reader of the program file, nps.toml
@@ -43,7 +44,7 @@ The rooms, each below those above it; imports run down, never up and never in a 
 Words that are ours, and some of the field that mean one thing here:
 
     answer        the whole of what a customer said to one survey, with its revisions
-    batch         what one fetch brought from one partition, or rows that are written together
+    batch         what one fetch brought from one partition, records of it merged, or rows written together
     case          an event about a support case; a trigger, as a purchase is
     decision      what became of a trigger: sent, suppressed for one reason, or pending
     epoch         raised whenever topics are made anew, so that new versions beat old ones
@@ -53,6 +54,7 @@ Words that are ours, and some of the field that mean one thing here:
     lease         the time for which the group cannot have given a worker's partitions away
     lineage       the topics, by id and epoch, from which state was made
     pane          one segment's minute, hour or day, with its tally
+    in hand       the batch that is being decided and written, and not remembered yet
     parked        a response that waits in its journey until its survey is sent
     program       the rules, segments, windows and limits in nps.toml
     provisional   a click on a score link that has not been confirmed yet

@@ -13,6 +13,7 @@ NpsError                       the kinds, shared with the sinks: `schemas.errors
 ├── FuseBlown                  too many bad records
 ├── Undelivered                output that Kafka did not take
 ├── LeaseLost                  another worker may own our partitions
+├── Stalled                    a partition stands still
 └── StateError
     ├── StateLost              a state topic lost records
     └── BadState               a state record cannot be read
@@ -60,6 +61,10 @@ class LeaseLost(NpsError):
     """The group may have given our partitions to another worker: nothing more may be written."""
 
 
+class Stalled(NpsError):
+    """Records lie in a partition and none of them was applied for too long."""
+
+
 class StateError(NpsError):
     """The state that a worker continues from cannot be relied on."""
 
@@ -100,6 +105,10 @@ class ExitCode(IntEnum):
         7,
         "A state topic lost records: going on would publish wrong numbers. The log line says what to do.",
     )
+    STALLED = (
+        8,
+        "Records lay in a partition and none was applied for `NPS_STALL_S`. Restart, which reads on from the state.",
+    )
     INTERRUPTED = 130, "Stopped by Ctrl-C before the command was done."
 
 
@@ -109,6 +118,7 @@ CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (FuseBlown, ExitCode.FUSE_BLOWN),
     (Undelivered, ExitCode.UNDELIVERED),
     (StateLost, ExitCode.STATE_LOST),
+    (Stalled, ExitCode.STALLED),
     (ServerAway, ExitCode.BROKER_AWAY),
     (KafkaException, ExitCode.BROKER_AWAY),
     (KeyboardInterrupt, ExitCode.INTERRUPTED),

@@ -26,13 +26,17 @@ ALERT_SECONDS = Histogram(
     "nps_event_to_alert_seconds", "Seconds from a response's Kafka timestamp to its durable alert.",
     buckets=LATENCY_BUCKETS,
 )  # fmt: skip
-LAG_SECONDS = Gauge("nps_lag_seconds", "Age of the last record of the last batch, by topic and partition.",
+LAG_RECORDS = Gauge("nps_lag_records", "Records not applied yet, by topic and partition.", ["topic", "partition"])
+STILL_SECONDS = Gauge(
+    "nps_still_seconds", "Seconds for which records were there and none was applied, by topic and partition.",
+    ["topic", "partition"],
+)  # fmt: skip
+LAG_SECONDS = Gauge("nps_lag_seconds", "Age of the oldest record that waits, by topic and partition; 0 for none.",
                ["topic", "partition"])  # fmt: skip
 JOURNEYS = Gauge("nps_journeys", "Customers in state, by partition.", ["partition"])
 RESTORED = Counter("nps_restored_records_total", "State records read back at assignment.")
 RESTORE_SECONDS = Histogram("nps_restore_seconds", "Seconds to restore the state of an assignment.")
 MISSED = Counter("nps_missed_records_total", "Records that were deleted before they were read, by topic.", ["topic"])
-HELD_BACK = Gauge("nps_held_back_partitions", "Partitions of topics that wait until their responses are replayed.")
 WAKEUPS = Counter("nps_wakeups_total", "Wakeups written.")
 LAST_PROGRESS = Gauge("nps_last_progress_seconds", "Unix time at which a batch was last done, or none was in hand.")
 COLLECTOR_REQUESTS = Counter(

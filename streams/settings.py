@@ -40,6 +40,9 @@ class Settings:
     fetch_bytes: int = _setting(1_048_576, "The most that one fetch takes from one partition: the size of a batch.")
     commit_interval_ms: int = _setting(1_000, "How often finished batches are committed: what a crash reads again.")
     server_wait_s: int = _setting(60, "How long to wait for Kafka or ClickHouse before giving up.")
+    stall_s: int = _setting(
+        60, "How long records may lie in a partition without one being applied; then the worker ends."
+    )
     kafka_security_protocol: str = _setting("PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
     kafka_sasl_mechanism: str = _setting("", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
     kafka_sasl_username: str = _setting("", "User name for SASL.")
@@ -80,7 +83,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Raises BadSettings for a value out of its range and for a malformed address, key or Kafka setting."""
         for name in (
-            "partitions", "replication", "sink_rows", "sink_bytes", "sink_age_ms", "server_wait_s",
+            "partitions", "replication", "sink_rows", "sink_bytes", "sink_age_ms", "server_wait_s", "stall_s",
             "wakeups_per_s", "collector_link_rate", "collector_address_rate", "collector_wait_ms",
         ):  # fmt: skip
             if getattr(self, name) <= 0:
@@ -155,6 +158,7 @@ class Settings:
             partition_fetch_bytes=self.fetch_bytes,
             commit_interval_ms=self.commit_interval_ms,
             broker_wait_ms=self.server_wait_s * 1000,
+            stall_ms=self.stall_s * 1000,
         )
 
 

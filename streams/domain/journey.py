@@ -32,12 +32,6 @@ def step(
     return _take(journey, event, context), context.effects
 
 
-def advance(journey: Journey, customer_id: str, program: Program, now_ms: int) -> tuple[Journey, list[Effect]]:
-    """Advance the customer's own time to `now_ms`: everything due happens, no parked response is given up."""
-    context = Step(customer_id, program, now_ms)
-    return _advance(journey, context), context.effects
-
-
 def next_timer_ms(journey: Journey, program: Program) -> int | None:
     """Time of the customer's next wakeup, milliseconds UTC, should no event come before; None for never.
 

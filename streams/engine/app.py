@@ -1,7 +1,4 @@
-"""Faust app reduced to the consumer group, its assignment, agents and the life cycle of services."""
-
-from collections.abc import Awaitable, Callable
-from typing import Any
+"""Faust app reduced to the consumer group, its assignment, the fetch service and the life cycle of services."""
 
 import faust
 from faust.app.base import BootStrategy
@@ -31,7 +28,6 @@ class App(faust.App):
             broker_session_timeout=config.session_timeout_ms / 1000,
             broker_rebalance_timeout=config.rebalance_timeout_ms / 1000,
             broker_request_timeout=max(config.session_timeout_ms, config.rebalance_timeout_ms) / 1000 + 5,
-            stream_buffer_maxsize=config.buffer_batches,
             stream_wait_empty=False,
             table_standby_replicas=0,
             topic_allow_declare=False,
@@ -42,12 +38,9 @@ class App(faust.App):
         )
         self.transport = BatchTransport(self, context)
 
-    def handle(self, name: str, body: Callable[[Any], Awaitable[None]]) -> None:
-        """Add an agent for one topic.  Faust acknowledges nothing: the consumer tracks what is finished."""
-        topic = self.topic(
-            name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
-        )
-        self.agent(topic, name=name, concurrency=1)(body)
+    def read(self, name: str) -> None:
+        """Subscribe to a topic.  Its records go from the consumer to the worker; no agent acknowledges them."""
+        self.topics.add(self.topic(name, key_type=bytes, value_type=bytes, acks=False))
 
     def _create_directories(self) -> None:
         """Make no folders: there are no Faust tables."""

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from time import monotonic_ns
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import aiokafka
 from aiokafka.consumer import fetcher
@@ -19,7 +20,8 @@ from streams.engine.config import EngineConfig
 from streams.engine.extents import Extent, StateExtents, extents, partitions_of
 from streams.engine.guard import Stop
 from streams.engine.lease import Lease, monotonic_ms
-from streams.kafka.ports import FetchedRecord
+from streams.kafka import ports
+from streams.kafka.ports import Batch, FetchedRecord
 from streams.kafka.security import for_aiokafka
 
 _T = TypeVar("_T")
@@ -53,11 +55,48 @@ class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
 fetcher.PartitionRecords = PlainRecords
 
 
+class Fetched(NamedTuple):
+    """Records fetched of each partition, and the client's position in each behind them."""
+
+    records: Mapping[TP, Sequence[FetchedRecord]]
+    positions: Mapping[TP, int]
+
+
+class Processing(Protocol):
+    """Port of the engine to what processes the records: the worker.  What it raises ends the process.
+
+    Of each assignment `assigned` is called first and `revoked` last.
+    """
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """Topics to read; all must have the same number of partitions."""
+
+    async def assigned(self, partitions: frozenset[int]) -> Mapping[ports.TopicPartition, int]:
+        """Restore the state of these partitions; returns the offsets to read on from, where the state knows them."""
+
+    def wants(self, topic: str, partition: int) -> bool:
+        """True while there is room for more records of this partition."""
+
+    def receive(self, batch: Batch) -> None:
+        """Take a batch; `Engine.applied` tells the engine once its effects are durable."""
+
+    def resume(self) -> None:
+        """Go on: a fetch found nothing, which `Engine.tell_when_empty` asked to be told."""
+
+    async def finish(self) -> None:
+        """Finish the batches in hand and begin no more, until the next assignment."""
+
+    async def revoked(self) -> None:
+        """Drop the state of all partitions: they may belong to other workers now."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineContext:
     """Parts of the engine that its Faust app, the consumer and the client's thread use."""
 
     config: EngineConfig
+    processing: Processing
     state_topics: Sequence[str]
     lease: Lease
     settle: Callable[[], Awaitable[None]]
@@ -70,9 +109,17 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     """Thread that owns the Kafka client, renews the lease and remembers when Kafka last answered."""
 
     consumer: Any
+    empty: dict[TP, tuple[int, int]]
+    """By partition: the offset of the last fetch that found nothing, and the monotonic time at which it was asked."""
+    tell_when_empty: Callable[[], None] | None = None
+    """Called once on the main loop after the next fetch that found nothing somewhere."""
     last_answer_ms: int = 0
     """Time of the group coordinator's last answer on the monotonic clock; 0 before Kafka was reached."""
     _state_extents: StateExtents | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.empty = {}
 
     @property
     def _context(self) -> EngineContext:
@@ -106,7 +153,41 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             return response
 
         coordinator._send_req = send_and_observe
+        self._observe_empty_fetches(self._ensure_consumer()._fetcher)
         self.last_answer_ms = monotonic_ms()
+
+    def _observe_empty_fetches(self, client_fetcher: Any) -> None:
+        """Note for each partition when a fetch was asked that found nothing."""
+        proceed = client_fetcher._proc_fetch_request
+
+        async def proceed_and_observe(assignment: Any, node_id: int, request: Any) -> Any:
+            asked_ns, states = monotonic_ns(), []
+            for topic, partitions in request.topics:
+                for partition, offset, _ in partitions:
+                    tp = TP(topic, partition)
+                    state = assignment.state_value(TopicPartition(*tp))
+                    if state is not None:
+                        state.timestamp = None  # set by an answer without an error
+                        states.append((tp, offset, state))
+            outcome = await proceed(assignment, node_id, request)
+            if assignment.active:
+                self._note_empty(asked_ns, states, client_fetcher._records)
+            return outcome
+
+        client_fetcher._proc_fetch_request = proceed_and_observe
+
+    def _note_empty(self, asked_ns: int, states: Sequence[tuple[TP, int, Any]], buffered: Mapping[TP, object]) -> None:
+        answered = [(tp, offset, state) for tp, offset, state in states if state.timestamp is not None]
+        empty = [answer for answer in answered if answer[0] not in buffered and answer[2]._position == answer[1]]
+        # An answer is cut at the broker's own limit: then partitions that have records come back empty too.
+        may_be_cut = len(empty) < len(states)
+        for tp, offset, state in empty:
+            end = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
+            if not (may_be_cut and end is not None and end > offset):
+                self.empty[tp] = offset, asked_ns
+        if empty and (tell := self.tell_when_empty) is not None:
+            self.tell_when_empty = None
+            self.parent_loop.call_soon_threadsafe(tell)
 
     @property
     def ready(self) -> bool:
@@ -145,10 +226,17 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             **for_aiokafka(config.security),
         )
 
-    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        """Fetch records, past Faust's method queue, whose two workers may both be waiting for an assignment."""
+    async def fetch(self, wanted: set[TP], timeout_s: float) -> Fetched:
+        """Wait for records of these partitions, past Faust's method queue, whose workers may all be waiting."""
+        return await self._run_on_loop(self._fetch(wanted, timeout_s))
+
+    async def _fetch(self, wanted: set[TP], timeout_s: float) -> Fetched:
         consumer = self._ensure_consumer()
-        return await self._run_on_loop(self._fetch_records(consumer, active_partitions or set(), timeout))
+        fetched = await self._fetch_records(consumer, wanted, timeout_s)
+        assignment = consumer._subscription.subscription.assignment
+        states = ((tp, assignment.state_value(TopicPartition(*tp))) for tp in wanted) if assignment else ()
+        positions = {tp: state._position for tp, state in states if state is not None and state._position is not None}
+        return Fetched({TP(*tp): records for tp, records in fetched.items() if records}, positions)
 
     async def commit(self, tps: Mapping[TP, int]) -> bool:
         """Commit, if the state topics lost nothing; False when the group has moved on.  Raises StateLost."""

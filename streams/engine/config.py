@@ -30,27 +30,23 @@ class EngineConfig:
     """Longest time for which Kafka holds a fetch without new records: the least latency on some brokers."""
     partition_fetch_bytes: int = MEBIBYTE
     """The most that one fetch takes from one partition; the local broker does not keep to it."""
-    batch_records: int = 2_500
-    """The most records in a batch: what must be finished before a partition can be given up."""
     commit_interval_ms: int = 1_000
     """Interval between commits of finished batches: a crash reads this much again."""
-    buffer_batches: int = 8
-    """Most fetched batches that wait per topic, 2 or more."""
     broker_wait_ms: int = 60_000
     """Silence of Kafka after which the worker ends."""
+    stall_ms: int = 60_000
+    """Time for which records may lie in a partition without one of them being applied before the worker ends."""
 
     def __post_init__(self) -> None:
         for name in ("brokers", "group", "client_id"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty")
         for name in (
-            "session_timeout_ms", "rebalance_timeout_ms", "fetch_wait_ms", "partition_fetch_bytes", "batch_records",
-            "commit_interval_ms", "broker_wait_ms",
+            "session_timeout_ms", "rebalance_timeout_ms", "fetch_wait_ms", "partition_fetch_bytes",
+            "commit_interval_ms", "broker_wait_ms", "stall_ms",
         ):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0")
-        if self.buffer_batches < 2:
-            raise ValueError("buffer_batches must be 2 or more")
         for_aiokafka(self.security)
 
     @property

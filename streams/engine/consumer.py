@@ -1,45 +1,48 @@
-"""Faust's consumer, a batch at a time: all that was fetched from one partition is one event, in offset order.
+"""Faust's consumer with a fetch loop of its own: what was fetched of a partition goes to the worker as one batch.
 
-Stock Faust makes four asyncio tasks per record; here it makes them per batch.  Three more things differ from it.  A
-batch is finished when its handler returns, never because an agent ended; what is finished is committed before a
-partition is given up; and reading starts again only once the state of a new assignment is restored.
+Stock Faust hands each record to an agent through queues that it pauses and resumes, one topic apart from the other.
+Here the worker takes the batches itself, because a customer's topics have to be merged (`streams.processing.merge`): it
+says of which partitions it has room for more, and how far it has applied them.  Two more things differ.  What is
+applied is committed before a partition is given up; and reading starts again only once the state of a new assignment is
+restored.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, AppT, ConsumerMessage
+from faust.types import TP, AppT
+from mode import ServiceT
 from yarl import URL
 
-from streams import metrics
-from streams.engine.client import BatchThread, EngineContext
+from streams.engine.client import BatchThread, EngineContext, Fetched
+from streams.engine.extents import Extent
 from streams.engine.guard import guard
-from streams.engine.offsets import BatchOffsets, Positions
-from streams.kafka.ports import Batch, FetchedRecord
+from streams.engine.offsets import Offsets
+from streams.kafka import ports
+from streams.kafka.ports import Batch
 
 logger = logging.getLogger("streams.engine")
 
 _FETCH_WAIT_S = 0.2  # bounds how long a rebalance waits for a fetch under way
+_CROWDED_WAIT_S = 0.01  # the same while some partitions have no room, which may get some at any time
 
 
 class BatchConsumer(driver.Consumer):
-    """Fetches batches and hands them to agents; `offsets` knows which are in hand, finished and committed."""
+    """Fetches batches and hands them to the worker; `offsets` knows what is read, applied and committed."""
 
     transport: "BatchTransport"
     _thread: BatchThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.offsets = BatchOffsets(self.transport.context.config.group, self._committed_offset)
-        self._room = asyncio.Event()
+        self.offsets = Offsets(self.transport.context.config.group, self._committed_offset)
         self._fetching = asyncio.Lock()
         self._open_generation: int | None = None
-        self._held_back: frozenset[TP] = frozenset()
         self.reassigned = asyncio.Event()
 
     def _new_consumer_thread(self) -> BatchThread:
@@ -47,68 +50,52 @@ class BatchConsumer(driver.Consumer):
 
     # Handing over
 
-    async def _wait_next_records(self, timeout: float) -> Any:
-        if not self.flow_active:
-            await self.wait_first(self.can_resume_flow.wait())
-        elif not self._wanted():
-            # Stock Faust sleeps a whole second when every buffer is full.
-            self._room.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._room.wait(), _FETCH_WAIT_S)
-        async with self._fetching:
-            if not self.flow_active or not (wanted := self._wanted()):
-                return None, None
-            fetched = await self._getmany(wanted, min(timeout, _FETCH_WAIT_S))
-        return (fetched, self._active_partitions) if self.flow_active else (None, None)
+    async def _drain_messages(self, fetcher: ServiceT) -> None:
+        while not (self.should_stop or fetcher.should_stop):
+            if not self.flow_active:
+                await self.wait_first(self.can_resume_flow.wait())
+                continue
+            async with self._fetching:
+                wanted = self._wanted()
+                fetched = await self._fetch(wanted) if wanted and self._is_open() else None
+                if fetched is not None and self._is_open():
+                    with guard("taking what was fetched", self.transport.context.stop):
+                        await self._hand_over(fetched)
+            if fetched is None:
+                await asyncio.sleep(_CROWDED_WAIT_S)
 
     def _wanted(self) -> set[TP]:
-        return (self._active_partitions or set()) - self._held_back
+        return {tp for tp in self.assignment() if self.transport.context.processing.wants(*tp)}
 
-    def hold_back(self, tps: Iterable[TP]) -> None:
-        """Do not fetch from these partitions until called again without them; all others go on."""
-        self._held_back = frozenset(tps)
-        metrics.HELD_BACK.set(len(self._held_back))
-        self._room.set()
+    async def _fetch(self, wanted: set[TP]) -> Fetched:
+        is_crowded = len(wanted) < len(self.assignment())
+        return await self._thread.fetch(wanted, _CROWDED_WAIT_S if is_crowded else _FETCH_WAIT_S)
 
-    def on_buffer_drop(self, tp: TP) -> None:
-        """Wake the fetcher: there is room for batches of this partition again."""
-        super().on_buffer_drop(tp)
-        self._room.set()
+    async def _hand_over(self, fetched: Fetched) -> None:
+        first = {tp: records[0].offset for tp, records in fetched.records.items()}
+        if gaps := self.offsets.gaps(first):
+            starts = await self.earliest_offsets(*(TopicPartition(*tp) for tp in gaps))
+            self.offsets.count_missed({tp: min(starts[tp], first[tp]) for tp in gaps})
+        if not self._is_open():
+            return
+        for tp, records in fetched.records.items():
+            batch = Batch(tp.topic, tp.partition, records)
+            self.offsets.read(tp, batch)
+            self.transport.context.processing.receive(batch)
+        self.offsets.next_to_read.update(fetched.positions)
 
-    def resume_partitions(self, tps: Iterable[TP]) -> None:
-        """Fetch from these partitions again."""
-        super().resume_partitions(tps)
-        self._room.set()
+    def caught_up_ns(self, tp: TP) -> int:
+        """Monotonic time at which the last fetch was asked that found nothing behind what was handed over; -1 for none.
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        fetched = await self._thread.getmany(active_partitions, timeout)
-        await self._advance_positions({tp: records for tp, records in fetched.items() if records})
-        size = self.transport.context.config.batch_records
-        return {
-            TP(*tp): [Batch(tp.topic, tp.partition, records[at : at + size]) for at in range(0, len(records), size)]
-            for tp, records in fetched.items()
-            if records
-        }
-
-    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
-        batch: Batch = record
-        last = batch.records[-1]
-        with guard(f"reading {batch}", self.transport.context.stop):
-            self.offsets.hand(tp, batch)
-        return ConsumerMessage(
-            tp.topic, tp.partition, last.offset, last.timestamp / 1000, 0, [], b"",
-            batch,  # type: ignore[arg-type]  # raw bytes to Faust, which passes it on untouched
-            None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
-        )  # fmt: skip
-
-    def begin(self, batch: Batch) -> bool:
-        """Take the batch in hand; False when it is left over from an assignment that has ended."""
-        return self._is_open() and self.offsets.begin(batch)
+        Not from watermarks, which not every broker reports right.
+        """
+        offset, asked_ns = self._thread.empty.get(tp, (-1, -1))
+        return asked_ns if offset == self.offsets.next_to_read.get(tp) else -1
 
     # Committing
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Commit everything that is finished.  True when something was committed."""
+        """Commit everything that is applied.  True when something was committed."""
         return await self.offsets.commit(self._commit)
 
     async def check_state(self, partitions: int) -> None:
@@ -124,7 +111,6 @@ class BatchConsumer(driver.Consumer):
         self.close_flow()
         await self.transport.context.settle()
         self.offsets.forget()
-        self._buffered_partitions.clear()
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -133,12 +119,10 @@ class BatchConsumer(driver.Consumer):
         await super().on_partitions_assigned(assigned, generation_id)
 
     def close_flow(self) -> None:
-        """Stop fetching and handing over, and drop what waits in buffers."""
+        """Stop fetching and handing over."""
         self._open_generation = None
         self.reassigned.clear()
         self.stop_flow()
-        self.app.flow_control.suspend()
-        self.app.flow_control.clear()
 
     def open_flow(self, generation: int) -> None:
         """Let reading start: state is restored for this generation of the group."""
@@ -165,21 +149,25 @@ class BatchConsumer(driver.Consumer):
             uncommitted = [tp for tp in assignment if self._committed_offset[tp] is None]
             if uncommitted:
                 await self._thread.seek_to_beginning(*(TopicPartition(*tp) for tp in uncommitted))
-                self._read_offset.update(dict.fromkeys(uncommitted))
 
-    async def read_extents(self) -> None:
-        """Ask where the assigned partitions begin and end; counts and logs records deleted before they were read."""
-        assigned = self.assignment()
-        committed = {tp: self._committed_offset[tp] for tp in assigned}
-        self.offsets.positions = Positions(committed, await self._thread.extents(assigned))
+    async def start_reading(
+        self, positions: Mapping[ports.TopicPartition, int], extents: Mapping[ports.TopicPartition, Extent]
+    ) -> None:
+        """Move on to the positions that the state knows, which hold where they differ from commits.
 
-    async def _advance_positions(self, fetched: Mapping[TP, Sequence[FetchedRecord]]) -> None:
-        """Move the positions past the fetched records; records deleted before them are missed."""
-        first = {tp: records[0].offset for tp, records in fetched.items()}
-        if gaps := self.offsets.positions.gaps(first):
-            starts = await self.earliest_offsets(*(TopicPartition(*tp) for tp in gaps))
-            self.offsets.positions.count_missed({tp: min(starts[tp], first[tp]) for tp in gaps})
-        self.offsets.positions.advance({tp: records[-1].offset for tp, records in fetched.items()})
+        Counts and logs what was deleted, by `extents`, before it was read.  Call it before the flow is opened.
+        """
+        assignment = self.assignment()
+        at = {tp: positions.get(tp, self._committed_offset[tp]) for tp in assignment}
+        self.offsets.start(at, extents)
+        moved = {tp: offset for tp, offset in at.items() if offset is not None and offset != self._committed_offset[tp]}
+        if moved:
+            await self._thread.seek_wait({TopicPartition(*tp): offset for tp, offset in moved.items()})
+
+    @property
+    def client(self) -> BatchThread:
+        """The Kafka client's thread, which knows whether Kafka answers and whether the client still works."""
+        return self._thread
 
     # Watching, which the engine does instead of Faust
 
@@ -190,12 +178,7 @@ class BatchConsumer(driver.Consumer):
         return 0
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Do nothing: an idle partition is no fault, and the engine watches for Kafka's answers."""
-
-    @property
-    def client(self) -> BatchThread:
-        """The Kafka client's thread, which knows whether Kafka answers and whether the client still works."""
-        return self._thread
+        """Do nothing: an idle partition is no fault, and the engine watches for Kafka's answers and for progress."""
 
 
 class BatchTransport(driver.Transport):

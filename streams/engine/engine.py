@@ -1,78 +1,71 @@
-"""Worker process: a small Faust app hands batches of its topics to their handlers, at least once and in order.
+"""Worker process: a small Faust app hands batches of its topics to the worker, at least once and in order.
 
-From Faust come the consumer group and its co-partitioned assignment, agents, back-pressure and service life cycle.
-The engine guarantees on top of it:
-- `assigned` is awaited before the first batch of an assignment reaches a handler; heartbeats go on meanwhile;
+From Faust come the consumer group and its co-partitioned assignment, the fetch service and the service life cycle.  The
+engine guarantees on top of it:
+- `assigned` is awaited before the first batch of an assignment is handed over; heartbeats go on meanwhile;
 - `revoked` is awaited after the batches in hand are finished and committed, so a rebalance or a clean stop replays
   nothing (stock Faust replays up to a commit interval);
-- an error in a handler ends the process before anything past its batch is committed;
-- a worker that Kafka no longer answers ends too, rather than idle for ever.
+- an error in the processing ends the process before anything past its batch is committed;
+- a worker that Kafka no longer answers, or of which a partition stands still, ends too, rather than idle for ever.
 """
 
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from time import monotonic_ns
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams.engine.app import App
-from streams.engine.client import EngineContext
+from streams.engine.client import EngineContext, Processing
 from streams.engine.config import EngineConfig
 from streams.engine.consumer import BatchConsumer
 from streams.engine.guard import Stop, guard, stop_at_once
 from streams.engine.lease import Lease, monotonic_ms
+from streams.engine.progress import WATCH_S, ProgressWatch, Reading
 from streams.errors import BrokerAway, ExitCode, LeaseLost, exit_code
 from streams.kafka.admin import check_topics, wait_for_broker
-from streams.kafka.ports import Batch
 
 logger = logging.getLogger("streams.engine")
 
-BatchHandler = Callable[[Batch], Awaitable[None]]
-"""Processes one batch and returns once its effects are durable; raising stops the process.
-
-Batches of one topic come in order but may overlap: a handler processes those of one partition one after another."""
-OnPartitions = Callable[[frozenset[int]], Awaitable[None]]
-"""Called with the partition numbers that are assigned or revoked; raising stops the process."""
-
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _WATCH_S = 0.25
-_BATCHES_AT_ONCE = 8
 _STOP_S = 10.0
 
 
 class Engine:
-    """One worker process.  All its topics must have the same number of partitions.
+    """One worker process around `processing`.  All its topics must have the same number of partitions.
 
-    Topics are read on from the last commit.  `assigned` and `revoked` get partition numbers, which are the same for all
-    topics; every rebalance revokes all of them first.  `revoked` follows each `assigned` that began, even one that a
-    new rebalance cancelled half-way.  `state_topics` hold what the handlers made durable: when one has lost records
-    since offsets were committed, the engine ends with StateLost rather than hand over a batch.
+    Topics are read on from where the state says, else from the last commit.  `assigned` gets partition numbers, which
+    are the same for all topics; every rebalance revokes all of them first.  `revoked` follows each `assigned` that
+    began, even one that a new rebalance cancelled half-way.  `state_topics` hold what was made durable: when one has
+    lost records since offsets were committed, the engine ends with StateLost rather than hand over a batch.
     """
 
     def __init__(
         self,
         config: EngineConfig,
-        handlers: Mapping[str, BatchHandler],
+        processing: Processing,
         *,
         state_topics: Sequence[str] = (),
-        assigned: OnPartitions,
-        revoked: OnPartitions,
         stop: Stop = stop_at_once,
     ) -> None:
         self.config = config
         self.lease = Lease(config.session_timeout_ms)
-        if not handlers:
-            raise ValueError("an engine needs topics to handle")
-        self._handlers = dict(handlers)
+        if not processing.topics:
+            raise ValueError("an engine needs topics to read")
+        self._processing = processing
         self._state_topics = tuple(state_topics)
         self._partitions = 0
-        self._assigned, self._revoked, self._stop = assigned, revoked, stop
+        self._stop = stop
         self._owned: frozenset[int] = frozenset()
         self._restoring: asyncio.Task[None] | None = None
         self._app: App | None = None
+        self._progress = ProgressWatch(config.stall_ms)
         self._stop_requested = False
         self._kafka_is_silent = False
 
@@ -93,17 +86,20 @@ class Engine:
         """The next offset to process, as known at the assignment and after commits; None when never committed."""
         return self._consumer.offsets.committed(TP(topic, partition))
 
-    def unread(self, topic: str, partition: int) -> range:
-        """The offsets that were there and not committed at the assignment."""
-        return self._consumer.offsets.positions.unread(TP(topic, partition))
+    def applied(self, topic: str, partition: int, offset: int) -> None:
+        """Let everything before `offset` be committed: its effects are durable."""
+        self._consumer.offsets.apply(TP(topic, partition), offset)
 
-    def hold_back(self, partitions: Iterable[tuple[str, int]]) -> None:
-        """Stop handing over these topic partitions until called again without them.
+    def caught_up_ns(self, topic: str, partition: int) -> int:
+        """Monotonic time at which the last fetch was asked that found nothing behind what was handed over; -1 for none.
 
-        A handler must never wait for a batch of another topic: Faust's one fetcher waits for room behind it, and would
-        not bring that batch.  A batch that has to come later is held back here instead.
+        All that Kafka had acknowledged by then has been handed over.
         """
-        self._consumer.hold_back(TP(*partition) for partition in partitions)
+        return self._consumer.caught_up_ns(TP(topic, partition))
+
+    def tell_when_empty(self) -> None:
+        """Have `Processing.resume` called after the next fetch that found nothing in some partition."""
+        self._consumer.client.tell_when_empty = self._processing.resume
 
     async def _serve(self) -> ExitCode:
         stop_requested = asyncio.Event()
@@ -126,16 +122,24 @@ class Engine:
     async def _work(self) -> None:
         """Start the app and watch it; ends by an error or a cancellation only."""
         partitions = await wait_for_broker(self.config.brokers, self.config.security, self.config.broker_wait_ms)
-        check_topics((*self._handlers, *self._state_topics), partitions)
-        self._partitions = partitions[next(iter(self._handlers))]
-        self._app = App(EngineContext(self.config, self._state_topics, self.lease, self._settle, self._stop))
+        topics = self._processing.topics
+        check_topics((*topics, *self._state_topics), partitions)
+        self._partitions = partitions[topics[0]]
+        context = EngineContext(
+            self.config, self._processing, self._state_topics, self.lease, self._settle, self._stop
+        )  # fmt: skip
+        self._app = App(context)
         self._app.on_rebalance_complete.connect(self._restore)
-        for topic, handler in self._handlers.items():
-            self._app.handle(topic, self._agent(handler))
+        for topic in topics:
+            self._app.read(topic)
         starting = asyncio.create_task(self._app.start())
+        look_ms = monotonic_ms()
         while True:
             await asyncio.sleep(_WATCH_S)
             self._watch(self._app, starting)
+            if monotonic_ms() - look_ms >= WATCH_S * 1000:
+                await self._look_at_progress()
+                look_ms = monotonic_ms()
 
     def _watch(self, app: App, starting: "asyncio.Task[None]") -> None:
         if app.crash_reason is not None:
@@ -161,30 +165,20 @@ class Engine:
             logger.warning("Kafka at %s answers again", self.config.brokers)
         self._kafka_is_silent = silent
 
-    def _agent(self, handler: BatchHandler) -> Callable[[Any], Awaitable[None]]:
-        """Faust's agent of one topic; batches overlap: while one becomes durable, another partition's is decided."""
-
-        async def body(stream: AsyncIterable[Batch]) -> None:
-            slots, running = asyncio.Semaphore(_BATCHES_AT_ONCE), set[asyncio.Task[None]]()
-            async for batch in stream:
-                await slots.acquire()
-                task = asyncio.create_task(self._handle(handler, batch))
-                running.add(task)
-                task.add_done_callback(running.discard)
-                task.add_done_callback(lambda _: slots.release())
-
-        return body
-
-    async def _handle(self, handler: BatchHandler, batch: Batch) -> None:
-        consumer = self._consumer
-        if not consumer.begin(batch):
+    async def _look_at_progress(self) -> None:
+        """Measure the lag of every partition that was opened.  Raises Stalled."""
+        consumer, offsets = self._consumer, self._consumer.offsets
+        if not consumer.client.ready or not consumer.flow_active or not offsets.applied:
             return
-        try:
-            with guard(str(batch), self._stop):
-                await handler(batch)
-                consumer.offsets.finish(batch)
-        finally:
-            consumer.offsets.release(batch)
+        with suppress(KafkaError, TimeoutError):  # a broker that does not answer is watched by its silence
+            ends = await asyncio.wait_for(consumer.client.extents(list(offsets.applied)), WATCH_S)
+            now_ns = monotonic_ns()
+            heard_ns = now_ns - self.config.stall_ms * 1_000_000 // 2
+            readings = {}
+            for tp, applied in offsets.applied.items():
+                caught_up = applied >= offsets.handed_over(tp) and consumer.caught_up_ns(tp) > heard_ns
+                readings[tp.topic, tp.partition] = Reading(ends[tp].end, applied, caught_up)
+            self._progress.look(now_ns // 1_000_000, readings)
 
     async def _restore(self, *_: Any, **__: Any) -> None:
         """Restore the state of a new assignment before Faust reads from it; a newer rebalance cancels this."""
@@ -199,10 +193,10 @@ class Engine:
         with guard("restoring the state of new partitions", self._stop):
             await consumer.perform_seek()
             await consumer.check_state(self._partitions)
-            await consumer.read_extents()
             self._owned = frozenset(tp.partition for tp in consumer.assignment())
+            extents = await consumer.client.extents(consumer.assignment())
             if self._owned:
-                await self._assigned(self._owned)
+                await consumer.start_reading(await self._processing.assigned(self._owned), extents)
             consumer.open_flow(generation)
 
     async def _settle(self) -> None:
@@ -211,15 +205,17 @@ class Engine:
             await self._cancel_restoring()
             if self._consumer.assignment():
                 await self._finish_and_commit()
+            self._progress.forget()
             owned, self._owned = self._owned, frozenset()
             if owned:
-                await self._revoked(owned)
+                await self._processing.revoked()
 
     async def _finish_and_commit(self) -> None:
         settle_s = self.config.settle_ms / 1000
-        if unfinished := await self._consumer.offsets.in_hand_after(settle_s):
-            batch = next(iter(unfinished))
-            raise LeaseLost(f"{batch} was still being processed {settle_s:g} s after we had to let go of it")
+        try:
+            await asyncio.wait_for(self._processing.finish(), settle_s)
+        except TimeoutError:
+            raise LeaseLost(f"a batch was still in hand {settle_s:g} s after we had to let go of it") from None
         try:
             await asyncio.wait_for(self._consumer.commit(), settle_s)
         except TimeoutError:

@@ -1,15 +1,14 @@
 """Agents that a worker runs on its partitions, each with its own state, which is read back at every assignment."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from schemas.codec import Codec
 from schemas.events import PaneTally
 from schemas.topics import JOURNEYS, PANES
 from streams import metrics
-from streams.kafka.ports import Batch, KafkaRecord, Reader
+from streams.kafka.ports import Batch, KafkaRecord, Reader, TopicPartition
 from streams.state.lineage import Lineage
-from streams.state.recovery import TAIL_RECORDS, output_partitions
 
 PROGRESS_RECORDS = 10_000
 """Records between two updates of nps_last_progress_seconds while state is read back."""
@@ -19,13 +18,27 @@ class Assignment(NamedTuple):
     """Partitions that the group assigned to this worker.
 
     `partitions` are numbers, the same for all topics; `segment_partitions` is the partition count of nps.panes.
-    `unread` returns the offsets of a topic's partition that are there and not committed.
     """
 
     partitions: frozenset[int]
     segment_partitions: int
     lineage: Lineage
-    unread: Callable[[str, int], range]
+
+
+class Feed(Protocol):
+    """Port to the engine, which reads the topics."""
+
+    def applied(self, topic: str, partition: int, offset: int) -> None:
+        """Let everything before `offset` be committed: its effects are durable."""
+
+    def caught_up_ns(self, topic: str, partition: int) -> int:
+        """Monotonic time at which the last fetch was asked that found nothing behind what was handed over; -1 for none.
+
+        All that Kafka had acknowledged by then has been handed over.
+        """
+
+    def tell_when_empty(self) -> None:
+        """Have agents resumed after the next fetch that found nothing in some partition."""
 
 
 class Restore(Protocol):
@@ -35,36 +48,45 @@ class Restore(Protocol):
     """
 
     def take(self, topic: str, partition: int, record: KafkaRecord, pane: PaneTally | None) -> None:
-        """Take one record of a state topic, or of the last outputs; `pane` is the decoded record of nps.panes."""
+        """Take one record of a state topic; `pane` is the decoded record of nps.panes."""
 
     def complete(self) -> None:
         """Prepare the state once every record was taken.  May take long; runs off the event loop."""
 
-    async def put_in_place(self) -> None:
-        """Replace the agent's state by this one."""
+    async def put_in_place(self) -> Mapping[TopicPartition, int]:
+        """Replace the agent's state by this one; returns the offsets to read on from, where the state knows them."""
 
 
 class Agent(Protocol):
     """One side of the worker.  Of each assignment `restore` is called first and `revoke` last."""
 
     topics: tuple[str, ...]
-    """Topics whose batches this agent handles."""
+    """Topics whose batches this agent takes."""
 
     def restore(self, assignment: Assignment) -> Restore:
         """Begin to read the state of these partitions back."""
 
-    async def handle(self, batch: Batch) -> None:
-        """Process one batch; returns when its effects are durable.  An error ends the worker."""
+    def wants(self, topic: str, partition: int) -> bool:
+        """True while there is room for more records of this partition."""
+
+    def receive(self, batch: Batch) -> None:
+        """Take a batch; the feed is told once its effects are durable."""
+
+    def resume(self) -> None:
+        """Go on: a fetch found nothing in some partition."""
 
     def tick(self) -> None:
         """Write the outputs that are due by the clock alone; called several times a second."""
+
+    async def finish(self) -> None:
+        """Finish the batches in hand and begin no more."""
 
     def revoke(self) -> None:
         """Drop the state of all partitions: they belong to other workers now."""
 
 
 def read_back(reader: Reader, codec: Codec, assignment: Assignment, restores: Sequence[Restore]) -> int:
-    """Read the state topics once, then the last outputs, into all restores; returns the number of state records.
+    """Read the state topics once into all restores; returns the number of their records.
 
     nps.panes is read whole: any partition of it may hold panes that ours count.  Raises BadState, BrokerAway.
     """
@@ -83,9 +105,6 @@ def read_back(reader: Reader, codec: Codec, assignment: Assignment, restores: Se
             pane = codec.decode(PaneTally, record.value)
         for restore in restores:
             restore.take(topic, number, record, pane)
-    for (topic, number), record in reader.tail(output_partitions(partitions), TAIL_RECORDS):
-        for restore in restores:
-            restore.take(topic, number, record, None)
     for restore in restores:
         restore.complete()
     return count

@@ -7,13 +7,14 @@ from schemas.codec import Codec
 from schemas.events import Alert, Answer, Decision, Erasure, SurveyDispatch
 from schemas.reasons import FAULTS
 from schemas.records import new
-from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, ERASURES, RESPONSES
+from schemas.topics import ALERTS, ANSWERS, CAUSE_HEADER, DECISIONS, DISPATCHES, ERASURES, INBOUND, RESPONSES
 from streams import metrics
 from streams.domain.effects import Confirm, Ignore, Publication, Reject, Requeue, Scheduled
 from streams.domain.links import Keys, mint
 from streams.domain.panes import Pane
 from streams.kafka.ports import FetchedRecord, Headers, Output
 from streams.processing.raw_record import RawRecord, dead_letter, raw_fields, requeued, unpack
+from streams.state.progress import Progress
 from streams.state.tables import PaneValue
 
 Unpublished = Scheduled | Reject | Ignore | Requeue | Confirm
@@ -26,20 +27,29 @@ _PUBLISHED_ON: dict[type[Publication], str] = {
 }
 _PUBLISHED = frozenset(_PUBLISHED_ON.values())
 
+_HEADERS: dict[str, Headers] = {
+    topic.name: () if topic is RESPONSES else ((CAUSE_HEADER, topic.name.encode()),) for topic in INBOUND
+}
+"""Headers of outputs by the topic of their cause; those of responses, the most frequent, have none."""
+
 JourneyChange = tuple[bytes | None, int | None, int | None]
 """A journey's new value, None to remove it; its timer in ms, and its timer before the batch, None for no timer."""
 
-Counts = dict[tuple[tuple[str, ...], int, int], list[int]]
-"""Additions to the three bands, by segments, minute, and version where a replay may have counted it already."""
+Counts = dict[tuple[tuple[str, ...], int], list[int]]
+"""Additions to the three bands, by segments and minute."""
 
 
 @dataclass(slots=True)
 class Cause:
-    """The record that causes effects: its topic, its position in the batch, and its version."""
+    """The record that causes effects: its topic, its position in the batch, and its version.
+
+    `now_ms` is its Kafka timestamp or the wall clock, whichever is earlier.
+    """
 
     topic: str
     position: int
     version: int
+    now_ms: int
     record: FetchedRecord
 
 
@@ -47,12 +57,12 @@ class Cause:
 class BatchOutputs:
     """Outputs of a batch, not durable yet: records, panes and journeys, with the figures for metrics.
 
-    `last` is the version of the batch's last record; `headers` go on every output record and name the topic that caused
-    it (see `streams.state.recovery`).
+    `last` is the version of the batch's last response, -1 for none: only responses count.  `progress` says how far the
+    partition is applied once they are durable.
     """
 
-    last: int
-    headers: Headers = ()
+    progress: Progress
+    last: int = -1
     records: list[Output] = field(default_factory=list)
     panes: dict[Pane, PaneValue] = field(default_factory=dict)
     journeys: dict[bytes, JourneyChange] = field(default_factory=dict)
@@ -80,26 +90,28 @@ class OutputEncoder:
     def add(self, effect: Publication | Unpublished, cause: Cause, outputs: BatchOutputs) -> None:
         """Add the record of an effect, or the figure that it changes, to the outputs of its batch."""
         if isinstance(effect, (Answer, Decision, SurveyDispatch, Alert, Erasure)):
-            self._publish(effect, cause.version, cause.record, outputs)
+            self._publish(effect, cause.version, cause, outputs)
             return
         self._add_unpublished(effect, cause, outputs)
         if isinstance(effect, Reject) and effect.reason in FAULTS:
             outputs.bad.append((cause.position, effect))
 
-    def _publish(self, value: Publication, version: int, record: FetchedRecord, outputs: BatchOutputs) -> None:
+    def _publish(self, value: Publication, version: int, cause: Cause, outputs: BatchOutputs) -> None:
         topic = _PUBLISHED_ON[type(value)]
         if self._keys is not None and isinstance(value, SurveyDispatch):
             value = value._replace(token=mint(self._keys, value.survey_id, value.customer_id, value.expires_ms))
         encoded = self._codec.encode(value, version)
-        outputs.records.append(new(Output, (topic, encoded, record.key, self._partition, 0, outputs.headers)))
+        outputs.records.append(
+            new(Output, (topic, encoded, cause.record.key, self._partition, 0, _HEADERS[cause.topic]))
+        )
         if isinstance(value, Alert):
-            outputs.alert_timestamps.append(record.timestamp)
+            outputs.alert_timestamps.append(cause.now_ms)
         elif isinstance(value, Decision) and value.reason is not None:
             outputs.tally[metrics.TRIGGERS_SUPPRESSED, value.reason] += 1
 
     def _add_unpublished(self, effect: Unpublished, cause: Cause, outputs: BatchOutputs) -> None:
         if isinstance(effect, Scheduled):
-            self._publish(effect.decision, 0, cause.record, outputs)
+            self._publish(effect.decision, 0, cause, outputs)
         elif isinstance(effect, Reject):
             if effect.raw is None:
                 raw = RawRecord(*raw_fields(cause.topic, self._partition, cause.record))

@@ -1,69 +1,59 @@
-"""Processor of one partition: takes a batch of records through the pure step, then makes it durable in order.
+"""Processor of one partition: takes a merged batch through the pure step, then makes it durable in order.
 
-    outputs ─flush─► panes (absolute) ─flush─► journeys ─flush─► the batch may be committed
+    batch in hand ─► outputs ─► panes (absolute) ─► journeys, progress ─► the batch may be committed
 
-A replay after a stop before any single write, even in other batches, counts every answer once: an event at or below
-its journey's `applied_version` is skipped whole; otherwise it is stepped again, and a count at or below its pane's
-`applied_version` is not applied again.  Only nps.responses counts, so panes need one version.
+Each arrow is a flush.  After a stop before any single write the same records are decided again as the same batch, at
+the same wall clock: `streams.state.progress` says which.  An event at or below its journey's `applied_version` is then
+skipped, for its outputs and counts were durable before its journey; every other is stepped again, to the same outputs
+under the same ids; and a pane at or below whose `applied_version` the batch ends includes its counts already.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from schemas.codec import Codec
-from schemas.events import Inbound, PaneTally
+from schemas.events import PaneTally
 from schemas.records import new
-from schemas.topics import (
-    EPOCH_HEADER,
-    HISTORY_HEADER,
-    INBOUND_RECORDS,
-    JOURNEYS,
-    PANES,
-    RESPONSES,
-    WAKEUPS,
-    pane_key,
-)  # fmt: skip
+from schemas.topics import HISTORY_HEADER, INBOUND_RECORDS, JOURNEYS, PANES, RESPONSES, pane_key
 from streams import metrics
 from streams.domain.effects import Count, Effect, Reject
-from streams.domain.journey import advance, is_blank, next_timer_ms, step
+from streams.domain.journey import is_blank, next_timer_ms, step
 from streams.domain.links import Keys
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, panes
 from streams.domain.policy import Program
-from streams.kafka.ports import FetchedRecord, Headers, Log, Output
+from streams.kafka.ports import FetchedRecord, Log, Output
 from streams.processing.intake import accept
+from streams.processing.merge import MergedBatch
 from streams.processing.outputs import BatchOutputs, Cause, Counts, OutputEncoder
 from streams.processing.raw_record import pack, raw_fields
-from streams.state.recovery import CAUSES
+from streams.state import progress
+from streams.state.progress import Progress
 from streams.state.tables import TOPIC_INDEX, JourneyEntry, JourneyTable, PaneTable, PaneValue, decode, encode
 from streams.state.timers import Timers
 
 EPOCH_SHIFT = 48
 """Bits of a version that hold the offset; the topic epoch stands above them."""
 
+AGAIN_MS = 60_000
+"""Time after which a customer who is due is woken again, should nothing have come of the wakeup before."""
+
 CHUNK_RECORDS = 50
 """Records that go through one pass before the next: chunks keep each pass inside the CPU cache, 20 % less an answer."""
 
 _BAND: dict[str, int] = {Band.PROMOTER: 0, Band.PASSIVE: 1, Band.DETRACTOR: 2}
 _ABOVE_ALL = 1 << 62
-"""A number above every version and every time in ms."""
+"""A number above every time in ms."""
 
 
-class Chunk(NamedTuple):
-    """Records of a batch with the event, or the reject, of each; `start` is the first one's position in the batch."""
-
-    topic: str
-    start: int
-    records: Sequence[FetchedRecord]
-    events: Sequence[Inbound | Reject]
+Stepped = tuple[Cause, Sequence[Effect]]
+"""A record and the effects of its step."""
 
 
 class PartitionProcessor:
     """Processor of one partition with its tables: `decide` changes nothing, `make_durable` writes, then updates them.
 
-    `replayed_to` is the version up to which answers may be in some panes already, -1 for none.
-    `segment_partition` spreads segments over the partitions of nps.panes; `now_ms` is the wall clock, used only to
-    refuse records with a timestamp in the future.  `keys` sign the links of surveys; None makes no links.
+    `segment_partition` spreads segments over the partitions of nps.panes.  `keys` sign the links of surveys; None makes
+    no links.
     """
 
     def __init__(
@@ -72,27 +62,23 @@ class PartitionProcessor:
         program: Program,
         codec: Codec,
         segment_partition: Callable[[str], int],
-        now_ms: Callable[[], int],
         epoch: int = 0,
         keys: Keys | None = None,
     ) -> None:
         self.partition = partition
         self.journeys = JourneyTable()
         self.panes = PaneTable(partition)
-        self.replayed_to = -1
+        self.progress = Progress(epoch)
         self._timers = Timers()
+        self._announced = Timers()
         self._program = program
         self._codec = codec
         self._segment_partition = segment_partition
-        self._now_ms = now_ms
         self._epoch = epoch << EPOCH_SHIFT
         self._encoder = OutputEncoder(partition, codec, keys)
-        self.wakeup_headers: Headers = ((EPOCH_HEADER, str(epoch).encode()),) if epoch else ()
-        """Headers of wakeups: the topic epoch, when it is not 0."""
 
     def restored(self) -> None:
-        """Set the timers and `replayed_to` from the tables, once they hold every record of their topics."""
-        self.replayed_to = self.panes.highest_version
+        """Set the timers from the tables, once they hold every record of their topics."""
         for key, due_ms in self.journeys.timers():
             self._timers.push(key, due_ms)
 
@@ -100,25 +86,22 @@ class PartitionProcessor:
         """The version of a source record: it rises with the offset, and with the epoch of a recreated topic."""
         return self._epoch | offset
 
-    def decide(self, topic: str, records: Sequence[FetchedRecord]) -> BatchOutputs:
-        """Decide the outputs of a batch of one topic.  Changes nothing.  Raises BadState, RegistryAway."""
-        outputs = BatchOutputs(self.version(records[-1].offset), CAUSES[topic])
-        cls, latest_ms, codec = INBOUND_RECORDS[topic], self._now_ms() + self._program.limits.early_ms, self._codec
-        for start in range(0, len(records), CHUNK_RECORDS):
-            chunk = records[start : start + CHUNK_RECORDS]
-            events = [accept(codec, cls, record, latest_ms) for record in chunk]
-            self._decide_chunk(Chunk(topic, start, chunk, events), outputs)
+    def decide(self, batch: MergedBatch) -> BatchOutputs:
+        """Decide the outputs of a batch.  Changes nothing.  Raises BadState, RegistryAway."""
+        outputs = BatchOutputs(batch.progress)
+        for start in range(0, len(batch.records), CHUNK_RECORDS):
+            self._decide_chunk(batch, start, outputs)
         self._add_counts_to_panes(outputs)
         outputs.count_published()
         return outputs
 
-    def _decide_chunk(self, chunk: Chunk, outputs: BatchOutputs) -> None:
+    def _decide_chunk(self, batch: MergedBatch, start: int, outputs: BatchOutputs) -> None:
         """Add the outputs of a chunk: steps first, then their effects, then the journeys they changed."""
         changed: dict[bytes, JourneyEntry] = {}
-        for cause, effects in self._step(chunk, changed, outputs):
+        for cause, effects in self._step(batch, start, changed, outputs):
             for effect in effects:
                 if isinstance(effect, Count):
-                    self._count(effect, cause.version, outputs.counts)
+                    self._count(effect, outputs.counts)
                 else:
                     self._encoder.add(effect, cause, outputs)
         for key, entry in changed.items():
@@ -127,51 +110,61 @@ class PartitionProcessor:
             outputs.journeys[key] = value, due_ms, before[2] if before else entry.timer_ms
 
     def _step(
-        self, chunk: Chunk, changed: dict[bytes, JourneyEntry], outputs: BatchOutputs
-    ) -> list[tuple[Cause, Sequence[Effect]]]:
+        self, batch: MergedBatch, start: int, changed: dict[bytes, JourneyEntry], outputs: BatchOutputs
+    ) -> list[Stepped]:
         """Take each event into its customer's journey, unless that includes it already."""
-        topic, start, records, events = chunk
-        index, epoch, program, decided = TOPIC_INDEX[topic], self._epoch, self._program, outputs.journeys
-        steps: list[tuple[Cause, Sequence[Effect]]] = []
-        accepted, is_response = 0, topic == RESPONSES.name
-        # A wakeup of an earlier epoch was written after all before it was read; now the topics are read out of step.
-        wakeup_epoch = self.wakeup_headers[0][1] if topic == WAKEUPS.name and self.wakeup_headers else b""
-        for position, (record, event) in enumerate(zip(records, events, strict=True), start):
-            version = epoch | record.offset
+        chunk, wall_ms, epoch, program = (
+            batch.records[start : start + CHUNK_RECORDS],
+            batch.wall_ms,
+            self._epoch,
+            self._program,
+        )
+        latest_ms, decided = wall_ms + program.limits.early_ms, outputs.journeys
+        events = [accept(self._codec, INBOUND_RECORDS[topic], record, latest_ms) for topic, record in chunk]
+        steps: list[Stepped] = []
+        for position, ((topic, record), event) in enumerate(zip(chunk, events, strict=True), start):
+            version, index = epoch | record.offset, TOPIC_INDEX[topic]
+            if is_response := topic == RESPONSES.name:
+                outputs.last = version
             key = record.key or b""
             entry = changed.get(key) or (decode(decided[key][0]) if key in decided else self.journeys.get(key))
             if version <= entry.applied_version[index]:
                 outputs.tally[metrics.EVENTS_SKIPPED, topic] += 1
                 continue
-            cause = Cause(topic, position, version, record)
+            now_ms = min(record.timestamp, wall_ms)
+            cause = Cause(topic, position, version, now_ms, record)
             if isinstance(event, Reject):
                 steps.append((cause, [event]))
                 continue
-            accepted += 1
+            outputs.tally[metrics.EVENTS_IN, topic] += 1
             raw = pack(raw_fields(topic, self.partition, record)) if is_response else b""
-            if wakeup_epoch and _header(record, EPOCH_HEADER) != wakeup_epoch:
-                journey, effects = advance(entry.journey, event.customer_id, program, record.timestamp)
-            else:
-                is_history = _header(record, HISTORY_HEADER) is not None if record.headers else False
-                journey, effects = step(entry.journey, event, program, record.timestamp, raw, is_history)
+            is_history = _has_header(record, HISTORY_HEADER) if record.headers else False
+            journey, effects = step(entry.journey, event, program, now_ms, raw, is_history)
             if journey is not entry.journey:
                 applied_version = list(entry.applied_version)
                 applied_version[index] = version
                 changed[key] = new(JourneyEntry, (tuple(applied_version), entry.timer_ms, journey))
             steps.append((cause, effects))
-        outputs.tally[metrics.EVENTS_IN, topic] += accepted
         return steps
+
+    def take_in_hand(self, batch: MergedBatch, log: Log, check_lease: Callable[[], None]) -> None:
+        """Write what the batch is, which must be durable before any of its outputs is written."""
+        in_hand = self.progress._replace(in_hand=batch.progress.offsets, wall_ms=batch.wall_ms)
+        check_lease()
+        log.send_all([self._progress_record(in_hand)])
 
     async def make_durable(self, outputs: BatchOutputs, log: Log, check_lease: Callable[[], None]) -> None:
         """Write the outputs in the order that replay relies on, then update the tables.
 
-        `check_lease` raises when this process may no longer write; it is called before each stage.
+        Call it once `take_in_hand` is durable.  `check_lease` raises when this process may no longer write; it is
+        called before each stage.
         """
         await self._write(outputs.records, log, check_lease)
         await self._write([self._pane_record(pane, value) for pane, value in outputs.panes.items()], log, check_lease)
         journeys, number = outputs.journeys.items(), self.partition
         journey_records = [new(Output, (JOURNEYS, value, key, number, 0, ())) for key, (value, _, _) in journeys]
-        await self._write(journey_records, log, check_lease)
+        await self._write([*journey_records, self._progress_record(outputs.progress)], log, check_lease)
+        self.progress = outputs.progress
         for pane, pane_value in outputs.panes.items():
             self.panes.put(pane, pane_value)
         for key, (value, due_ms, due_before_ms) in journeys:
@@ -179,11 +172,20 @@ class PartitionProcessor:
                 self._timers.push(key, due_ms)
             self.journeys.put(key, value)
 
-    def due(self, now_ms: int, at_most: int) -> list[bytes]:
-        """Keys of customers who are due, oldest first.  Each is returned once until its journey changes."""
-        return [
-            key for key in self._timers.due(now_ms, at_most) if (self.journeys.timer_ms(key) or _ABOVE_ALL) <= now_ms
+    def due(self, safe_ms: int, now_ms: int, at_most: int) -> list[bytes]:
+        """Keys of customers who are due at `safe_ms`, oldest first.
+
+        Each is returned again `AGAIN_MS` later by `now_ms`, the wall clock, unless something happened to its journey.
+        """
+        for key in self._announced.due(now_ms, at_most):
+            if (due_ms := self.journeys.timer_ms(key)) is not None:
+                self._timers.push(key, due_ms)
+        due = [
+            key for key in self._timers.due(safe_ms, at_most) if (self.journeys.timer_ms(key) or _ABOVE_ALL) <= safe_ms
         ]
+        for key in due:
+            self._announced.push(key, now_ms + AGAIN_MS)
+        return due
 
     async def _write(self, outputs: Sequence[Output], log: Log, check_lease: Callable[[], None]) -> None:
         if outputs:
@@ -191,21 +193,21 @@ class PartitionProcessor:
             log.send_all(outputs)
             await log.flush()
 
-    def _count(self, count: Count, version: int, counts: Counts) -> None:
+    def _count(self, count: Count, counts: Counts) -> None:
         segments, at_ms, band, sign = count
-        cell = segments, at_ms // MINUTE_MS, version if version <= self.replayed_to else _ABOVE_ALL
+        cell = segments, at_ms // MINUTE_MS
         bands = counts.get(cell)
         if bands is None:
             bands = counts[cell] = [0, 0, 0]
         bands[_BAND[band]] += sign
 
     def _add_counts_to_panes(self, outputs: BatchOutputs) -> None:
-        """Add the counts of the batch to the panes, except those that a pane includes already."""
-        for (segments, minute, version), bands in outputs.counts.items():
+        """Add the counts of the batch to the panes, except to those that include it already."""
+        for (segments, minute), bands in outputs.counts.items():
             delta = Tally(*bands)
             for pane in panes(segments, minute * MINUTE_MS):
                 durable = self.panes.get(pane)
-                if version > durable.applied_version:
+                if durable.applied_version < outputs.last:
                     tally = outputs.panes.get(pane, durable).tally.plus(delta)
                     outputs.panes[pane] = PaneValue(outputs.last, tally)
 
@@ -215,14 +217,13 @@ class PartitionProcessor:
         due_ms = next_timer_ms(entry.journey, self._program)
         return encode((entry.applied_version, due_ms, entry.journey)), due_ms
 
+    def _progress_record(self, value: Progress) -> Output:
+        return Output(JOURNEYS, progress.encode(value), progress.KEY, self.partition)
+
     def _pane_record(self, pane: Pane, value: PaneValue) -> Output:
         row = PaneTally(*pane, self.partition, *value.tally, self._program.hash, value.applied_version)
         return Output(PANES.name, self._codec.encode(row), pane_key(row), self._segment_partition(pane.segment))
 
 
-def _header(record: FetchedRecord, header_name: str) -> bytes | None:
-    """A header's value, empty for one without; None where there is no such header."""
-    for name, value in record.headers or ():
-        if name == header_name:
-            return value or b""
-    return None
+def _has_header(record: FetchedRecord, header_name: str) -> bool:
+    return any(name == header_name for name, _ in record.headers or ())

@@ -4,7 +4,7 @@ State is a pure function of nps.panes and the clock: it is read back whole at ea
 row's version is the offset of the last pane record in it, so a worker that computes it again writes the same row.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from schemas.codec import Codec
 from schemas.events import PaneTally, SegmentNps
@@ -13,8 +13,8 @@ from streams.domain.nps import EMPTY, Tally, interval, score
 from streams.domain.panes import MINUTE_MS, Resolution
 from streams.domain.policy import Program
 from streams.domain.windows import RunningSum, SegmentWindows
-from streams.kafka.ports import Batch, KafkaRecord, Log, Output
-from streams.processing.agent import Assignment
+from streams.kafka.ports import Batch, KafkaRecord, Log, Output, TopicPartition
+from streams.processing.agent import Assignment, Feed
 
 
 class _Segment:
@@ -117,23 +117,40 @@ class Rolling:
     topics: tuple[str, ...] = (PANES.name,)
 
     def __init__(
-        self, log: Log, codec: Codec, check_lease: Callable[[], None], make_rows: Callable[[], RollingRows]
+        self,
+        log: Log,
+        codec: Codec,
+        feed: Feed,
+        check_lease: Callable[[], None],
+        make_rows: Callable[[], RollingRows],
     ) -> None:
         self.make_rows = make_rows
         self.rows = make_rows()
         self._log = log
         self._codec = codec
+        self._feed = feed
         self._check_lease = check_lease
 
     def restore(self, assignment: Assignment) -> "RollingRestore":
         """Begin to read panes back."""
         return RollingRestore(self, assignment)
 
-    async def handle(self, batch: Batch) -> None:
+    def wants(self, topic: str, partition: int) -> bool:
+        """True: panes are taken as they come."""
+        return True
+
+    def receive(self, batch: Batch) -> None:
         """Take the panes; the rows that they change are written at the next tick."""
         for record in batch.records:
             if record.value is not None:
                 self.rows.take(batch.partition, record.offset, self._codec.decode(PaneTally, record.value))
+        self._feed.applied(batch.topic, batch.partition, batch.last_offset + 1)
+
+    def resume(self) -> None:
+        """Do nothing: panes wait for nothing."""
+
+    async def finish(self) -> None:
+        """Do nothing: every batch was taken as it came."""
 
     def tick(self) -> None:
         """Write the rows that changed, by answers or by the clock.  Raises LeaseLost."""
@@ -162,6 +179,7 @@ class RollingRestore:
     def complete(self) -> None:
         """Do nothing: every pane was taken as it came."""
 
-    async def put_in_place(self) -> None:
-        """Replace the agent's windows by these."""
+    async def put_in_place(self) -> Mapping[TopicPartition, int]:
+        """Replace the agent's windows by these; what was committed is where to read on."""
         self._rolling.rows = self._rows
+        return {}

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 
 from schemas.codec import Codec
@@ -21,7 +21,7 @@ from streams.engine.fuse import Fuse, FuseLimits
 from streams.engine.guard import guard, stop_at_once
 from streams.errors import ExitCode
 from streams.kafka.admin import topic_ids, wait_for_broker
-from streams.kafka.ports import Batch, Log
+from streams.kafka.ports import Batch, Log, TopicPartition
 from streams.kafka.reader import KafkaReader
 from streams.processing.agent import Agent, Assignment, Restore, read_back
 from streams.processing.journeys import WAKEUPS_PER_S, Journeys
@@ -63,30 +63,25 @@ class Worker:
         wakeups_per_s: int = WAKEUPS_PER_S,
     ) -> None:
         self._config, self._codec, self._log, self._epoch = config, codec, log, epoch
-        self._engine = Engine(
-            config,
-            dict.fromkeys((*Journeys.topics, *Rolling.topics), self._handle),
-            state_topics=(JOURNEYS, PANES.name),
-            assigned=self._assign,
-            revoked=self._revoke,
-        )
+        self.topics = (*Journeys.topics, *Rolling.topics)
+        self._engine = Engine(config, self, state_topics=(JOURNEYS, PANES.name))
         check_lease = self._engine.lease.check
 
         def make_processor(number: int, segment_partitions: int) -> PartitionProcessor:
             def partition_of(segment: str) -> int:
                 return zlib.crc32(segment.encode()) % segment_partitions
 
-            return PartitionProcessor(number, program, codec, partition_of, now_ms, epoch, keys)
+            return PartitionProcessor(number, program, codec, partition_of, epoch, keys)
 
         def make_rows() -> RollingRows:
             return RollingRows(program, codec, now_ms, lambda offset: epoch << EPOCH_SHIFT | offset)
 
         self.agents: list[Agent] = [
             Journeys(
-                log, codec, Fuse(fuse), check_lease, now_ms, make_processor,
-                hold_back=self._engine.hold_back, wakeups_per_s=wakeups_per_s,
+                log, codec, Fuse(fuse), self._engine, check_lease, now_ms, make_processor,
+                early_ms=program.limits.early_ms, wakeups_per_s=wakeups_per_s,
             ),
-            Rolling(log, codec, check_lease, make_rows),
+            Rolling(log, codec, self._engine, check_lease, make_rows),
         ]  # fmt: skip
         """Agents of the worker; a test may wrap them before `run`."""
         self._tick_task: asyncio.Task[None] | None = None
@@ -97,28 +92,49 @@ class Worker:
         sys.setswitchinterval(SWITCH_S)
         return self._engine.run()
 
-    async def _handle(self, batch: Batch) -> None:
-        for agent in self.agents:
-            if batch.topic in agent.topics:
-                await agent.handle(batch)
-
-    async def _assign(self, partitions: frozenset[int]) -> None:
+    async def assigned(self, partitions: frozenset[int]) -> Mapping[TopicPartition, int]:
+        """Restore the state of these partitions; returns the offsets to read on from, where the state knows them."""
         brokers, security = self._config.brokers, self._config.security
         partition_counts = await wait_for_broker(brokers, security, self._config.broker_wait_ms)
         lineage = Lineage(self._epoch, await topic_ids(brokers, security, [topic.name for topic in INBOUND]))
-        assignment = Assignment(partitions, partition_counts[PANES.name], lineage, self._engine.unread)
+        assignment = Assignment(partitions, partition_counts[PANES.name], lineage)
         restores = [agent.restore(assignment) for agent in self.agents]
         await asyncio.to_thread(self._read_back, assignment, restores)
+        positions: dict[TopicPartition, int] = {}
         for restore in restores:
-            await restore.put_in_place()
+            positions.update(await restore.put_in_place())
         self._tick_task = asyncio.create_task(self._tick())
+        return positions
 
-    async def _revoke(self, partitions: frozenset[int]) -> None:
+    def wants(self, topic: str, partition: int) -> bool:
+        """True while there is room for more records of this partition."""
+        return self._agents_by_topic[topic].wants(topic, partition)
+
+    def receive(self, batch: Batch) -> None:
+        """Hand a batch to the agent of its topic."""
+        self._agents_by_topic[batch.topic].receive(batch)
+
+    def resume(self) -> None:
+        """Let the agents look again at what a topic held up."""
+        for agent in self.agents:
+            agent.resume()
+
+    async def finish(self) -> None:
+        """Finish the batches in hand and begin no more."""
         if self._tick_task is not None:
             self._tick_task.cancel()
+        for agent in self.agents:
+            await agent.finish()
         await self._log.flush()
+
+    async def revoked(self) -> None:
+        """Drop the state of all partitions."""
         for agent in self.agents:
             agent.revoke()
+
+    @property
+    def _agents_by_topic(self) -> Mapping[str, Agent]:
+        return {topic: agent for agent in self.agents for topic in agent.topics}
 
     def _read_back(self, assignment: Assignment, restores: Sequence[Restore]) -> None:
         started = time.perf_counter()

@@ -20,8 +20,10 @@ from pathlib import Path
 from schemas.codec import Codec
 from schemas.topics import PURCHASES, RESPONSES
 from streams import program
-from streams.kafka.ports import KafkaRecord, Output
+from streams.kafka.ports import FetchedRecord, KafkaRecord, Output
+from streams.processing.merge import MergedBatch
 from streams.processing.partition import PartitionProcessor
+from streams.state.progress import Progress
 from tests.bench.load import Load, programs
 
 CUSTOMERS = 10_000
@@ -48,14 +50,17 @@ def process(answers: int) -> None:
     load.start_ms = START_MS
     with programs() as (five, _):
         rules = program.load(five)
-    partition = PartitionProcessor(0, rules, Codec(), lambda segment: 0, lambda: 1 << 62)
+    partition = PartitionProcessor(0, rules, Codec(), lambda segment: 0)
     for topic, events, count in (
         (PURCHASES.name, load.purchases(), CUSTOMERS),
         (RESPONSES.name, load.all_answers(), answers),
     ):
         records = [KafkaRecord(at, stamp_ms, key, value) for at, (key, value, stamp_ms) in enumerate(events)][:count]
         for start in range(0, count, BATCH_RECORDS):
-            outputs = partition.decide(topic, records[start : start + BATCH_RECORDS])
+            batch: list[tuple[str, FetchedRecord]] = [
+                (topic, record) for record in records[start : start + BATCH_RECORDS]
+            ]
+            outputs = partition.decide(MergedBatch(batch, 1 << 62, Progress()))
             asyncio.run(partition.make_durable(outputs, _Nowhere(), lambda: None))
 
 

@@ -30,7 +30,9 @@ from streams.kafka.producer import Producer
 from streams.kafka.topics import ensure_topics
 from streams.local.servers import local_broker
 from streams.local.stack import PARTITIONS
+from streams.processing.merge import MergedBatch
 from streams.processing.partition import PartitionProcessor
+from streams.state.progress import Progress
 from tests.bench.bench import Run
 from tests.bench.load import Load, out, programs
 from tests.faults.harness.kafka import KafkaCluster
@@ -58,11 +60,12 @@ class Restored(NamedTuple):
 def lives(path: Path) -> list[bytes]:
     """Journeys as a worker stores them, made by the steps a worker takes."""
     load, log = Load(DISTINCT), MemoryLog()
-    work = PartitionProcessor(0, program.load(path), load.codec, lambda _: 0, lambda: time.time_ns() // 1_000_000)
+    work = PartitionProcessor(0, program.load(path), load.codec, lambda _: 0)
 
     def live(topic: str, events: Iterator[tuple[bytes, bytes, int]]) -> None:
         records = [KafkaRecord(offset, at_ms, key, value) for offset, (key, value, at_ms) in enumerate(events)]
-        asyncio.run(work.make_durable(work.decide(topic, records), log, lambda: None))
+        batch = MergedBatch([(topic, record) for record in records], time.time_ns() // 1_000_000, Progress())
+        asyncio.run(work.make_durable(work.decide(batch), log, lambda: None))
 
     live(PURCHASES.name, load.purchases())
     live(RESPONSES.name, (answer for i, answer in enumerate(load.all_answers()) if i % 5 < ANSWERED_OF_FIVE))

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import Codec
-from schemas.events import Purchase, SurveyResponse, Wakeup
+from schemas.events import Purchase, SurveyResponse
 from schemas.reasons import Reason
 from schemas.topics import PURCHASES, RESPONSES, WAKEUPS
 from streams.domain.clicks import MOST_CLICKS, confirmation
@@ -19,6 +19,7 @@ from streams.domain.nps import band
 from streams.domain.panes import DAY_MS, MINUTE_MS
 from streams.domain.state import Click
 from streams.kafka.ports import KafkaRecord
+from streams.processing.journeys import Journeys
 from tests.support.answers import ASKED, FIRST_MS, SURVEY, net
 from tests.support.clicks import WAIT_MS, Visit, beacon, click, confirmed, trap, visited
 from tests.support.crashes import Process, check_answers, totals
@@ -135,19 +136,19 @@ FAR_MS = START_MS + DAY_MS
 class Woken(Process):
     """The worker of one partition, whose customers are woken once all is read, until nobody waits for anything."""
 
-    def run(self) -> None:
-        """Until nothing is due, through as many crashes as chance makes."""
-        super().run()
-        while due := [key for key in self.start().due(FAR_MS, 1_000) if self.waits(key)]:
-            wakeups = self.inputs[WAKEUPS.name]
-            for key in due:
-                value = CODEC.encode(Wakeup(key.decode(), FAR_MS))
-                wakeups.append(KafkaRecord(len(wakeups), FAR_MS + len(wakeups), key, value))
-            super().run()
+    async def live(self, journeys: Journeys) -> None:
+        """Process all there is; then let a day pass, a second at each turn, until no click waits."""
+        await super().live(journeys)
+        self.world.now_ms = FAR_MS
+        while any(self.waits(f"c{number}".encode()) for number in range(6)):
+            self.world.now_ms += 1_000
+            await self.world.drain(journeys, self.r)
+            journeys.tick()
+            await self.world.drain(journeys, self.r)
 
     def waits(self, key: bytes) -> bool:
         """True while a click of this customer waits."""
-        return bool(self.start().journeys.get(key).journey.waiting)
+        return bool(self.processor.journeys.get(key).journey.waiting)
 
 
 def scanned(r: random.Random) -> dict[str, list[KafkaRecord]]:

@@ -20,7 +20,9 @@ from streams.domain.panes import DAY_MS
 from streams.domain.state import NEW
 from streams.kafka.memory import MemoryLog
 from streams.kafka.ports import KafkaRecord, Output
+from streams.processing.merge import MergedBatch
 from streams.processing.partition import PartitionProcessor
+from streams.state.progress import Progress
 from streams.state.tables import JourneyEntry
 from tests.support.histories import Moment, Run, wakeup
 from tests.support.laws import examples
@@ -181,7 +183,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 def worked(history: list[Moment], at_most: int, runner: asyncio.Runner) -> tuple[list[Output], JourneyEntry]:
     """All that is published and kept when the records come in batches of one topic, at most so many at once."""
-    one, outputs, offsets = PartitionProcessor(0, PROGRAM, CODEC, len, lambda: 1 << 50), list[Output](), Counter[str]()
+    one, outputs, offsets = PartitionProcessor(0, PROGRAM, CODEC, len), list[Output](), Counter[str]()
     for topic, group in groupby([*history, end(history)], lambda moment: TOPIC[type(moment[1])]):
         moments = list(group)
         for start in range(0, len(moments), at_most):
@@ -189,7 +191,7 @@ def worked(history: list[Moment], at_most: int, runner: asyncio.Runner) -> tuple
             for at_ms, event in moments[start : start + at_most]:
                 records.append(KafkaRecord(offsets[topic], at_ms, b"c1", CODEC.encode(event), ()))
                 offsets[topic] += 1
-            outcome = one.decide(topic, records)
+            outcome = one.decide(MergedBatch([(topic, record) for record in records], 1 << 50, Progress()))
             outputs += outcome.records
             runner.run(one.make_durable(outcome, MemoryLog(), lambda: None))
     return outputs, one.journeys.get(b"c1")

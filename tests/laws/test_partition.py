@@ -19,7 +19,7 @@ from streams.kafka.ports import KafkaRecord, Output
 from streams.processing.outputs import BatchOutputs
 from tests.support.histories import START_MS, purchase, response
 from tests.support.laws import examples
-from tests.support.partition import BAD, durable, processor, published, record
+from tests.support.partition import BAD, batch_of, durable, processor, published, record
 
 
 @settings(max_examples=examples(60))
@@ -35,8 +35,8 @@ def test_neighbours_are_unaffected(batch: list[str | int]) -> None:
     if not records:
         return
     good = [each for each, name in zip(records, batch, strict=True) if isinstance(name, int)]
-    outputs = processor().decide(PURCHASES.name, records)
-    wanted = processor().decide(PURCHASES.name, good).records if good else []
+    outputs = processor().decide(batch_of(PURCHASES.name, records))
+    wanted = processor().decide(batch_of(PURCHASES.name, good)).records if good else []
     assert [output for output in outputs.records if output.topic != DEAD_LETTERS] == wanted
     assert len(published(outputs, DEAD_LETTERS)) == len(records) - len(good)
     bad = [position for position, name in enumerate(batch) if isinstance(name, str) and name != "late"]
@@ -80,9 +80,9 @@ def in_chunks(size: int, batches: dict[str, list[KafkaRecord]]) -> tuple[list[Ba
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("streams.processing.partition.CHUNK_RECORDS", size)
         for topic, records in batches.items():
-            all_outputs.append(one.decide(topic, records))
+            all_outputs.append(one.decide(batch_of(topic, records)))
             durable(one, all_outputs[-1])
-    return all_outputs, one.due(START_MS + 400 * 24 * HOUR_MS, 100)
+    return all_outputs, one.due(START_MS + 400 * 24 * HOUR_MS, 0, 100)
 
 
 @settings(max_examples=examples(40))
@@ -102,7 +102,7 @@ def run_in_batches(events: list[Event], scores: Sequence[int], size: int) -> tup
     for topic, all_events in ((PURCHASES.name, events), (RESPONSES.name, answers)):
         records = [record(event, offset) for offset, event in enumerate(all_events)]
         for start in range(0, len(records), size):
-            outputs = one.decide(topic, records[start : start + size])
+            outputs = one.decide(batch_of(topic, records[start : start + size]))
             published += outputs.records
             panes |= {pane: value.tally for pane, value in outputs.panes.items()}
             durable(one, outputs)

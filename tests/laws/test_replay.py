@@ -20,8 +20,9 @@ class Backwards(PartitionProcessor):
 
     async def make_durable(self, outputs: BatchOutputs, log: Log, check_lease: Callable[[], None]) -> None:
         """Swap the two stages that replay relies on."""
-        await super().make_durable(BatchOutputs(outputs.last, journeys=outputs.journeys), log, check_lease)
-        first = BatchOutputs(outputs.last, records=outputs.records, panes=outputs.panes)
+        journeys = BatchOutputs(outputs.progress, outputs.last, journeys=outputs.journeys)
+        await super().make_durable(journeys, log, check_lease)
+        first = BatchOutputs(outputs.progress, outputs.last, records=outputs.records, panes=outputs.panes)
         await super().make_durable(first, log, check_lease)
 
 

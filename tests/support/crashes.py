@@ -2,22 +2,25 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from schemas.codec import Codec
 from schemas.events import Alert, Answer, PaneTally, Purchase, SurveyResponse
 from schemas.topics import ALERTS, ANSWERS, JOURNEYS, PANES, PURCHASES, RESPONSES
 from streams.domain.ids import survey_id
-from streams.kafka.ports import KafkaRecord
+from streams.kafka.ports import KafkaRecord, Output
+from streams.processing.journeys import Journeys
 from streams.processing.partition import PartitionProcessor
 from streams.program import parse
 from tests.support.crashing import CrashingLog
+from tests.support.memory_feed import World
 from tests.support.programs import program
 from tests.support.recount import Cell, Counts, Vote, band_of, held, last_word, panes
 
 START_MS = 1_700_000_000_000
 PROGRAM = parse(program(remember="60d"), "test.toml")
 CODEC = Codec()
+MOST_CRASHES = 20
 
 
 def world(r: random.Random) -> dict[str, list[KafkaRecord]]:
@@ -67,6 +70,21 @@ def expected(inputs: dict[str, list[KafkaRecord]]) -> dict[Cell, Counts]:
     return panes(Vote(("all", f"country={country[survey]}"), *word) for survey, word in words.items() if word)
 
 
+class ShufflingLog(CrashingLog):
+    """A crashing log to whose topics the records of a stage come in any order; those of nps.journeys in their own."""
+
+    def __init__(self, r: random.Random) -> None:
+        super().__init__()
+        self._r = r
+
+    def send_all(self, outputs: Iterable[Output]) -> None:
+        """Append the records up to the crash."""
+        stage = list(outputs)
+        if stage and stage[0].topic != JOURNEYS:
+            self._r.shuffle(stage)
+        super().send_all(stage)
+
+
 class Process:
     """The worker of one partition: dies where it is told to, and comes back with what its topics hold."""
 
@@ -76,72 +94,43 @@ class Process:
         inputs: dict[str, list[KafkaRecord]],
         kind: type[PartitionProcessor] = PartitionProcessor,
     ) -> None:
-        self.kind = kind
         self.r = r
-        self.inputs = inputs
-        self.log = CrashingLog()
-        self.committed = dict.fromkeys(inputs, 0)
+        self.log = ShufflingLog(r)
         self.crashes = 0
+        for topic, records in inputs.items():
+            self.log.partitions[topic, 0] = list(records)
+        self.world = World(self.log, CODEC, self.make_processor, [0], 0)
+        self.world.now_ms = START_MS + 10**9
+        self.kind = kind
+        self.processor = self.make_processor(0, 1)
 
-    def start(self) -> PartitionProcessor:
-        """Tables restored from their topics."""
-        processor = self.kind(0, PROGRAM, CODEC, lambda _: 0, lambda: START_MS + 10**9)
-        for (topic, _), record in self.log.read([(PANES.name, 0), (JOURNEYS, 0)]):
-            if topic == JOURNEYS:
-                processor.journeys.restore(record)
-            else:
-                processor.panes.restore(CODEC.decode(PaneTally, record.value))
-        processor.restored()
-        return processor
-
-    def batches(self) -> Iterator[tuple[str, list[KafkaRecord]]]:
-        """Uncommitted records in batches of any size, topics interleaved at random, replays first."""
-        position = dict(self.committed)
-        responses = self.inputs[RESPONSES.name]
-        while any(position[topic] < len(self.inputs[topic]) for topic in position):
-            topic = self.r.choice([t for t in position if position[t] < len(self.inputs[t])])
-            if position[RESPONSES.name] <= self.replay_to and position[RESPONSES.name] < len(responses):
-                topic = RESPONSES.name
-            size = self.r.randrange(1, 25)
-            batch = self.inputs[topic][position[topic] : position[topic] + size]
-            position[topic] += len(batch)
-            yield topic, batch
+    def make_processor(self, number: int, _: int) -> PartitionProcessor:
+        """The blank processor of the next life."""
+        self.processor = self.kind(number, PROGRAM, CODEC, lambda _: 0)
+        return self.processor
 
     def run(self) -> None:
-        """Until all is processed and committed, through as many crashes as chance makes."""
-        while any(self.committed[topic] < len(records) for topic, records in self.inputs.items()):
-            processor = self.start()
-            self.replay_to = processor.replayed_to
-            self.life(processor)
+        """Until all is processed, through as many crashes as chance makes."""
+        while not asyncio.run(self.life()):
+            self.crashes += 1
+            self.log.crash_at = None
 
-    def life(self, processor: PartitionProcessor) -> None:
-        """One process: batches until the end or a crash; commits lag behind at random."""
-        done = dict(self.committed)
-        for topic, batch in self.batches():
-            outputs = processor.decide(topic, batch)
-            writes = len(outputs.records) + len(outputs.panes) + len(outputs.journeys)
-            crash = self.r.random() < 0.3 and self.crashes < 40
-            self.log.crash_at = self.log.sent + self.r.randrange(writes + 1) if crash else None
-            self.r.shuffle(outputs.records)
-            outputs.panes = dict(self.r.sample(list(outputs.panes.items()), len(outputs.panes)))
-            outputs.journeys = dict(self.r.sample(list(outputs.journeys.items()), len(outputs.journeys)))
-            try:
-                asyncio.run(processor.make_durable(outputs, self.log, lambda: None))
-            except ConnectionError:
-                self.crashes += 1
-                return
-            done[topic] = batch[-1].offset + 1
-            if self.r.random() < 0.6:
-                self.committed = dict(done)
-            self.feed_requeued()
-        self.committed = dict(done)
+    async def life(self) -> bool:
+        """One process until the end, True, or a crash, False."""
+        journeys = await self.world.started()
+        if self.crashes < MOST_CRASHES:
+            self.log.crash_after(self.r.randrange(150))
+        try:
+            await self.live(journeys)
+        except ConnectionError:
+            return False
+        finally:
+            self.log.crash_at = None
+        return True
 
-    def feed_requeued(self) -> None:
-        """What was put back on nps.responses is input again."""
-        back = self.log.partitions.pop((RESPONSES.name, 0), [])
-        records = self.inputs[RESPONSES.name]
-        for record in back:
-            records.append(record._replace(offset=len(records)))
+    async def live(self, journeys: Journeys) -> None:
+        """Process all there is."""
+        await self.world.drain(journeys, self.r)
 
 
 def totals(process: Process) -> dict[Cell, Counts]:

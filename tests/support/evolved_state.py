@@ -119,9 +119,11 @@ def take_all(state: bytes) -> int:
     from streams.domain.state import NEW
     from streams.kafka.memory import MemoryLog
     from streams.kafka.ports import KafkaRecord
+    from streams.processing.merge import MergedBatch
     from streams.processing.partition import PartitionProcessor
     from streams.processing.raw_record import pack
     from streams.program import load as load_program
+    from streams.state.progress import Progress
     from streams.state.tables import decode, encode
 
     entry = decode(state)
@@ -129,14 +131,15 @@ def take_all(state: bytes) -> int:
     raw = pack(("nps.responses", 0, 1, 1, b"c1", b"", ()))
     parked = tuple(parked._replace(raw=raw) for parked in entry.journey.parked)
     journey = marked(entry.journey._replace(parked=parked))
-    processor, codec = PartitionProcessor(0, load_program(), Codec(), lambda _: 0, lambda: 1 << 60), Codec()
+    processor, codec = PartitionProcessor(0, load_program(), Codec(), lambda _: 0), Codec()
     processor.journeys.restore(KafkaRecord(0, 0, b"c1", encode(entry._replace(journey=journey))))
     processor.restored()
     events = list(events_about(journey, journey.clock_ms + 1_000))
     for number, (topic, event) in enumerate(events):
         at_ms = getattr(event, "due_ms", journey.clock_ms + 1_000 + number)
         before = processor.journeys.get(b"c1").journey
-        outputs = processor.decide(topic, [KafkaRecord((1 << 40) + number, at_ms, b"c1", codec.encode(event))])
+        record = KafkaRecord((1 << 40) + number, at_ms, b"c1", codec.encode(event))
+        outputs = processor.decide(MergedBatch([(topic, record)], 1 << 60, Progress()))
         asyncio.run(processor.make_durable(outputs, MemoryLog(), lambda: None))
         after = processor.journeys.get(b"c1")
         assert len(after.applied_version) == len(INBOUND)

@@ -1,15 +1,18 @@
 """A blank partition, records for it, good and bad, and what came of them."""
 
 import asyncio
+from collections.abc import Sequence
 
 from schemas.codec import Codec
 from schemas.events import Record as Event
 from schemas.reasons import Reason
 from streams.domain.panes import HOUR_MS
 from streams.kafka.memory import MemoryLog
-from streams.kafka.ports import KafkaRecord, Output
+from streams.kafka.ports import FetchedRecord, KafkaRecord, Output
+from streams.processing.merge import MergedBatch
 from streams.processing.outputs import BatchOutputs
 from streams.processing.partition import PartitionProcessor
+from streams.state.progress import Progress
 from tests.support.histories import OPEN, START_MS, case, purchase
 
 CODEC = Codec()
@@ -20,7 +23,12 @@ KEY = b"c1"
 
 def processor(epoch: int = 0) -> PartitionProcessor:
     """The work of partition 3, blank."""
-    return PartitionProcessor(3, OPEN, CODEC, lambda segment: len(segment), lambda: NOW_MS, epoch)
+    return PartitionProcessor(3, OPEN, CODEC, lambda segment: len(segment), epoch)
+
+
+def batch_of(topic: str, records: Sequence[FetchedRecord], wall_ms: int = NOW_MS) -> MergedBatch:
+    """A batch of one topic's records, decided at `wall_ms`."""
+    return MergedBatch([(topic, record) for record in records], wall_ms, Progress())
 
 
 def record(event: Event, offset: int = 0, at_ms: int = START_MS, key: bytes | None = KEY) -> KafkaRecord:

@@ -1,15 +1,28 @@
-"""What fell due while nobody was there leaves at a bounded pace, oldest first."""
+"""The agent of the customers' side: who is woken when, and what becomes of a batch in hand."""
+
+import asyncio
+import random
+from collections.abc import Iterable
+from contextlib import suppress
+
+import pytest
 
 from schemas.codec import Codec
-from schemas.topics import WAKEUPS
+from schemas.events import ContactUpdate, Decision, SurveyDispatch
+from schemas.topics import CONTACTS, DECISIONS, DISPATCHES, PURCHASES, WAKEUPS
+from streams.domain.panes import HOUR_MS
 from streams.domain.state import Journey
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.kafka.ports import KafkaRecord
-from streams.processing.journeys import QUIET_MS, Journeys
+from streams.kafka.ports import KafkaRecord, Output
+from streams.processing.journeys import Journeys
 from streams.processing.partition import PartitionProcessor
+from streams.program import parse
+from streams.state import progress
 from streams.state.tables import JourneyEntry, encode
+from tests.support import programs
 from tests.support.crashing import CrashingLog
-from tests.support.histories import PROGRAM, START_MS
+from tests.support.histories import PROGRAM, START_MS, purchase
+from tests.support.memory_feed import MemoryFeed, World
 
 CODEC = Codec()
 PER_S = 100
@@ -19,7 +32,7 @@ TICK_MS = 200
 
 def overdue(partition: int, _: int = 1) -> PartitionProcessor:
     """A restored partition whose customers fell due one a second, long ago."""
-    processor = PartitionProcessor(partition, PROGRAM, CODEC, lambda _: 0, lambda: START_MS)
+    processor = PartitionProcessor(partition, PROGRAM, CODEC, lambda _: 0)
     for number in range(DUE):
         due_ms = START_MS - (DUE - number) * 1_000
         value = encode(JourneyEntry((-1,) * 5, due_ms, Journey(clock_ms=due_ms - 1)))
@@ -31,10 +44,14 @@ def overdue(partition: int, _: int = 1) -> PartitionProcessor:
 def test_a_backlog_leaves_at_the_pace_and_oldest_first() -> None:
     """After each tick no more is out than the pace allows, in the end all is, and each partition in its order."""
     log, clock = CrashingLog(), [START_MS]
-    journeys = Journeys(log, CODEC, Fuse(FuseLimits()), lambda: None, lambda: clock[0], overdue, wakeups_per_s=PER_S)
+    feed = MemoryFeed(log)
+    journeys = Journeys(
+        log, CODEC, Fuse(FuseLimits()), feed, lambda: None, lambda: clock[0], overdue, wakeups_per_s=PER_S
+    )  # fmt: skip
     for partition in (0, 1):
-        journeys.assign(overdue(partition), lambda _: range(0))
-    clock[0] += QUIET_MS
+        journeys.assign(overdue(partition))
+        for topic in journeys.topics:
+            feed.fetch(journeys, (topic, partition), 1)
     began_ms = clock[0]
     while log.sent < 2 * DUE:
         journeys.tick()
@@ -46,3 +63,108 @@ def test_a_backlog_leaves_at_the_pace_and_oldest_first() -> None:
         keys = [record.key or b"" for record in log.partitions[WAKEUPS.name, partition]]
         assert keys == sorted(keys)
         assert len(keys) == DUE
+
+
+def purchases(*records: tuple[int, str]) -> list[KafkaRecord]:
+    """Purchases at these times by these customers."""
+    return [
+        KafkaRecord(offset, at_ms, name.encode(), CODEC.encode(purchase(f"p{offset}", "order.delivered", at_ms, name)))
+        for offset, (at_ms, name) in enumerate(records)
+    ]
+
+
+def owning(log: CrashingLog, now_ms: int) -> tuple[Journeys, MemoryFeed]:
+    """The agent of one blank partition."""
+    feed = MemoryFeed(log)
+
+    def blank(number: int, _: int = 1) -> PartitionProcessor:
+        return PartitionProcessor(number, PROGRAM, CODEC, lambda _: 0)
+
+    journeys = Journeys(log, CODEC, Fuse(FuseLimits()), feed, lambda: None, lambda: now_ms, blank, early_ms=300_000)
+    journeys.assign(blank(0))
+    return journeys, feed
+
+
+def test_nobody_is_woken_while_something_older_may_be_unread() -> None:
+    """A due survey waits until every topic was found empty after it was due; old records do not hold it up."""
+    log, delay_ms = CrashingLog(), PROGRAM.rules[0].delay_ms
+    log.partitions[PURCHASES.name, 0] = purchases((START_MS, "c1"))
+    journeys, feed = owning(log, START_MS + delay_ms + 2_000)
+    feed.fetch(journeys, (PURCHASES.name, 0), 1)
+    assert not asyncio.run(journeys.process_next(0)), "contacts were not heard of"
+    for topic in journeys.topics:
+        feed.fetch(journeys, (topic, 0), 1)
+    assert asyncio.run(journeys.process_next(0))
+    log.partitions[CONTACTS.name, 0] = [KafkaRecord(0, START_MS, b"c1", None)]
+    feed.fetch(journeys, (CONTACTS.name, 0), 1)
+    journeys.tick()
+    assert (WAKEUPS.name, 0) not in log.partitions, "a contact update waits"
+    for topic in journeys.topics:
+        feed.fetch(journeys, (topic, 0), 1)
+    assert asyncio.run(journeys.process_next(0))
+    journeys.tick()
+    assert len(log.partitions[WAKEUPS.name, 0]) == 1
+
+
+def test_with_a_backlog_the_merged_time_wakes() -> None:
+    """Records that never end starve nobody: who is due before the time that the merge has reached is woken at it."""
+    log, delay_ms = CrashingLog(), PROGRAM.rules[0].delay_ms
+    later_ms = START_MS + delay_ms + HOUR_MS
+    log.partitions[PURCHASES.name, 0] = purchases((START_MS, "c1"), *[(later_ms, "c2")] * 200)
+    journeys, feed = owning(log, START_MS + 365 * 24 * HOUR_MS)
+    feed.fetch(journeys, (PURCHASES.name, 0), 500)
+    for topic in journeys.topics:
+        if topic != PURCHASES.name:
+            feed.fetch(journeys, (topic, 0), 1)
+    journeys.tick()
+    assert (WAKEUPS.name, 0) not in log.partitions
+    assigned = journeys._assigned[0]
+    assigned.at_most = 100
+    assert asyncio.run(journeys.process_next(0))
+    journeys.tick()
+    (wakeup,) = log.partitions[WAKEUPS.name, 0]
+    assert (wakeup.key, wakeup.timestamp) == (b"c1", later_ms)
+
+
+class Forgetful(CrashingLog):
+    """A log that loses which batch is in hand."""
+
+    def send_all(self, outputs: Iterable[Output]) -> None:
+        """Append all but that."""
+        super().send_all(
+            out for out in outputs if out.key != progress.KEY or not progress.decode(out.value or b"").in_hand
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "outcomes"), [(CrashingLog, 3, {"sent"}), (Forgetful, 2, {"sent", "suppressed"})]
+)
+def test_what_was_written_and_not_remembered_is_decided_again_as_it_was(
+    kind: type[CrashingLog], written: int, outcomes: set[str]
+) -> None:
+    """A worker dies after its outputs; an older opt-out has come meanwhile; what was decided stays decided.
+
+    Without the record of the batch in hand the same crash leads to two decisions.
+    """
+    log = kind()
+    program = parse(programs.program({"name": "bought"}, dimensions=(), combinations=()), "test")
+    world = World(log, CODEC, lambda number, _: PartitionProcessor(number, program, CODEC, lambda _: 0), [0], 0)
+    world.now_ms = START_MS + HOUR_MS
+    log.partitions[PURCHASES.name, 0] = purchases((START_MS, "c1"))
+    while (DISPATCHES.name, 0) not in log.partitions:
+        log.crash_after(written)
+        with suppress(ConnectionError):
+            asyncio.run(drained(world))
+    log.crash_at = None
+    out = ContactUpdate("crm", "e", "contact", START_MS - 1, "c1", True, None, None, {})
+    log.partitions[CONTACTS.name, 0] = [KafkaRecord(0, START_MS - 1, b"c1", CODEC.encode(out))]
+    asyncio.run(drained(world))
+    assert {CODEC.decode(Decision, one.value).outcome for one in log.partitions[DECISIONS.name, 0]} == outcomes
+    sent = {CODEC.decode(SurveyDispatch, one.value).survey_id for one in log.partitions[DISPATCHES.name, 0]}
+    assert len(sent) == 1
+
+
+async def drained(world: World) -> None:
+    """One process over all there is."""
+    journeys = await world.started()
+    await world.drain(journeys, random.Random(1))

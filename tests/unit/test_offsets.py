@@ -1,48 +1,20 @@
-"""Offsets: a commit never passes an unfinished batch, and records deleted before they were read are counted."""
+"""Offsets: a commit never passes what is applied, and records deleted before they were read are counted."""
 
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 import pytest
 from faust.types import TP
 from prometheus_client import REGISTRY
 
 from streams.engine.extents import Extent
-from streams.engine.offsets import BatchOffsets, Positions, Tracker
+from streams.engine.offsets import Offsets
 from streams.errors import BadTopics
 from streams.kafka.ports import Batch, KafkaRecord
 
 A, B = TP("positions-a", 0), TP("positions-b", 1)
-
-
-def test_nothing_may_be_committed_before_a_block_is_finished() -> None:
-    """A batch in hand is held and not committable."""
-    tracker = Tracker()
-    tracker.hand(9)
-    assert tracker.holds(9)
-    assert tracker.committable is None
-
-
-@pytest.mark.parametrize("last", [5, 9])
-def test_blocks_must_be_handed_over_in_order(last: int) -> None:
-    """Going back or handing over the same batch twice is refused."""
-    tracker = Tracker()
-    tracker.hand(9)
-    with pytest.raises(ValueError, match="handed over after 9"):
-        tracker.hand(last)
-
-
-def test_only_a_block_in_hand_can_be_finished() -> None:
-    """An unknown batch, and one finished before, are refused."""
-    tracker = Tracker()
-    tracker.hand(9)
-    tracker.hand(19)
-    tracker.finish(19)
-    for last in (19, 29):
-        with pytest.raises(ValueError, match="not in hand"):
-            tracker.finish(last)
 
 
 def batch(first: int, last: int) -> Batch:
@@ -50,8 +22,15 @@ def batch(first: int, last: int) -> Batch:
     return Batch(*A, [KafkaRecord(offset, 0, None, None) for offset in (first, last)])
 
 
-def test_only_finished_batches_are_committed_and_each_once() -> None:
-    """A commit covers what is finished, updates the table, and has nothing to do until more is finished."""
+def started(positions: Mapping[TP, int | None], committed: MutableMapping[TP, int | None] | None = None) -> Offsets:
+    """Offsets of an assignment whose topics begin at 0."""
+    offsets = Offsets("group", dict(positions) if committed is None else committed)
+    offsets.start(positions, {tp: Extent(0, 20) for tp in positions})
+    return offsets
+
+
+def test_only_what_is_applied_is_committed_and_each_once() -> None:
+    """A commit covers what is applied, updates the table, and has nothing to do until more is."""
     committed: defaultdict[TP, int | None] = defaultdict(lambda: None)
     written: list[Mapping[TP, int]] = []
 
@@ -60,19 +39,14 @@ def test_only_finished_batches_are_committed_and_each_once() -> None:
         return True
 
     async def run() -> None:
-        offsets = BatchOffsets("group", committed)
-        first, second = batch(0, 9), batch(10, 19)
-        for handed in (first, second):
-            offsets.hand(A, handed)
-            assert offsets.begin(handed)
+        offsets = started({A: None}, committed)
+        offsets.read(A, batch(0, 9))
+        offsets.read(A, batch(10, 19))
         assert not await offsets.commit(write)
-        offsets.finish(first)
-        offsets.release(first)
+        offsets.apply(A, 10)
         assert await offsets.commit(write)
         assert not await offsets.commit(write)
-        assert await offsets.in_hand_after(0.01) == {second}
-        offsets.release(second)
-        assert not await offsets.in_hand_after(0.01)
+        assert offsets.handed_over(A) == 20
 
     asyncio.run(run())
     assert (written, dict(committed)) == ([{A: 10}], {A: 10})
@@ -85,9 +59,9 @@ def test_a_commit_that_the_group_refuses_changes_nothing(caplog: pytest.LogCaptu
         return False
 
     async def run() -> None:
-        offsets = BatchOffsets("group", {A: 5})
-        offsets.hand(A, batch(5, 9))
-        offsets.finish(batch(5, 9))
+        offsets = started({A: 5})
+        offsets.read(A, batch(5, 9))
+        offsets.apply(A, 10)
         assert not await offsets.commit(refuse)
         assert offsets.committed(A) == 5
 
@@ -95,44 +69,40 @@ def test_a_commit_that_the_group_refuses_changes_nothing(caplog: pytest.LogCaptu
     assert caplog.messages == ["the group moved on before we could commit: the last batches will be read again"]
 
 
-def test_a_batch_of_an_assignment_that_ended_is_not_begun() -> None:
-    """What waited in a buffer while the partitions were revoked belongs to another worker now."""
-    offsets = BatchOffsets("group", {A: None})
-    offsets.hand(A, batch(0, 9))
-    offsets.forget()
-    assert not offsets.begin(batch(0, 9))
-
-
-def test_a_batch_before_the_commit_is_refused() -> None:
+def test_a_batch_before_what_is_applied_is_refused() -> None:
     """The topic starts anew: its records would be taken for old ones."""
     with pytest.raises(BadTopics, match="fewer records than the 5 that were committed"):
-        BatchOffsets("group", {A: 5}).hand(A, batch(3, 9))
+        started({A: 5}).read(A, batch(3, 9))
 
 
 def missed(tp: TP) -> float:
     return REGISTRY.get_sample_value("nps_missed_records_total", {"topic": tp.topic}) or 0
 
 
-def test_what_lay_between_the_commit_and_the_oldest_record_is_missed(caplog: pytest.LogCaptureFixture) -> None:
-    """Committed to 5, the oldest is 12: seven are lost, in one line; a partition that was never read misses nothing."""
-    before = missed(A)
+def test_what_lay_between_the_position_and_the_oldest_record_is_missed(caplog: pytest.LogCaptureFixture) -> None:
+    """Applied to 5, the oldest is 12: seven are lost, in one line; never read and the oldest is 3: three are."""
+    before = missed(A), missed(B)
+    offsets = Offsets("group", {A: 5, B: None})
     with caplog.at_level(logging.ERROR):
-        positions = Positions({A: 5, B: None}, {A: Extent(12, 20), B: Extent(3, 9)})
-    assert caplog.messages == ["positions-a[0]: 7 records were deleted by retention before they were read"]
-    assert missed(A) - before == 7
-    assert (positions.unread(A), positions.unread(B)) == (range(12, 20), range(3, 9))
+        offsets.start({A: 5, B: None}, {A: Extent(12, 20), B: Extent(3, 9)})
+    assert caplog.messages == [
+        "positions-a[0]: 7 records were deleted by retention before they were read",
+        "positions-b[1]: 3 records were deleted by retention before they were read",
+    ]
+    assert (missed(A) - before[0], missed(B) - before[1]) == (7, 3)
 
 
 def test_a_gap_while_reading_is_explained_by_the_oldest_record() -> None:
     """Offsets that a transaction or compaction left out are none of ours; what begins beyond our next one is gone."""
     before = missed(A)
-    positions = Positions({A: 5, B: 0}, {A: Extent(0, 20), B: Extent(0, 20)})
-    assert positions.gaps({A: 5, B: 0}) == []
-    positions.advance({A: 9, B: 3})
-    assert positions.gaps({A: 12, B: 4}) == [A]
-    positions.count_missed({A: 0})
+    offsets = started({A: 5, B: 0})
+    assert offsets.gaps({A: 5, B: 0}) == []
+    offsets.read(A, batch(5, 9))
+    offsets.read(B, Batch(*B, [KafkaRecord(3, 0, None, None)]))
+    assert offsets.gaps({A: 12, B: 4}) == [A]
+    offsets.count_missed({A: 0})
     assert missed(A) == before, "a hole in the offsets"
-    positions.count_missed({A: 12})
+    offsets.count_missed({A: 12})
     assert missed(A) - before == 2, "10 and 11 were deleted"
-    positions.advance({A: 15})
-    assert positions.gaps({A: 16}) == []
+    offsets.read(A, batch(12, 15))
+    assert offsets.gaps({A: 16}) == []

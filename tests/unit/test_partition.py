@@ -15,7 +15,6 @@ from schemas.topics import (
     DEAD_LETTERS,
     DECISIONS,
     DISPATCHES,
-    EPOCH_HEADER,
     ERASURES,
     HISTORY_HEADER,
     JOURNEYS,
@@ -30,10 +29,22 @@ from streams.domain.nps import Tally
 from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane, Resolution
 from streams.kafka.memory import MemoryLog
 from streams.kafka.ports import Output
-from streams.processing.partition import PartitionProcessor
+from streams.processing.partition import AGAIN_MS, PartitionProcessor
 from streams.state.tables import PaneValue
 from tests.support.histories import OPEN, START_MS, program, purchase, response, rule
-from tests.support.partition import BAD, CODEC, GOOD, HEADERS, KEY, NOW_MS, durable, processor, published, record
+from tests.support.partition import (
+    BAD,
+    CODEC,
+    GOOD,
+    HEADERS,
+    KEY,
+    NOW_MS,
+    batch_of,
+    durable,
+    processor,
+    published,
+    record,
+)
 
 
 @pytest.mark.parametrize("fault", BAD)
@@ -41,7 +52,7 @@ def test_a_bad_record_becomes_a_dead_letter(fault: str) -> None:
     """Original bytes, key, headers, topic, partition, offset and time; the reason; nothing else comes of it."""
     bad, reason = BAD[fault]
     bad = bad._replace(offset=42)
-    outputs = processor().decide(PURCHASES.name, [bad])
+    outputs = processor().decide(batch_of(PURCHASES.name, [bad]))
     (letter,) = outputs.records
     assert (letter.topic, letter.value, letter.key) == (DEAD_LETTERS, bad.value, bad.key)
     headers, death = unwrap(letter.headers)
@@ -56,7 +67,7 @@ def test_a_bad_record_becomes_a_dead_letter(fault: str) -> None:
 def test_the_last_moment_that_is_not_the_future() -> None:
     """A Kafka timestamp ahead by no more than `early` is a good one."""
     ahead = record(purchase("p", "order.delivered", NOW_MS), 0, NOW_MS + 300_000)
-    outputs = processor().decide(PURCHASES.name, [ahead])
+    outputs = processor().decide(batch_of(PURCHASES.name, [ahead]))
     assert published(outputs, DEAD_LETTERS) == []
     assert len(published(outputs, DECISIONS.name)) == 1
 
@@ -66,7 +77,7 @@ def test_the_fuse_is_told_of_answers_that_are_none() -> None:
     said = [response("a", START_MS, 11), response("b", START_MS), response("c", START_MS, 9)]
     late = response("d", START_MS - 8 * 24 * HOUR_MS, 9)
     batch = [record(event, offset) for offset, event in enumerate([*said, late])]
-    outputs = processor().decide(RESPONSES.name, batch)
+    outputs = processor().decide(batch_of(RESPONSES.name, batch))
     told = [(position, reject.reason) for position, reject in outputs.bad]
     assert told == [(0, Reason.INVALID_SCORE), (1, Reason.EMPTY_RESPONSE)]
     assert outputs.tally[metrics.EVENTS_IN, RESPONSES.name] == 4, "they were stepped all the same"
@@ -75,19 +86,19 @@ def test_the_fuse_is_told_of_answers_that_are_none() -> None:
 def test_through_changes_nothing() -> None:
     """Until a batch is durable, the same batch leads to the same."""
     one = processor()
-    first = one.decide(PURCHASES.name, [GOOD])
-    assert one.decide(PURCHASES.name, [GOOD]) == first
+    first = one.decide(batch_of(PURCHASES.name, [GOOD]))
+    assert one.decide(batch_of(PURCHASES.name, [GOOD])) == first
     durable(one, first)
-    assert one.decide(PURCHASES.name, [GOOD]).records == []
-    assert one.decide(PURCHASES.name, [GOOD]).tally[metrics.EVENTS_SKIPPED, PURCHASES.name] == 1
+    assert one.decide(batch_of(PURCHASES.name, [GOOD])).records == []
+    assert one.decide(batch_of(PURCHASES.name, [GOOD])).tally[metrics.EVENTS_SKIPPED, PURCHASES.name] == 1
 
 
 def test_what_is_published_carries_the_source_version() -> None:
     """Decision, dispatch, answer and panes: epoch and offset of their record, keyed by customer, on its partition."""
     one = processor(epoch=2)
-    asked = one.decide(PURCHASES.name, [GOOD._replace(offset=5)])
+    asked = one.decide(batch_of(PURCHASES.name, [GOOD._replace(offset=5)]))
     durable(one, asked)
-    answered = one.decide(RESPONSES.name, [record(response("a", START_MS, 9), 7)])
+    answered = one.decide(batch_of(RESPONSES.name, [record(response("a", START_MS, 9), 7)]))
     for outputs, topic, cls, offset in (
         (asked, DECISIONS.name, Decision, 5), (asked, DISPATCHES.name, SurveyDispatch, 5),
         (answered, ANSWERS.name, Answer, 7),
@@ -105,28 +116,28 @@ def test_what_is_published_carries_the_source_version() -> None:
 
 
 def test_durable_in_the_order_that_replay_relies_on() -> None:
-    """Outputs, then panes, then journeys; before each stage the lease is checked."""
+    """Outputs, then panes, then journeys with the progress; before each stage the lease is checked."""
     one, topics, checks = processor(), list[str](), list[int]()
 
     class Listening(MemoryLog):
         def send_all(self, outputs: Iterable[Output]) -> None:
             topics.extend(out.topic for out in outputs)
 
-    durable(one, one.decide(PURCHASES.name, [GOOD]))
-    outputs = one.decide(RESPONSES.name, [record(response("a", START_MS, 3), 1)])
+    durable(one, one.decide(batch_of(PURCHASES.name, [GOOD])))
+    outputs = one.decide(batch_of(RESPONSES.name, [record(response("a", START_MS, 3), 1)]))
     asyncio.run(one.make_durable(outputs, Listening(), lambda: checks.append(len(topics))))
     stages = [PANES.name if t == PANES.name else JOURNEYS if t == JOURNEYS else "outputs" for t in topics]
     assert stages == sorted(stages, key=["outputs", PANES.name, JOURNEYS].index)
-    assert checks == [0, stages.count("outputs"), len(stages) - 1]
+    assert checks == [0, stages.count("outputs"), len(stages) - 2]
 
 
 def test_a_lost_lease_writes_nothing_into_the_tables() -> None:
     """The batch is read again by whoever owns the partition now."""
     one = processor()
-    outputs = one.decide(PURCHASES.name, [GOOD])
+    outputs = one.decide(batch_of(PURCHASES.name, [GOOD]))
     with pytest.raises(RuntimeError, match="lost"):
         asyncio.run(one.make_durable(outputs, MemoryLog(), lost))
-    assert one.decide(PURCHASES.name, [GOOD]) == outputs
+    assert one.decide(batch_of(PURCHASES.name, [GOOD])) == outputs
 
 
 def lost() -> None:
@@ -138,8 +149,8 @@ def test_an_answer_held_too_long_dies_as_it_came() -> None:
     """Given up by a wakeup on another topic, the dead letter is the response: bytes, headers, its own offset."""
     one = processor()
     orphan = record(response("a", START_MS, 9, survey="nobody's"), 9)
-    durable(one, one.decide(RESPONSES.name, [orphan]))
-    outputs = one.decide(WAKEUPS.name, [record(Wakeup("c1", NOW_MS), 0, NOW_MS)])
+    durable(one, one.decide(batch_of(RESPONSES.name, [orphan])))
+    outputs = one.decide(batch_of(WAKEUPS.name, [record(Wakeup("c1", NOW_MS), 0, NOW_MS)]))
     (letter,) = outputs.records
     headers, death = unwrap(letter.headers)
     assert (letter.topic, letter.value, letter.key, headers) == (DEAD_LETTERS, orphan.value, KEY, HEADERS)
@@ -152,32 +163,14 @@ def test_an_early_answer_is_put_back_as_it_came() -> None:
     """Once its survey is sent: same bytes, key, headers, partition and Kafka timestamp, and then it counts."""
     one = processor()
     early = record(response("a", START_MS - 5, 9), 0, START_MS - 5)
-    durable(one, one.decide(RESPONSES.name, [early]))
-    outputs = one.decide(PURCHASES.name, [GOOD])
+    durable(one, one.decide(batch_of(RESPONSES.name, [early])))
+    outputs = one.decide(batch_of(PURCHASES.name, [GOOD]))
     (back,) = published(outputs, RESPONSES.name)
     assert (list(back.headers), back[:5]) == (HEADERS, (RESPONSES.name, early.value, KEY, 3, early.timestamp))
     durable(one, outputs)
-    again = one.decide(RESPONSES.name, [early._replace(offset=1)])
+    again = one.decide(batch_of(RESPONSES.name, [early._replace(offset=1)]))
     assert len(published(again, ANSWERS.name)) == 1
     assert {value.tally for value in again.panes.values()} == {Tally(1, 0, 0)}
-
-
-@pytest.mark.parametrize("epoch", [1, 2])
-def test_when_all_is_counted_anew_an_old_wakeup_gives_up_on_nothing(epoch: int) -> None:
-    """It was written when all before it was read; now its topic may be ahead of the purchase that is answered."""
-    park_ms = OPEN.limits.park_ms
-    late_ms = START_MS + 2 * park_ms
-    early = record(response("a", START_MS - 5, 9), 0, START_MS - 5)
-    old = record(Wakeup("c1", late_ms), 0, late_ms)._replace(headers=[] if epoch == 1 else [(EPOCH_HEADER, b"1")])
-    for wakeup, left in ((old, 0), (old._replace(headers=[(EPOCH_HEADER, str(epoch).encode())]), 1)):
-        one = PartitionProcessor(3, OPEN, CODEC, len, lambda: late_ms, epoch=epoch)
-        assert one.wakeup_headers == ((EPOCH_HEADER, str(epoch).encode()),)
-        durable(one, one.decide(RESPONSES.name, [early]))
-        outputs = one.decide(WAKEUPS.name, [wakeup])
-        assert len(published(outputs, DEAD_LETTERS)) == left
-        durable(one, outputs)
-        back = published(one.decide(PURCHASES.name, [GOOD._replace(timestamp=late_ms + 1)]), RESPONSES.name)
-        assert len(back) == 1 - left
 
 
 def test_history_is_told_by_its_header() -> None:
@@ -185,9 +178,9 @@ def test_history_is_told_by_its_header() -> None:
     strict = program(rules=[replace(rule("r", "s", "order.delivered", HOUR_MS), send_within_ms=MINUTE_MS)])
     late = record(Wakeup("c1", START_MS + 3 * HOUR_MS), 0, START_MS + 3 * HOUR_MS)
     for headers, reason in (([(HISTORY_HEADER, b"1")], None), ([("other", None)], Reason.MISSED), ((), Reason.MISSED)):
-        one = PartitionProcessor(3, strict, CODEC, len, lambda: START_MS + 3 * HOUR_MS)
-        durable(one, one.decide(PURCHASES.name, [GOOD._replace(headers=headers)]))
-        (decision,) = published(one.decide(WAKEUPS.name, [late]), DECISIONS.name)
+        one = PartitionProcessor(3, strict, CODEC, len)
+        durable(one, one.decide(batch_of(PURCHASES.name, [GOOD._replace(headers=headers)])))
+        (decision,) = published(one.decide(batch_of(WAKEUPS.name, [late], late.timestamp)), DECISIONS.name)
         assert CODEC.decode(Decision, decision.value).reason == reason
 
 
@@ -195,8 +188,8 @@ def test_a_dispatch_carries_a_token_when_there_are_keys() -> None:
     """Signed by the shell, for this survey, customer and expiry; without keys there is none."""
     keys = Keys.parse("k1:0123456789abcdef")
     for given_keys in (keys, None):
-        one = PartitionProcessor(3, OPEN, CODEC, len, lambda: NOW_MS, keys=given_keys)
-        (sent,) = published(one.decide(PURCHASES.name, [GOOD]), DISPATCHES.name)
+        one = PartitionProcessor(3, OPEN, CODEC, len, keys=given_keys)
+        (sent,) = published(one.decide(batch_of(PURCHASES.name, [GOOD])), DISPATCHES.name)
         dispatch = CODEC.decode(SurveyDispatch, sent.value)
         claim = Claim(dispatch.survey_id, "c1", dispatch.expires_ms)
         assert (dispatch.token and verify(keys, dispatch.token, NOW_MS)) == (claim if given_keys else None)
@@ -205,22 +198,27 @@ def test_a_dispatch_carries_a_token_when_there_are_keys() -> None:
 def test_an_erasure_is_published_and_leaves_a_stub() -> None:
     """One record for the sinks; of the journey nothing is kept but when it was."""
     one = processor()
-    durable(one, one.decide(PURCHASES.name, [GOOD]))
+    durable(one, one.decide(batch_of(PURCHASES.name, [GOOD])))
     forget = ContactUpdate("crm", "e", "contact.erased", START_MS + 1, "c1", None, None, None, {}, erased=True)
-    outputs = one.decide(CONTACTS.name, [record(forget, 4, START_MS + 1)])
+    outputs = one.decide(batch_of(CONTACTS.name, [record(forget, 4, START_MS + 1)]))
     (told,) = published(outputs, ERASURES.name)
     erasure = CODEC.decode(Erasure, told.value)
     assert (erasure.customer_id, erasure.erased_ms, erasure.version) == ("c1", START_MS + 1, 4)
-    (kept,) = durable(one, outputs).partitions[JOURNEYS, 3]
+    kept, _ = durable(one, outputs).partitions[JOURNEYS, 3]
     assert kept.value is not None
     for personal in (b"order.delivered", b"country", b"BR", b"o1", b"delivery", erasure.customer_id.encode()):
         assert personal not in kept.value
 
 
 def test_who_must_be_woken() -> None:
-    """A customer is named when something is due, once, and not at all before."""
+    """A customer is named when something is due, not at all before, and again only when nothing came of it."""
     one = processor()
-    durable(one, one.decide(RESPONSES.name, [record(response("a", START_MS, 9, survey="?"), 0)]))
-    assert one.due(START_MS + HOUR_MS - 1_000, 10) == []
-    assert one.due(START_MS + HOUR_MS, 10) == [KEY]
-    assert one.due(START_MS + HOUR_MS, 10) == []
+    durable(one, one.decide(batch_of(RESPONSES.name, [record(response("a", START_MS, 9, survey="?"), 0)])))
+    due_ms = START_MS + HOUR_MS
+    assert one.due(due_ms - 1_000, due_ms, 10) == []
+    assert one.due(due_ms, due_ms, 10) == [KEY]
+    assert one.due(due_ms, due_ms + AGAIN_MS - 1, 10) == []
+    assert one.due(due_ms, due_ms + AGAIN_MS, 10) == [KEY]
+    wakeup = record(Wakeup("c1", due_ms), 0, due_ms)
+    durable(one, one.decide(batch_of(WAKEUPS.name, [wakeup], due_ms)))
+    assert one.due(due_ms, due_ms + 2 * AGAIN_MS, 10) == []

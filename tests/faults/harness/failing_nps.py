@@ -14,7 +14,6 @@ from tests.faults.harness.fault_injection import (
     SINK,
     VARIABLE,
     WORKER,
-    FailingAgent,
     FailingLog,
     FailingWarehouse,
     Failpoints,
@@ -31,7 +30,6 @@ def main(command: str) -> int:
         return load(settings, lambda warehouse: FailingWarehouse(warehouse, points.at_once))
     fail_commits(points)
     worker = worker_of(settings, FailingLog(producer_of(settings), points))
-    worker.agents[0] = FailingAgent(worker.agents[0], points)
     return worker.run()
 
 

@@ -1,14 +1,12 @@
 """The oracle agrees with the real code over whole histories in memory, and objects to every kind of wrong output."""
 
 import random
-from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
 from schemas.codec import Codec
 from schemas.events import Alert, Decision, SurveyDispatch
-from streams.kafka.ports import Records, TopicPartition
 from tests.faults.harness.memory_pipeline import MemoryPipeline
 from tests.faults.harness.reading import Row
 from tests.faults.oracle.inputs import judge as judge_inputs
@@ -17,7 +15,6 @@ from tests.faults.oracle.outputs import ALERTS, DECISIONS, DISPATCHES, decode
 from tests.faults.oracle.terms import PROGRAM, read_terms
 from tests.faults.oracle.triggers import Asking
 from tests.faults.traffic.generator import CLEAN, Mix, generate, live
-from tests.support.crashing import CrashingLog
 from tests.support.laws import seeds
 
 SEEDS = 50
@@ -98,30 +95,6 @@ def test_orders_of_reading_are_all_walked() -> None:
     asked = [[{id_ for id_, v in ledger if v.outcome == "sent"} for ledger in one.ledgers()] for one in asking]
     assert all(len(sent) <= 1 for ledgers in asked for sent in ledgers), "a quarantine lets two through"
     assert sum(len(set().union(*ledgers)) == 2 for ledgers in asked) > 5, "either may win"
-
-
-class Endless(CrashingLog):
-    """Topics whose last records nobody finds."""
-
-    def tail(self, partitions: Collection[TopicPartition], records: int) -> Records:
-        """Nothing."""
-        return iter(())
-
-
-class Careless(MemoryPipeline):
-    """Workers that take no care in which order they replay after a crash."""
-
-    log = Endless
-
-
-def test_the_order_of_a_replay_matters() -> None:
-    """The same crashes without care for what was left half done decide a trigger twice: the runs above can fail."""
-    told = set()
-    for seed in range(3, 8):
-        sent = list(generate(seed, replace(SMALL, racing_ratio=0.7, opted_ratio=0.4), END_MS))
-        ran = Careless(random.Random(seed), PROGRAM, sent, END_MS + 60_000, crash_ratio=0.3)
-        told |= {found.what for found in differing(judge(ran.run(), TERMS))}
-    assert "decisions, repeats alike" in told
 
 
 def test_what_fell_due_just_now_may_be_on_its_way() -> None:
