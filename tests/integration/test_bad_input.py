@@ -329,7 +329,7 @@ def test_all_poison_stops_the_worker(tmp_path: Path) -> None:
             [line] = [line for line in worker.said().splitlines() if "CRITICAL" in line]
             assert worker.said().splitlines()[-1] == line
             assert re.search(
-                r"worker stopped: nps\.responses\[\d\] .*: 5 bad records in a row: .*; the last is at nps\.responses "
+                r"worker stopped: partition \d: 5 bad records in a row: .*; the last is at nps\.responses "
                 r"partition \d offset \d+: undecodable, no Avro header in 6 bytes starting 706f6973$",
                 line,
             ), line
