@@ -12,6 +12,7 @@ from streams.domain.policy import Program
 from streams.domain.state import NEW
 from streams.state.tables import JourneyEntry, encode
 from tests.support.histories import (
+    CUSTOMER,
     DELIVERY_QUARANTINE_MS,
     START_MS,
     Moment,
@@ -50,7 +51,9 @@ def histories(draw: st.DrawFn) -> list[Moment]:
             type_ = draw(st.sampled_from(TYPES))
             make, source = (case, "desk") if type_.startswith("case") else (purchase, "shop")
             history.append((now_ms, make(f"t{number}", type_, time_ms, draw(st.sampled_from("ab")))))
-            surveys += [survey_id(source, f"t{number}", each.name) for each in RULES if each.matches(type_, {})]
+            surveys += [
+                survey_id(CUSTOMER, source, f"t{number}", each.name) for each in RULES if each.matches(type_, {})
+            ]
         elif kind == "answer":
             score, voided = draw(st.one_of(st.none(), st.integers(-1, 11))), draw(st.integers(0, 6)) == 0
             comment, to = draw(st.sampled_from([None, "words"])), draw(st.sampled_from(surveys))

@@ -17,7 +17,7 @@ from streams.domain.nps import Tally
 from streams.domain.panes import HOUR_MS, Pane
 from streams.kafka.ports import KafkaRecord, Output
 from streams.processing.outputs import BatchOutputs
-from tests.support.histories import START_MS, purchase, response
+from tests.support.histories import CUSTOMER, START_MS, purchase, response
 from tests.support.laws import examples
 from tests.support.partition import BAD, durable, processor, published, record
 
@@ -56,7 +56,7 @@ def test_pieces_do_not_show(bought: list[tuple[str, int]], said: list[tuple[str,
     events: dict[str, list[Event]] = {
         PURCHASES.name: [purchase(f"{name}{n}", "order.delivered", START_MS, name) for name, n in bought],
         RESPONSES.name: [
-            response(f"r{place}", START_MS + place, score, survey_id("shop", f"{name}{n}", "r"))
+            response(f"r{place}", START_MS + place, score, survey_id(name, "shop", f"{name}{n}", "r"))
             for place, (name, n, score) in enumerate(said)
         ],
     }
@@ -97,7 +97,7 @@ def test_batch_size_changes_nothing(scores: Sequence[int], size: int) -> None:
 def run_in_batches(events: list[Event], scores: Sequence[int], size: int) -> tuple[list[Output], dict[Pane, Tally]]:
     """All that is published, and the panes that are left."""
     one, published, panes = processor(), list[Output](), dict[Pane, Tally]()
-    answers = [response(f"r{n}", START_MS + n, score, survey=survey_id("shop", f"p{n}", "r")) for n, score in
+    answers = [response(f"r{n}", START_MS + n, score, survey=survey_id(CUSTOMER, "shop", f"p{n}", "r")) for n, score in
                enumerate(scores)]  # fmt: skip
     for topic, all_events in ((PURCHASES.name, events), (RESPONSES.name, answers)):
         records = [record(event, offset) for offset, event in enumerate(all_events)]
