@@ -6,20 +6,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.events import Decision, Wakeup
 from schemas.events import Record as Event
 from schemas.topics import (
     DEAD_LETTERS,
+    DECISIONS,
     PURCHASES,
     RESPONSES,
+    SUPPORT,
+    WAKEUPS,
 )
+from sinks.rows import TABLES
 from streams.domain.ids import survey_id
 from streams.domain.nps import Tally
-from streams.domain.panes import HOUR_MS, Pane
+from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS, Pane
 from streams.kafka.ports import KafkaRecord, Output
 from streams.processing.outputs import BatchOutputs
-from tests.support.histories import CUSTOMER, START_MS, purchase, response
+from streams.processing.partition import PartitionProcessor
+from tests.support.histories import CUSTOMER, START_MS, case, program, purchase, response, rule
 from tests.support.laws import examples
-from tests.support.partition import BAD, durable, processor, published, record
+from tests.support.partition import BAD, CODEC, NOW_MS, durable, processor, published, record
+from tests.support.warehouses import memory_warehouse
 
 
 @settings(max_examples=examples(60))
@@ -107,3 +114,27 @@ def run_in_batches(events: list[Event], scores: Sequence[int], size: int) -> tup
             panes |= {pane: value.tally for pane, value in outputs.panes.items()}
             durable(one, outputs)
     return published, panes
+
+
+@settings(max_examples=examples(40))
+@given(st.integers(0, 2), st.integers(0, 2), st.booleans(), st.lists(st.booleans(), min_size=1, max_size=6))
+def test_a_pending_decision_never_beats_a_final_one(
+    bought: int, woken: int, is_cancelled: bool, arrivals: list[bool]
+) -> None:
+    """At the very first offsets too, whatever comes again behind what: a store of newest rows keeps the final one."""
+    asks = program(rules=[rule("r", "s", "order.delivered", HOUR_MS, ["case.reopened"])], quarantine_ms=0)
+    one = PartitionProcessor(3, asks, CODEC, lambda _: 0, lambda: NOW_MS + DAY_MS)
+    first = one.decide(PURCHASES.name, [record(purchase("p", "order.delivered", START_MS), bought)])
+    durable(one, first)
+    if is_cancelled:
+        topic, event = SUPPORT.name, case("k", "case.reopened", START_MS + MINUTE_MS, "o1")
+        last = one.decide(topic, [record(event, woken, START_MS + MINUTE_MS)])
+    else:
+        last = one.decide(WAKEUPS.name, [record(Wakeup(CUSTOMER, START_MS + HOUR_MS), woken, START_MS + HOUR_MS)])
+    (pending,), (final,) = published(first, DECISIONS.name), published(last, DECISIONS.name)
+    store, columns = memory_warehouse(), TABLES[DECISIONS.name].columns
+    for is_final in [*arrivals, True, *arrivals]:
+        row = (*CODEC.decode(Decision, (final if is_final else pending).value), DECISIONS.name, 3, 0, 0)
+        store.insert("decisions", columns, [row])
+    (kept,) = store.rows("decisions")
+    assert kept["outcome"] == ("suppressed" if is_cancelled else "sent")
