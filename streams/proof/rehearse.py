@@ -14,7 +14,7 @@ from schemas.codec import Codec
 from schemas.events import Decision, Inbound, SurveyDispatch, Wakeup
 from schemas.topics import INBOUND, INBOUND_RECORDS, WAKEUPS
 from streams.domain.effects import Effect, Reject
-from streams.domain.journey import step
+from streams.domain.journey import advance, step
 from streams.domain.policy import Program
 from streams.domain.state import NEW, Journey
 from streams.kafka.ports import KafkaRecord, Reader
@@ -77,11 +77,11 @@ def rehearse(
     programs: tuple[Program, Program],
     from_ms: int,
     now_ms: int,
-    advance: Callable[[], None] = lambda: None,
+    each: Callable[[], None] = lambda: None,
 ) -> Comparison:
     """Replay all of the history through the program in force and another, and compare decisions since `from_ms`.
 
-    `advance` is called after each partition.  Memory: one partition's history and its journeys.
+    `each` is called after each partition.  Memory: one partition's history and its journeys.
     """
     comparison = Comparison()
     for partition in range(partitions):
@@ -95,7 +95,7 @@ def rehearse(
         comparison.affected += len({outcome.customer_id for _, outcome in differing})
         before.add_to(comparison.before)
         after.add_to(comparison.after)
-        advance()
+        each()
     return comparison
 
 
@@ -125,9 +125,11 @@ class _ProgramRun:
         tally.asked += len(self._asked)
 
     def _step(self, event: Inbound, at_ms: int) -> None:
+        """Wake the customer, as a worker would have, then take the event."""
         journey = self._journeys.get(event.customer_id, NEW)
+        journey, due = advance(journey, event.customer_id, self._program, at_ms)
         self._journeys[event.customer_id], effects = step(journey, event, self._program, at_ms, history=True)
-        self._count(effects)
+        self._count([*due, *effects])
 
     def _count(self, effects: Iterable[Effect]) -> None:
         for effect in effects:

@@ -35,6 +35,7 @@ from tests.support.trigger_histories import (
     ZONES,
     asks_of,
     end,
+    granting,
     histories,
     lived,
     loaded,
@@ -123,7 +124,11 @@ def test_no_dispatch_against_a_customers_word(history: list[Moment]) -> None:
 @LAW
 @given(histories(), st.lists(st.tuples(st.integers(0, 14), st.integers(0, 9 * DAY_MS)), max_size=6))
 def test_history_does_not_depend_on_wakeups(history: list[Moment], timers: list[tuple[int, int]]) -> None:
-    """Loaded with wakeups at any times, or only at the end: the same decisions and messages, byte for byte."""
+    """Loaded with wakeups at any times, or only at the end: the same decisions and messages, byte for byte.
+
+    What customers take away is left out: see `test_objections`.
+    """
+    history = granting(history)
     extra = [wakeup(history[at % len(history)][0] + after_ms) for at, after_ms in timers]
     poked = sorted([*history, *extra], key=lambda moment: moment[0])
     plain, woken = loaded(history), Run(PROGRAM, history=True)
@@ -136,7 +141,11 @@ def test_history_does_not_depend_on_wakeups(history: list[Moment], timers: list[
 @LAW
 @given(histories())
 def test_lived_is_as_loaded(history: list[Moment]) -> None:
-    """A worker that is there in time misses nothing and puts nothing off: live and history decide the same."""
+    """A worker that is there in time misses nothing and puts nothing off: live and history decide the same.
+
+    What customers take away is left out: see `test_objections`.
+    """
+    history = granting(history)
     live, old = lived(history), loaded(history)
     assert live.all(Decision) == old.all(Decision)
     assert live.all(SurveyDispatch) == old.all(SurveyDispatch)

@@ -95,6 +95,17 @@ def histories(draw: st.DrawFn) -> list[Moment]:
     return history
 
 
+def granting(history: list[Moment]) -> list[Moment]:
+    """The same without what takes something away, which holds at once for whatever is not sent yet."""
+    return [(at, _granting(event) if isinstance(event, ContactUpdate) else event) for at, event in history]
+
+
+def _granting(event: ContactUpdate) -> ContactUpdate:
+    consents = {name: value for name, value in event.consents.items() if value == "granted"}
+    bounces = {channel: value for channel, value in event.bounces.items() if value == "cleared"}
+    return event._replace(opted_out=event.opted_out and None, consents=consents, bounces=bounces)
+
+
 def end(history: list[Moment]) -> Moment:
     """A wakeup by which nothing is left to be sent."""
     return wakeup(history[-1][0] + 90 * DAY_MS)
