@@ -71,9 +71,9 @@ def confirmation(survey_id: str, customer_id: str, click: Click) -> SurveyRespon
     )
 
 
-def confirm_due(journey: Journey, step: Step) -> Journey:
-    """Confirm the clicks whose wait is over, as answers on the responses' topic; drop those of machines."""
-    due = [waiting for waiting in journey.waiting if waiting.due_ms <= step.now_ms]
+def confirm_due(journey: Journey, step: Step, to_ms: int) -> Journey:
+    """Confirm the clicks whose wait is over at `to_ms`, as answers on the responses' topic; drop those of machines."""
+    due = [waiting for waiting in journey.waiting if waiting.due_ms <= to_ms]
     if not due:
         return journey
     clicked = {invitation.survey_id: invitation for invitation in journey.invitations if invitation.clicks}
@@ -83,7 +83,13 @@ def confirm_due(journey: Journey, step: Step) -> Journey:
             answer = confirmation(waiting.survey_id, step.customer_id, waiting.click)
             at_ms = min(waiting.due_ms, waiting.click.time_ms + step.program.limits.late_ms)
             step.effects.append(Confirm(answer, at_ms))
-    return journey._replace(waiting=tuple(waiting for waiting in journey.waiting if waiting.due_ms > step.now_ms))
+    return journey._replace(waiting=tuple(waiting for waiting in journey.waiting if waiting.due_ms > to_ms))
+
+
+def is_unconfirmed(invitation: Invitation, program: Program) -> bool:
+    """True when a person seems to have clicked and the answer is not there yet: it waits, or is being put back."""
+    clicks = invitation.clicks.seen if invitation.clicks is not None else ()
+    return any(_is_unconfirmed(invitation, click, program) for click in clicks)
 
 
 def _is_unconfirmed(invitation: Invitation, click: Click, program: Program) -> bool:

@@ -44,6 +44,22 @@ def fault(event: ContactUpdate, contact: Contact | None) -> Reject | None:
     return None
 
 
+def taken_away(event: ContactUpdate) -> ContactUpdate | None:
+    """The part of an update that takes something away: an opt-out, withdrawals and bounces; None when it has none."""
+    withdrawn = {name: value for name, value in event.consents.items() if value == WITHDRAWN}
+    bounced = {channel: value for channel, value in event.bounces.items() if value == BOUNCED}
+    if not (event.opted_out or withdrawn or bounced):
+        return None
+    return event._replace(
+        opted_out=event.opted_out or None,
+        time_zone=None,
+        locale=None,
+        consents=withdrawn,
+        bounces=bounced,
+        preferred_channel=None,
+    )
+
+
 def apply_update(journey: Journey, event: ContactUpdate) -> Journey:
     """Merge a contact update into the journey; `journey` itself when the update says nothing new."""
     if event.opted_out is not None and (event.time, event.opted_out) > (journey.opted_ms, journey.opted_out):

@@ -24,7 +24,7 @@ def correlation(event: Trigger) -> str:
 def suppression(event: Trigger, rule: Rule | None, suppress: Suppress, step: Step) -> Decision:
     """The decision about a trigger that was not even scheduled; `rule` is None where no rule asks for a survey."""
     return Decision(
-        decision_id=decision_id(event.source, event.id),
+        decision_id=decision_id(event.customer_id, event.source, event.id),
         customer_id=event.customer_id,
         trigger_source=event.source,
         trigger_id=event.id,
@@ -54,7 +54,7 @@ def decision(pending: Pending, rule: Rule, verdict: Ask | Suppress | None, decid
     """The decision about a trigger that was scheduled: sent, suppressed, or with `verdict` None still pending."""
     ask, suppress = verdict if isinstance(verdict, Ask) else None, verdict if isinstance(verdict, Suppress) else None
     return Decision(
-        decision_id=decision_id(pending.source, pending.id),
+        decision_id=decision_id(step.customer_id, pending.source, pending.id),
         customer_id=step.customer_id,
         trigger_source=pending.source,
         trigger_id=pending.id,

@@ -8,7 +8,7 @@ at its due time whenever it is read.
 
 from schemas.reasons import Reason
 from schemas.records import positional
-from streams.domain import contacts, decisions, eligibility
+from streams.domain import clicks, contacts, decisions, eligibility
 from streams.domain.effects import Requeue, Step
 from streams.domain.eligibility import Ask, Suppress
 from streams.domain.hours import is_open, opening
@@ -133,13 +133,21 @@ def _sent_ms(survey: tuple[str, int]) -> int:
 
 
 def _remind(journey: Journey, reminder: Message, step: Step, to_ms: int) -> Journey:
-    """Send a reminder that fell due and schedule the next, unless it is answered, cancelled, refused or too late."""
+    """Send a reminder that fell due and schedule the next, unless it is answered, cancelled, refused or too late.
+
+    While a click waits nobody is reminded; should it turn out to be a machine's, the reminder leaves after that.
+    """
     due_ms, now_ms = reminder.due_ms, reminder.due_ms if reminder.history else to_ms
     invitation = next((sent for sent in journey.invitations if sent.survey_id == reminder.survey_id), None)
     rule = step.program.rule_by_name.get(invitation.rule) if invitation else None
     if invitation is None or rule is None or invitation.is_answered or invitation.cancelled_ms >= 0:
         return journey
     if eligibility.refusal(journey, rule):
+        return journey
+    waits_ms = [waiting.due_ms for waiting in journey.waiting if waiting.survey_id == reminder.survey_id]
+    if waits_ms:
+        return _with_reminder(journey, invitation, reminder, rule, max(*waits_ms, now_ms))
+    if clicks.is_unconfirmed(invitation, step.program):
         return journey
     if rule.send_within_ms is not None and now_ms - due_ms > rule.send_within_ms:
         return journey

@@ -48,7 +48,7 @@ def erase(journey: Journey, event: ContactUpdate, step: Step) -> Journey:
 
 def _record(event: ContactUpdate, step: Step) -> Erasure:
     return Erasure(
-        erasure_id=erasure_id(event.source, event.id),
+        erasure_id=erasure_id(event.customer_id, event.source, event.id),
         customer_id=event.customer_id,
         source=event.source,
         id=event.id,

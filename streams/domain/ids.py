@@ -1,4 +1,8 @@
-"""Ids derived from their cause, so that a replay makes the same ones."""
+"""Ids derived from their cause, so that a replay makes the same ones.
+
+The customer is part of each, for two sources may give two customers' events one id: alerts and confirmations have it
+through the id of their survey.
+"""
 
 from hashlib import blake2b, sha1
 from struct import Struct
@@ -14,14 +18,14 @@ _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 """A hexadecimal digit with its two upper bits set to 10."""
 
 
-def survey_id(source: str, id_: str, rule: str) -> str:
-    """Id of the survey that this rule asks for after this trigger."""
-    return uuid5(_SURVEYS, f"{len(rule)}:{rule}{_joined(source, id_)}")
+def survey_id(customer_id: str, source: str, id_: str, rule: str) -> str:
+    """Id of the survey that this rule asks of this customer after this trigger."""
+    return uuid5(_SURVEYS, _joined(rule, customer_id, source, id_))
 
 
-def decision_id(source: str, id_: str) -> str:
-    """Id of the one decision about this trigger."""
-    return uuid5(_DECISIONS, _joined(source, id_))
+def decision_id(customer_id: str, source: str, id_: str) -> str:
+    """Id of the one decision about this customer's trigger."""
+    return uuid5(_DECISIONS, _joined(customer_id, source, id_))
 
 
 def alert_id(survey: str, revision: int) -> str:
@@ -34,9 +38,9 @@ def confirmation_id(survey: str, time_ms: int, score: int) -> str:
     return uuid5(_CONFIRMATIONS, f"{time_ms}:{score}:{survey}")
 
 
-def erasure_id(source: str, id_: str) -> str:
-    """Id of the erasure that this contact update asks for."""
-    return uuid5(_ERASURES, _joined(source, id_))
+def erasure_id(customer_id: str, source: str, id_: str) -> str:
+    """Id of the erasure of this customer that this contact update asks for."""
+    return uuid5(_ERASURES, _joined(customer_id, source, id_))
 
 
 def share(rule: str, customer_id: str) -> float:
@@ -61,6 +65,6 @@ def fingerprint(source: str, id_: str) -> int:
     return _signed(digest)[0]  # type: ignore[no-any-return]  # the one number of its format
 
 
-def _joined(first: str, second: str) -> str:
-    """Both texts as one that no other pair makes."""
-    return f"{len(first)}:{first}{len(second)}:{second}"
+def _joined(*texts: str) -> str:
+    """The texts as one that no other texts make."""
+    return "".join([f"{len(text)}:{text}" for text in texts])

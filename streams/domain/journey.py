@@ -5,8 +5,10 @@ its due time; then it takes the event.  So the result does not depend on when a 
 with its own timestamps makes the same journeys.  Only a wakeup gives up on responses whose survey never came: wakeups
 are written when a partition has caught up, other events are not.
 
-Two settings of a rule depend on how late it is: `send_within` and `hours`, for what is not history
-(`streams.domain.dispatching`).  With them the result is the same as long as wakeups come in time.
+What a customer takes away comes first of all: an opt-out, a withdrawal, a bounce or an erasure holds for whatever is
+not sent yet, however long it has been due.  And two settings of a rule depend on how late it is: `send_within` and
+`hours`, for what is not history (`streams.domain.dispatching`).  Because of these three the result is the same only as
+long as wakeups come in time.
 """
 
 from schemas.events import ContactUpdate, Inbound, SurveyResponse, Trigger, Wakeup
@@ -32,6 +34,12 @@ def step(
     return _take(journey, event, context), context.effects
 
 
+def advance(journey: Journey, customer_id: str, program: Program, now_ms: int) -> tuple[Journey, list[Effect]]:
+    """Advance the customer's own time to `now_ms`: everything due happens, no parked response is given up."""
+    context = Step(customer_id, program, now_ms)
+    return _advance(journey, context), context.effects
+
+
 def next_timer_ms(journey: Journey, program: Program) -> int | None:
     """Time of the customer's next wakeup, milliseconds UTC, should no event come before; None for never.
 
@@ -55,17 +63,16 @@ def is_blank(journey: Journey) -> bool:
 
 
 def _take(journey: Journey, event: Inbound, step: Step) -> Journey:
+    if isinstance(event, ContactUpdate):
+        return _take_contact(journey, event, step)
     journey = _advance(journey, step)
     if isinstance(event, Wakeup):
         return responses.give_up(journey, step)
-    late_ms, limits = step.now_ms - event.time, step.program.limits
-    if not -limits.early_ms <= late_ms <= limits.late_ms and (objection := _out_of_time(event, late_ms)):
+    if objection := _out_of_time(event, step):
         step.effects.append(objection)
         return journey
     if isinstance(event, SurveyResponse):
         return _take_response(journey, event, step)
-    if isinstance(event, ContactUpdate):
-        return _take_contact(journey, event, step)
     if erasure.is_erased(journey, event):
         step.effects.append(Ignore(Reason.ERASED))
         return journey
@@ -86,26 +93,29 @@ def _take_response(journey: Journey, event: SurveyResponse, step: Step) -> Journ
 
 
 def _take_contact(journey: Journey, event: ContactUpdate, step: Step) -> Journey:
-    if objection := contacts.fault(event, journey.contact):
+    """Take a contact update: what it takes away before anything due is sent, what it grants after that."""
+    objection: Reject | Ignore | None = _out_of_time(event, step) or contacts.fault(event, journey.contact)
+    if objection is None and erasure.is_erased(journey, event):
+        objection = Ignore(Reason.DUPLICATE if event.erased else Reason.ERASED)
+    if objection is not None:
+        journey = _advance(journey, step)
         step.effects.append(objection)
         return journey
-    if erasure.is_erased(journey, event):
-        step.effects.append(Ignore(Reason.DUPLICATE if event.erased else Reason.ERASED))
-        return journey
     if event.erased:
-        return erasure.erase(journey, event, step)
-    return contacts.apply_update(journey, event)
+        return _advance(erasure.erase(journey, event, step), step)
+    if (objections := contacts.taken_away(event)) is not None:
+        journey = contacts.apply_update(journey, objections)
+    return contacts.apply_update(_advance(journey, step), event)
 
 
 def _advance(journey: Journey, step: Step) -> Journey:
-    """The journey at `step.now_ms`, after everything due until then; unchanged when its own time is later."""
-    if journey.clock_ms >= step.now_ms:
-        return journey
-    if journey.pending or journey.reminders:
-        journey = dispatching.send_due(journey, step, step.now_ms)
+    """The journey at `step.now_ms`, or its own time when that is later, after everything due until then."""
+    to_ms = max(step.now_ms, journey.clock_ms)
     if journey.waiting:
-        journey = clicks.confirm_due(journey, step)
-    return _forget(journey, step.program, step.now_ms)
+        journey = clicks.confirm_due(journey, step, to_ms)
+    if journey.pending or journey.reminders:
+        journey = dispatching.send_due(journey, step, to_ms)
+    return _forget(journey, step.program, to_ms) if to_ms > journey.clock_ms else journey
 
 
 def _forget(journey: Journey, program: Program, to_ms: int) -> Journey:
@@ -128,8 +138,11 @@ def _forget(journey: Journey, program: Program, to_ms: int) -> Journey:
     )
 
 
-def _out_of_time(event: Trigger | SurveyResponse | ContactUpdate, late_ms: int) -> Reject | None:
+def _out_of_time(event: Trigger | SurveyResponse | ContactUpdate, step: Step) -> Reject | None:
     """The rejection of an event too early or too late; None for late contact updates, a register and not a count."""
+    late_ms, limits = step.now_ms - event.time, step.program.limits
+    if -limits.early_ms <= late_ms <= limits.late_ms:
+        return None
     if late_ms < 0:
         return Reject(Reason.TOO_EARLY, f"claims to happen {-late_ms // 1000} s after it was sent")
     if isinstance(event, ContactUpdate):

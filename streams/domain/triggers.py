@@ -45,7 +45,7 @@ def _schedule(journey: Journey, event: Trigger, rule: Rule, step: Step) -> Journ
         refused = Reason.SAMPLED_OUT
     due_ms = max(event.time + rule.delay_ms, step.now_ms)
     if not refused and (rule.jitter_ms or rule.hours):
-        due_ms = defer(journey, rule, due_ms, survey_id(event.source, event.id, rule.name))
+        due_ms = defer(journey, rule, due_ms, survey_id(event.customer_id, event.source, event.id, rule.name))
     suppress: Suppress | None = _cancelled(journey, event, rule, due_ms) if journey.cancels else None
     if suppress is None and refused:
         suppress = Suppress(refused)
@@ -66,7 +66,7 @@ def _pending(event: Trigger, rule: Rule, due_ms: int, step: Step) -> Pending:
     attributes = attributes_of(event) if rule.personalise else event.attributes
     return Pending(
         due_ms=due_ms,
-        survey_id=survey_id(event.source, event.id, rule.name),
+        survey_id=survey_id(event.customer_id, event.source, event.id, rule.name),
         rule=rule.name,
         survey=rule.survey,
         source=event.source,

@@ -9,6 +9,7 @@ from schemas.reasons import FAULTS
 from schemas.records import new
 from schemas.topics import ALERTS, ANSWERS, CAUSE_HEADER, DECISIONS, DISPATCHES, ERASURES, INBOUND, RESPONSES
 from streams import metrics
+from streams.domain.decisions import PENDING
 from streams.domain.effects import Confirm, Ignore, Publication, Reject, Requeue, Scheduled
 from streams.domain.links import Keys, mint
 from streams.domain.panes import Pane
@@ -25,6 +26,9 @@ _PUBLISHED_ON: dict[type[Publication], str] = {
     Alert: ALERTS.name,
     Erasure: ERASURES.name,
 }
+_PENDING_VERSION, _LOWEST_FINAL_VERSION = 0, 1
+"""Stores keep the row of the highest version, of two equal ones the last: no final decision may equal a pending one."""
+
 _PUBLISHED = frozenset(_PUBLISHED_ON.values())
 
 _HEADERS: dict[str, Headers] = {
@@ -100,6 +104,8 @@ class OutputEncoder:
         topic = _PUBLISHED_ON[type(value)]
         if self._keys is not None and isinstance(value, SurveyDispatch):
             value = value._replace(token=mint(self._keys, value.survey_id, value.customer_id, value.expires_ms))
+        if isinstance(value, Decision) and value.outcome != PENDING:
+            version = max(version, _LOWEST_FINAL_VERSION)
         encoded = self._codec.encode(value, version)
         outputs.records.append(
             new(Output, (topic, encoded, cause.record.key, self._partition, 0, _HEADERS[cause.topic]))
@@ -111,7 +117,7 @@ class OutputEncoder:
 
     def _add_unpublished(self, effect: Unpublished, cause: Cause, outputs: BatchOutputs) -> None:
         if isinstance(effect, Scheduled):
-            self._publish(effect.decision, 0, cause, outputs)
+            self._publish(effect.decision, _PENDING_VERSION, cause, outputs)
         elif isinstance(effect, Reject):
             if effect.raw is None:
                 raw = RawRecord(*raw_fields(cause.topic, self._partition, cause.record))

@@ -20,8 +20,8 @@ class DecisionCounts:
     """Running balance of the triggers: all = sent + suppressed + pending."""
 
     def __init__(self) -> None:
-        self.decided: dict[tuple[str, str], tuple[str, str | None]] = {}
-        """Outcome and reason of each trigger, by its source and id."""
+        self.decided: dict[str, tuple[str, str | None]] = {}
+        """Outcome and reason of each trigger, by the id of its decision."""
         self.dispatched: set[str] = set()
         """Surveys that were sent; a reminder is no further one."""
         self.answered: set[str] = set()
@@ -30,9 +30,8 @@ class DecisionCounts:
     def take(self, record: Decision | SurveyDispatch | Answer) -> None:
         """Count one record, in the order of its topic."""
         if isinstance(record, Decision):
-            trigger = record.trigger_source, record.trigger_id
-            if record.outcome != PENDING or trigger not in self.decided:
-                self.decided[trigger] = record.outcome, record.reason
+            if record.outcome != PENDING or record.decision_id not in self.decided:
+                self.decided[record.decision_id] = record.outcome, record.reason
         elif isinstance(record, SurveyDispatch):
             self.dispatched.add(record.survey_id)
         elif record.counted:

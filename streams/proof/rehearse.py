@@ -1,10 +1,10 @@
 """Rehearsal of another program file beside the one in force, over the same history, by the pure step; nothing is sent.
 
-A partition's topics are merged by Kafka timestamp, each in its own order.  Wakeups are left out: the step advances
-each customer's time by itself, and at the end all are brought to the present.
+A partition's topics are merged as a worker does.  Wakeups are left out: each customer is woken at every event, and in the end
+all are brought to the present.
 """
 
-import heapq
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,11 +14,13 @@ from schemas.codec import Codec
 from schemas.events import Decision, Inbound, SurveyDispatch, Wakeup
 from schemas.topics import INBOUND, INBOUND_RECORDS, WAKEUPS
 from streams.domain.effects import Effect, Reject
-from streams.domain.journey import step
+from streams.domain.journey import advance, step
 from streams.domain.policy import Program
 from streams.domain.state import NEW, Journey
-from streams.kafka.ports import KafkaRecord, Reader
+from streams.kafka.ports import Reader
 from streams.processing.intake import accept
+from streams.processing.merge import Merge
+from streams.state.progress import Progress
 
 TOPICS = tuple(topic.name for topic in INBOUND if topic is not WAKEUPS)
 
@@ -77,11 +79,11 @@ def rehearse(
     programs: tuple[Program, Program],
     from_ms: int,
     now_ms: int,
-    advance: Callable[[], None] = lambda: None,
+    each: Callable[[], None] = lambda: None,
 ) -> Comparison:
     """Replay all of the history through the program in force and another, and compare decisions since `from_ms`.
 
-    `advance` is called after each partition.  Memory: one partition's history and its journeys.
+    `each` is called after each partition.  Memory: one partition's history and its journeys.
     """
     comparison = Comparison()
     for partition in range(partitions):
@@ -95,7 +97,7 @@ def rehearse(
         comparison.affected += len({outcome.customer_id for _, outcome in differing})
         before.add_to(comparison.before)
         after.add_to(comparison.after)
-        advance()
+        each()
     return comparison
 
 
@@ -125,9 +127,11 @@ class _ProgramRun:
         tally.asked += len(self._asked)
 
     def _step(self, event: Inbound, at_ms: int) -> None:
+        """Wake the customer, as a worker would have, then take the event."""
         journey = self._journeys.get(event.customer_id, NEW)
+        journey, due = advance(journey, event.customer_id, self._program, at_ms)
         self._journeys[event.customer_id], effects = step(journey, event, self._program, at_ms, history=True)
-        self._count(effects)
+        self._count([*due, *effects])
 
     def _count(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -143,15 +147,15 @@ class _ProgramRun:
 
 
 def _history(reader: Reader, partition: int, codec: Codec, now_ms: int) -> Iterator[tuple[int, Inbound]]:
-    """Read the valid events of a partition with their Kafka timestamps, in order of these."""
-    records: dict[str, list[KafkaRecord]] = {topic: [] for topic in TOPICS}
+    """Read the valid events of a partition with their Kafka timestamps, in the order in which a worker takes them."""
+    merge = Merge(Progress(), lambda topic: sys.maxsize, early_ms=0)
     for (topic, _), record in reader.read([(topic, partition) for topic in TOPICS]):
-        records[topic].append(record)
-    streams = [[(record.timestamp, topic, record) for record in records[topic]] for topic in TOPICS]
-    for timestamp, topic, record in heapq.merge(*streams, key=lambda timed: timed[0]):
-        event = accept(codec, INBOUND_RECORDS[topic], record, now_ms)
-        if not isinstance(event, Reject):
-            yield timestamp, event
+        merge.put(topic, [record], 0)
+    while (batch := merge.take(now_ms)) is not None:
+        for topic, taken in batch.records:
+            event = accept(codec, INBOUND_RECORDS[topic], taken, now_ms)
+            if not isinstance(event, Reject):
+                yield taken.timestamp, event
 
 
 def _rows(title: str, before: Counter[str], after: Counter[str]) -> Iterator[tuple[str, int, int]]:

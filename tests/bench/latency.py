@@ -60,7 +60,7 @@ def _observe(load: Load, brokers: str, seconds: int, stored: Callable[[], object
             i = len(produced)
             key, value, _ = load.answer(i, time.time_ns() // 1_000_000)
             produced.append(time.perf_counter())
-            survey_times[survey_id("shop", f"p{i}", "after-delivery")] = produced[-1]
+            survey_times[survey_id(f"C{i}", "shop", f"p{i}", "after-delivery")] = produced[-1]
             client.produce(RESPONSES.name, value, key)
             client.poll(0)
         for message in reader.consume(500, timeout=0.002):

@@ -43,7 +43,7 @@ class Load:
 
     def answer(self, i: int, at_ms: int) -> tuple[bytes, bytes, int]:
         """Key, value and timestamp of the i-th answer."""
-        survey = survey_id("shop", f"p{i}", "after-delivery")
+        survey = survey_id(f"C{i}", "shop", f"p{i}", "after-delivery")
         score, channel = self._random.choice(SCORES), ("email", "sms", "web")[i % 3]
         event = SurveyResponse("tool", f"r{i}", "survey.answered", at_ms, f"C{i}", survey, score, None, False, channel)
         return f"C{i}".encode(), self.codec.encode(event), at_ms

@@ -94,7 +94,10 @@ def test_a_sampled_customer_stands_for_many(database: ClickHouse, nulls: int) ->
 
 
 REMINDED = ASKED._replace(reminder=1)
-WELL: tuple[Record, ...] = (DECIDED, ASKED, REMINDED, ANSWERED, trigger(2, PENDING), trigger(3, REFUSED))
+ANOTHERS = REFUSED._replace(decision_id="d9", customer_id="another")
+"""The same source and id under another customer: another trigger."""
+
+WELL: tuple[Record, ...] = (DECIDED, ASKED, REMINDED, ANSWERED, trigger(2, PENDING), trigger(3, REFUSED), ANOTHERS)
 
 
 def test_the_audit_is_silent_when_all_is_well(database: ClickHouse) -> None:

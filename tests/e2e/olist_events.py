@@ -76,11 +76,12 @@ def _purchases(data: Path, orders: dict[str, Row], customers: dict[str, Row]) ->
 def _responses(data: Path, orders: dict[str, Row], customers: dict[str, Row]) -> Iterator[Event]:
     for review in rows(data, "reviews"):
         order_id = review["order_id"]
+        customer_id = customers[orders[order_id]["customer_id"]]["customer_unique_id"]
         yield {
             "topic": "responses", "source": REVIEWS, "id": response_id(review), "type": "survey.answered",
             "time": _utc(review["review_answer_timestamp"]),
-            "customer_id": customers[orders[order_id]["customer_id"]]["customer_unique_id"],
-            "survey_id": survey_id(SHOP, order_id, RULE), "score": SCORE[review["review_score"]],
+            "customer_id": customer_id,
+            "survey_id": survey_id(customer_id, SHOP, order_id, RULE), "score": SCORE[review["review_score"]],
             "comment": review["review_comment_message"] or None, "channel": "email",
         }  # fmt: skip
 

@@ -67,7 +67,7 @@ def bought(customer: str, order: str, at_ms: int) -> Purchase:
 
 
 def answer(customer: str, order: str, at_ms: int, score: int | None = 9, comment: str | None = None) -> SurveyResponse:
-    survey = survey_id("shop", order, "at-once")
+    survey = survey_id(customer, "shop", order, "at-once")
     return SurveyResponse("tool", f"{order}-r", "answered", at_ms, customer, survey, score, comment, False, None)
 
 

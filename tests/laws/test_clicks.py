@@ -161,7 +161,7 @@ def scanned(r: random.Random) -> dict[str, list[KafkaRecord]]:
         add(inputs[PURCHASES.name], event, now_ms)
     for i in range(50):
         order, customer = r.choice(orders)
-        survey, score = survey_id("shop", order, "r"), r.randrange(11)
+        survey, score = survey_id(customer, "shop", order, "r"), r.randrange(11)
         at_ms = now_ms - r.randrange(20_000)
         one = SurveyResponse("tool", f"r{i}", "clicked", at_ms, customer, survey, score, None, False, None, True)
         made = r.choice([

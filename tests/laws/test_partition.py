@@ -6,20 +6,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.events import Decision, Wakeup
 from schemas.events import Record as Event
 from schemas.topics import (
     DEAD_LETTERS,
+    DECISIONS,
     PURCHASES,
     RESPONSES,
+    SUPPORT,
+    WAKEUPS,
 )
+from sinks.rows import TABLES
 from streams.domain.ids import survey_id
 from streams.domain.nps import Tally
-from streams.domain.panes import HOUR_MS, Pane
+from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane
 from streams.kafka.ports import KafkaRecord, Output
 from streams.processing.outputs import BatchOutputs
-from tests.support.histories import START_MS, purchase, response
+from streams.processing.partition import PartitionProcessor
+from tests.support.histories import CUSTOMER, START_MS, case, program, purchase, response, rule
 from tests.support.laws import examples
-from tests.support.partition import BAD, batch_of, durable, processor, published, record
+from tests.support.partition import BAD, CODEC, batch_of, durable, processor, published, record
+from tests.support.warehouses import memory_warehouse
 
 
 @settings(max_examples=examples(60))
@@ -56,7 +63,7 @@ def test_pieces_do_not_show(bought: list[tuple[str, int]], said: list[tuple[str,
     events: dict[str, list[Event]] = {
         PURCHASES.name: [purchase(f"{name}{n}", "order.delivered", START_MS, name) for name, n in bought],
         RESPONSES.name: [
-            response(f"r{place}", START_MS + place, score, survey_id("shop", f"{name}{n}", "r"))
+            response(f"r{place}", START_MS + place, score, survey_id(name, "shop", f"{name}{n}", "r"))
             for place, (name, n, score) in enumerate(said)
         ],
     }
@@ -97,7 +104,7 @@ def test_batch_size_changes_nothing(scores: Sequence[int], size: int) -> None:
 def run_in_batches(events: list[Event], scores: Sequence[int], size: int) -> tuple[list[Output], dict[Pane, Tally]]:
     """All that is published, and the panes that are left."""
     one, published, panes = processor(), list[Output](), dict[Pane, Tally]()
-    answers = [response(f"r{n}", START_MS + n, score, survey=survey_id("shop", f"p{n}", "r")) for n, score in
+    answers = [response(f"r{n}", START_MS + n, score, survey=survey_id(CUSTOMER, "shop", f"p{n}", "r")) for n, score in
                enumerate(scores)]  # fmt: skip
     for topic, all_events in ((PURCHASES.name, events), (RESPONSES.name, answers)):
         records = [record(event, offset) for offset, event in enumerate(all_events)]
@@ -107,3 +114,28 @@ def run_in_batches(events: list[Event], scores: Sequence[int], size: int) -> tup
             panes |= {pane: value.tally for pane, value in outputs.panes.items()}
             durable(one, outputs)
     return published, panes
+
+
+@settings(max_examples=examples(40))
+@given(st.integers(0, 2), st.integers(0, 2), st.booleans(), st.lists(st.booleans(), min_size=1, max_size=6))
+def test_a_pending_decision_never_beats_a_final_one(
+    bought: int, woken: int, is_cancelled: bool, arrivals: list[bool]
+) -> None:
+    """At the very first offsets too, whatever comes again behind what: a store of newest rows keeps the final one."""
+    asks = program(rules=[rule("r", "s", "order.delivered", HOUR_MS, ["case.reopened"])], quarantine_ms=0)
+    one = PartitionProcessor(3, asks, CODEC, lambda _: 0)
+    first = one.decide(batch_of(PURCHASES.name, [record(purchase("p", "order.delivered", START_MS), bought)]))
+    durable(one, first)
+    if is_cancelled:
+        topic, event = SUPPORT.name, case("k", "case.reopened", START_MS + MINUTE_MS, "o1")
+        last = one.decide(batch_of(topic, [record(event, woken, START_MS + MINUTE_MS)]))
+    else:
+        wakeup = record(Wakeup(CUSTOMER, START_MS + HOUR_MS), woken, START_MS + HOUR_MS)
+        last = one.decide(batch_of(WAKEUPS.name, [wakeup]))
+    (pending,), (final,) = published(first, DECISIONS.name), published(last, DECISIONS.name)
+    store, columns = memory_warehouse(), TABLES[DECISIONS.name].columns
+    for is_final in [*arrivals, True, *arrivals]:
+        row = (*CODEC.decode(Decision, (final if is_final else pending).value), DECISIONS.name, 3, 0, 0)
+        store.insert("decisions", columns, [row])
+    (kept,) = store.rows("decisions")
+    assert kept["outcome"] == ("suppressed" if is_cancelled else "sent")

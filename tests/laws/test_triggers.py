@@ -7,6 +7,7 @@ from schemas.events import ContactUpdate, Decision, Purchase, SupportCase, Surve
 from streams.domain.ids import decision_id, survey_id
 from streams.domain.panes import DAY_MS, HOUR_MS
 from tests.support.histories import (
+    CUSTOMER,
     DELIVERY_QUARANTINE_MS,
     OPEN,
     PROGRAM,
@@ -153,7 +154,7 @@ def test_ids_come_from_their_cause(history: list[Moment]) -> None:
     """A decision's id from its trigger, a survey's from trigger and rule; none is there twice."""
     journey = run([*history, wakeup(START_MS + 900 * DAY_MS)], PROGRAM)
     for decision in journey.all(Decision):
-        assert decision.decision_id == decision_id(decision.trigger_source, decision.trigger_id)
+        assert decision.decision_id == decision_id(CUSTOMER, decision.trigger_source, decision.trigger_id)
     for dispatch in journey.all(SurveyDispatch):
-        assert dispatch.survey_id == survey_id(dispatch.trigger_source, dispatch.trigger_id, dispatch.rule)
+        assert dispatch.survey_id == survey_id(CUSTOMER, dispatch.trigger_source, dispatch.trigger_id, dispatch.rule)
     assert len({d.decision_id for d in journey.all(Decision)}) == len(journey.all(Decision))

@@ -9,6 +9,7 @@ from streams.domain.ids import survey_id
 from streams.domain.nps import Band
 from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.support.histories import (
+    CUSTOMER,
     OPEN,
     START_MS,
     Moment,
@@ -19,7 +20,7 @@ from tests.support.histories import (
     run,
 )
 
-SURVEY = survey_id("shop", "p", "r")
+SURVEY = survey_id(CUSTOMER, "shop", "p", "r")
 SEGMENTS = ("all", "country=BR")
 ASKED: Moment = (START_MS, purchase("p", "order.delivered", START_MS))
 EXPIRES_MS = START_MS + 30 * DAY_MS

@@ -46,7 +46,7 @@ def world(r: random.Random) -> dict[str, list[KafkaRecord]]:
         score = r.randrange(11) if r.random() < 0.85 else None
         voided = score is None and r.random() < 0.5
         comment = None if voided or (score is not None and r.random() < 0.7) else f"comment {i}"
-        survey = survey_id("shop", order, "r")
+        survey = survey_id(customer, "shop", order, "r")
         at = now - r.randrange(200_000)
         append(
             RESPONSES.name,
@@ -61,7 +61,7 @@ def expected(inputs: dict[str, list[KafkaRecord]]) -> dict[Cell, Counts]:
     country: dict[str, str] = {}
     for record in inputs[PURCHASES.name]:
         purchase = CODEC.decode(Purchase, record.value)
-        country[survey_id("shop", purchase.id, "r")] = purchase.attributes["country"]
+        country[survey_id(purchase.customer_id, "shop", purchase.id, "r")] = purchase.attributes["country"]
     given: dict[str, list[SurveyResponse]] = {}
     for record in inputs[RESPONSES.name]:
         response = CODEC.decode(SurveyResponse, record.value)

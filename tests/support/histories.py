@@ -112,7 +112,7 @@ def response(
     survey: str = "",
 ) -> SurveyResponse:
     """A response to a survey, to the one after purchase `p` of OPEN when none is named."""
-    to = survey or survey_id("shop", "p", "r")
+    to = survey or survey_id(CUSTOMER, "shop", "p", "r")
     return SurveyResponse("tool", id_, "answered", time_ms, CUSTOMER, to, score, comment, voided, "email")
 
 

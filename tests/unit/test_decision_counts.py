@@ -39,3 +39,11 @@ def test_the_ledger_is_shown_beside_the_numbers_or_below() -> None:
     assert ledger.line() == (
         "ledger: 3 triggers = 1 asked + 1 pending + 1 suppressed (opted_out 1); answered 1 (100.0 %)"
     )
+
+
+def test_one_event_id_under_two_customers_is_two_triggers() -> None:
+    """A trigger is known by its decision, whose id includes the customer."""
+    ledger = DecisionCounts()
+    for record in (decision(1, "sent"), decision(1, "opted_out")._replace(decision_id="d2", customer_id="c2")):
+        ledger.take(record)
+    assert (ledger.outcomes()["sent"], ledger.outcomes()["suppressed"]) == (1, 1)

@@ -165,7 +165,7 @@ def test_ten_thousand_that_wait_for_the_morning_do_not_leave_at_once() -> None:
 
 REMINDING = program([asking(reminders=2, remind_after_ms=3 * DAY_MS, hours=DAYTIME, send_within_ms=DAY_MS)])
 ASKED = purchase("p", "x", NINE_MS)
-TO = survey_id("shop", "p", "after-x")
+TO = survey_id(CUSTOMER, "shop", "p", "after-x")
 
 
 def reminded(*between: Moment) -> Run:
@@ -226,7 +226,7 @@ def test_a_cancel_after_sending_ends_the_survey(order: str, answered_ms: int, co
 
     An answer that was counted before the cancel was read stays as it is: only responses touch the tallies.
     """
-    to = survey_id("shop", "p", "after-x")
+    to = survey_id(CUSTOMER, "shop", "p", "after-x")
     answer: Moment = (START_MS + 9, response("r", answered_ms, 9, survey=to))
     cancel: Moment = (START_MS + 9, BACK)
     history = [answer, cancel] if order == "answer first" else [cancel, answer]
@@ -240,7 +240,7 @@ def test_a_cancel_after_sending_ends_the_survey(order: str, answered_ms: int, co
 
 def test_only_its_own_cancel_ends_a_survey() -> None:
     """Another order's, another type's, or one from before the trigger leave it open."""
-    to = survey_id("shop", "p", "after-x")
+    to = survey_id(CUSTOMER, "shop", "p", "after-x")
     for other in (BACK._replace(order_id="o2"), BACK._replace(type="lost"), BACK._replace(time=START_MS - 1)):
         answer: Moment = (START_MS + 9, response("r", START_MS + 9, 9, survey=to))
         journey = run([(START_MS, purchase("p", "x", START_MS)), (START_MS + 9, other), answer], CLOSING)
@@ -250,7 +250,7 @@ def test_only_its_own_cancel_ends_a_survey() -> None:
 def test_without_cancel_closes_a_survey_stays_open() -> None:
     """What is sent is sent."""
     asks = program([replace(asking(), cancel_on=frozenset({"back"}))], quarantine_ms=0)
-    answer: Moment = (START_MS + 9, response("r", START_MS + 9, 9, survey=survey_id("shop", "p", "after-x")))
+    answer: Moment = (START_MS + 9, response("r", START_MS + 9, 9, survey=survey_id(CUSTOMER, "shop", "p", "after-x")))
     journey = run([(START_MS, purchase("p", "x", START_MS)), (START_MS + 9, BACK), answer], asks)
     assert [answer.counted for answer in journey.all(Answer)] == [True]
 

@@ -26,7 +26,7 @@ from tests.support.histories import (
     wakeup,
 )
 
-TO = survey_id("shop", "p", "r")
+TO = survey_id(CUSTOMER, "shop", "p", "r")
 ASKED: Moment = (START_MS, purchase("p", "order.delivered", START_MS))
 ANSWERED: Moment = (START_MS + 1, response("a", START_MS + 1, 9, "personal words"))
 ERASE_MS = START_MS + HOUR_MS
@@ -47,7 +47,7 @@ def test_one_record_and_no_count() -> None:
     """The sinks are told once; tallies are not touched; of the journey only the time is left."""
     journey = run([ASKED, ANSWERED], OPEN)
     assert journey.take(ERASE) == [
-        Erasure(erasure_id("crm", "e"), CUSTOMER, "crm", "e", ERASE_MS, ERASE_MS, OPEN.hash, 0)
+        Erasure(erasure_id(CUSTOMER, "crm", "e"), CUSTOMER, "crm", "e", ERASE_MS, ERASE_MS, OPEN.hash, 0)
     ]
     assert journey.journey == NEW._replace(clock_ms=ERASE_MS, contact=Contact(erased_ms=ERASE_MS))
     assert not is_blank(journey.journey), "or the next event would start as if nothing had been"

@@ -57,7 +57,8 @@ def _check_pending(expected: Expected, outputs: Outputs) -> Finding:
 def _ids(asking: Asking) -> set[str]:
     """The ids of decisions that a customer's triggers must have."""
     taken = [taken for taken in asking.triggers.values() if asking.is_trigger(taken)]
-    return {decision_of(one.event.source, one.event.id) for one in taken if not isinstance(one.event, Wakeup)}
+    events = [one.event for one in taken if not isinstance(one.event, Wakeup)]
+    return {decision_of(event.customer_id, event.source, event.id) for event in events}
 
 
 def _against_every_order(asking: Asking, theirs: Mapping[str, Verdict], settled_ms: int) -> str:

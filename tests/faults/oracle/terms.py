@@ -98,14 +98,14 @@ def read_terms(path: Path = PROGRAM) -> Terms:
     )
 
 
-def survey_of(source: str, id_: str, ask: str) -> str:
-    """The survey id that a rule and its trigger must lead to."""
-    return str(uuid5(_SURVEYS, f"{len(ask)}:{ask}{_pair(source, id_)}"))
+def survey_of(customer: str, source: str, id_: str, ask: str) -> str:
+    """The survey id that a rule and a customer's trigger must lead to."""
+    return str(uuid5(_SURVEYS, _pair(ask, customer) + _pair(source, id_)))
 
 
-def decision_of(source: str, id_: str) -> str:
-    """The decision id of a trigger."""
-    return str(uuid5(_DECISIONS, _pair(source, id_)))
+def decision_of(customer: str, source: str, id_: str) -> str:
+    """The decision id of a customer's trigger."""
+    return str(uuid5(_DECISIONS, f"{len(customer)}:{customer}{_pair(source, id_)}"))
 
 
 def alert_of(survey_id: str, revision: int) -> str:

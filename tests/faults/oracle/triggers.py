@@ -45,7 +45,7 @@ class Due(NamedTuple):
     @property
     def decision_id(self) -> str:
         """The id of the decision about it."""
-        return decision_of(self.event.source, self.event.id)
+        return decision_of(self.event.customer_id, self.event.source, self.event.id)
 
 
 class Known(NamedTuple):
@@ -84,7 +84,8 @@ class Asking:
         """True for an event that must be decided about: one that some rule wants, or that does not only cancel."""
         event = taken.event
         assert isinstance(event, Purchase | SupportCase)
-        return event.type not in self._terms.cancel_types or decision_of(event.source, event.id) in self.dues
+        decision = decision_of(event.customer_id, event.source, event.id)
+        return event.type not in self._terms.cancel_types or decision in self.dues
 
     def ledgers(self) -> dict[DecisionCounts, frozenset[str]]:
         """Every right ledger once all is read, with the ids of decisions that are still to come after it."""
@@ -107,7 +108,7 @@ class Asking:
         if ask is None:
             return None
         due_ms = max(event.time + ask.delay_ms, taken.now_ms)
-        return Due(due_ms, survey_of(event.source, event.id, ask.name), ask, event)
+        return Due(due_ms, survey_of(event.customer_id, event.source, event.id, ask.name), ask, event)
 
     def _thinned(self, customer: Customer) -> list[list[Taken]]:
         """Streams of records that matter: events in their order, and of mere moves of time those that make one due."""
@@ -148,7 +149,7 @@ class Asking:
         return self._sent(self._scheduled(known, event, taken.now_ms))
 
     def _scheduled(self, known: Known, event: Trigger, now_ms: int) -> Known:
-        id_ = decision_of(event.source, event.id)
+        id_ = decision_of(event.customer_id, event.source, event.id)
         due = self.dues.get(id_)
         if due is None:
             is_cancel = event.type in self._terms.cancel_types

@@ -54,7 +54,8 @@ def _visit(customer: str, score: int, at_ms: int, comment: str | None) -> Iterat
     )  # fmt: skip
     said = SurveyResponse(
         source="tool", id=f"{customer}-1", type="survey.answered", time=at_ms - 1_000, customer_id=customer,
-        survey_id=survey_of("shop", customer, "at-once"), score=score, comment=comment, voided=False, channel="email",
+        survey_id=survey_of(customer, "shop", customer, "at-once"), score=score, comment=comment, voided=False,
+        channel="email",
     )  # fmt: skip
     yield Sent(PURCHASES.name, key, _CODEC.encode(bought), at_ms - 2_000)
     yield Sent(RESPONSES.name, key, _CODEC.encode(said), at_ms - 1_000)

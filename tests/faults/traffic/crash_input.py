@@ -78,7 +78,7 @@ def day(seed: int, answers: int, end_ms: int, prefix: str = "C") -> Given:
         attributes = {"country": r.choice(COUNTRIES), "category": r.choice(CATEGORIES)}
         name, order = f"{prefix}{customer:06}", f"{prefix}-{number:06}"
         purchase = Purchase("shop", order, "order.delivered", bought_ms, name, order, None, None, attributes)
-        survey = survey_id("shop", order, "at-once")
+        survey = survey_id(name, "shop", order, "at-once")
         purchases[survey] = purchase
         overtaken_ms = r.randrange(5_000, 60_000) if r.random() < 0.03 else 0
         written.append(Written(bought_ms + overtaken_ms, PURCHASES.name, purchase))

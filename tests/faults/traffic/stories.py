@@ -110,7 +110,7 @@ class Stories:
     def _answers(self, event: Purchase | SupportCase, ask: Ask, due_ms: int) -> None:
         """A first score, and then corrections, comments and withdrawals, each by a way of its own."""
         r, mix = self._r, self._mix
-        survey = survey_of(event.source, event.id, ask.name)
+        survey = survey_of(event.customer_id, event.source, event.id, ask.name)
         first_ms = due_ms + r.randrange(mix.spread_ms)
         if r.random() < 0.03:
             first_ms = due_ms + ask.expires_ms + r.randrange(-60_000, mix.spread_ms)
