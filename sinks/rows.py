@@ -17,7 +17,7 @@ from typing import Any
 from confluent_kafka import Message
 
 from schemas import events, topics
-from schemas.codec import Codec, Undecodable
+from schemas.codec import Codec, RegistryAway, Undecodable
 from schemas.deadletters import Header, NotADeadLetter, unwrap
 from schemas.reasons import Reason
 from sinks.warehouse import Row
@@ -175,12 +175,12 @@ def _dead_letter(codec: Codec, message: Message) -> Row:
 
 
 def _customer_id(codec: Codec, origin_topic: str, message: Message) -> str:
-    """Find the customer of a dead letter: the one that its record names, else its key."""
+    """Find the customer of a dead letter: the one that its record names as far as we can read it, else its key."""
     topic = topics.BY_NAME.get(origin_topic)
     if topic is not None and topic.record is not None and "customer_id" in topic.record._fields:
         try:
             return str(getattr(codec.decode(topic.record, message.value()), "customer_id"))  # noqa: B009
-        except Undecodable:
+        except (Undecodable, RegistryAway):  # no dead letter waits for a registry
             pass
     key = message.key() or b""
     return key.decode(errors="replace") if isinstance(key, bytes) else key

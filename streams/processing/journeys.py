@@ -131,6 +131,8 @@ class Journeys:
         if assigned.replay is not None and batch.topic != assigned.replay[0]:
             raise RuntimeError(f"{batch} came before {assigned.replay[0]} of its partition was replayed")
         async with assigned.lock:
+            for header in self.codec.unread(record.value for record in batch.records):
+                await asyncio.to_thread(self.codec.learn, header)
             started = perf_counter()
             outputs = assigned.processor.decide(batch.topic, batch.records)
             self._count_bad_records(batch, outputs)

@@ -1,15 +1,18 @@
-"""What fell due while nobody was there leaves at a bounded pace, oldest first."""
+"""What fell due while nobody was there leaves at a bounded pace, oldest first; a registry holds up its batch alone."""
+
+import asyncio
 
 from schemas.codec import Codec
-from schemas.topics import WAKEUPS
+from schemas.memory_registry import MemoryRegistry
+from schemas.topics import PURCHASES, WAKEUPS
 from streams.domain.state import Journey
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.kafka.ports import KafkaRecord
+from streams.kafka.ports import Batch, KafkaRecord
 from streams.processing.journeys import QUIET_MS, Journeys
 from streams.processing.partition import PartitionProcessor
 from streams.state.tables import JourneyEntry, encode
 from tests.support.crashing import CrashingLog
-from tests.support.histories import PROGRAM, START_MS
+from tests.support.histories import PROGRAM, START_MS, purchase
 
 CODEC = Codec()
 PER_S = 100
@@ -46,3 +49,29 @@ def test_a_backlog_leaves_at_the_pace_and_oldest_first() -> None:
         keys = [record.key or b"" for record in log.partitions[WAKEUPS.name, partition]]
         assert keys == sorted(keys)
         assert len(keys) == DUE
+
+
+def test_a_registry_that_is_away_does_not_stop_the_loop() -> None:
+    """The batch waits until its schema can be asked for; heartbeats and other partitions go on meanwhile."""
+    registry = MemoryRegistry()
+    value = Codec(registry).encode(purchase("p", "order.delivered", START_MS))
+    registry.away = True
+    codec, log = Codec(registry, encodes=False, patience_s=30), CrashingLog()
+
+    def processor(partition: int, _: int = 1) -> PartitionProcessor:
+        return PartitionProcessor(partition, PROGRAM, CODEC, lambda _: 0, lambda: START_MS)
+
+    journeys = Journeys(log, codec, Fuse(FuseLimits()), lambda: None, lambda: START_MS, processor)
+    journeys.assign(processor(0), lambda _: range(0))
+
+    async def run() -> int:
+        batch = Batch(PURCHASES.name, 0, [KafkaRecord(0, START_MS, b"c1", value)])
+        task, beats = asyncio.create_task(journeys.handle(batch)), 0
+        while not task.done():
+            await asyncio.sleep(0.01)
+            beats += 1
+            registry.away = beats < 20
+        await task
+        return beats
+
+    assert asyncio.run(run()) >= 20
