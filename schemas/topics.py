@@ -5,8 +5,9 @@ partitioner (murmur2), so that all that is known of one customer lies in one par
 are spread by segment; their keys name the pane or window, so that compaction keeps the last row of each.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from schemas import events
 
@@ -97,3 +98,20 @@ BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
 def pane_key(pane: events.PaneTally) -> bytes:
     """Make the key of a pane's records: compaction keeps the last tally under it."""
     return f"{pane.segment}|{pane.resolution}|{pane.start_ms}|{pane.source_partition}".encode()
+
+
+def _key_maker(topic: Topic) -> Callable[[Any], bytes]:
+    names = topic.key.split("|")
+    if topic is PANES:  # they are restored by the million
+        return pane_key
+    if len(names) == 1:
+        return lambda record: str(getattr(record, topic.key)).encode()
+    return lambda record: "|".join(str(getattr(record, name)) for name in names).encode()
+
+
+_KEYS = {topic.record: _key_maker(topic) for topic in TOPICS if topic.record is not None}
+
+
+def key_of(record: events.Record) -> bytes:
+    """Make the key under which a record lies on its topic, of the fields that the table names."""
+    return _KEYS[type(record)](record)

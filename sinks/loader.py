@@ -28,6 +28,7 @@ from sinks import metrics
 from sinks.batch import EMPTY, Backoff, BatchPolicy
 from sinks.dead_letters import DeadLetters
 from sinks.erasure.process import ErasureProcess
+from sinks.foreign import count_foreign
 from sinks.kafka_health import MANUAL_COMMIT, QUIET, KafkaHealth, log_error
 from sinks.rows import TABLES, Part, RejectedMessage, Table, decode
 from sinks.warehouse import Unavailable, Warehouse
@@ -174,6 +175,8 @@ class Loader:
                 self._write_dead_letters_alone(loaded_ms)
             raise
         self._registry_away_ms = None
+        for reject in rejects:
+            count_foreign(reject.message, reject.detail)
         if erasures := parts.pop(ERASURES.name, None):
             # before the rows of their customers, so that no crash in between leaves rows that nobody would empty
             rejects += self._write_table(TABLES[ERASURES.name], erasures)

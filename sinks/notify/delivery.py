@@ -16,13 +16,16 @@ from confluent_kafka import Consumer, KafkaException, Message
 
 from schemas.codec import Codec, RegistryAway, Undecodable
 from schemas.events import Alert
+from schemas.ours import decode_ours
 from schemas.reasons import Reason
 from schemas.topics import ALERTS
 from sinks import metrics
 from sinks.batch import Backoff
 from sinks.dead_letters import DeadLetters
+from sinks.foreign import count_foreign
 from sinks.kafka_health import MANUAL_COMMIT, QUIET, KafkaHealth, log_error
 from sinks.notify.notifier import DeliveryError, Notifier, TryLater
+from sinks.rows import key_of_message
 
 CONSUMER = {
     "group.id": "nps-notifier",
@@ -86,6 +89,7 @@ class Delivery:
         try:
             alert = self._decode(message, stop)
         except Undecodable as error:
+            count_foreign(message, str(error))
             return self._write_dead_letter(message, "undecodable", error.reason, str(error))
         if alert is None:
             return False
@@ -109,7 +113,7 @@ class Delivery:
         failures, started_s = 0, time.monotonic()
         while not stop.is_set():
             try:
-                return self._codec.decode(Alert, message.value())
+                return decode_ours(self._codec, Alert, key_of_message(message), message.value())
             except RegistryAway as error:
                 if time.monotonic() - started_s > self._patience_s:
                     raise

@@ -11,6 +11,7 @@ from schemas.events import PaneTally, Wakeup
 from schemas.topics import INBOUND, JOURNEYS, PANES, RESPONSES, WAKEUPS
 from streams import metrics
 from streams.engine.fuse import Fuse
+from streams.kafka.foreign import pass_over
 from streams.kafka.ports import Batch, KafkaRecord, Log, Output
 from streams.processing.agent import Assignment
 from streams.processing.outputs import BatchOutputs
@@ -218,14 +219,22 @@ class JourneysRestore:
         """Take a record of nps.journeys or nps.panes into the tables, or one of the last outputs into the recovery."""
         if topic == JOURNEYS:
             if record.key == lineage.KEY:
-                self._lineages[partition] = lineage.decode(record.value or b"")
-                self._assignment.lineage.follow(self._lineages[partition])
-            else:
-                self._processors[partition].journeys.restore(record)
+                self._take_lineage(partition, record)
+            elif not self._processors[partition].journeys.restore(record):
+                pass_over(topic, partition, record.offset, "no journey")
         elif topic != PANES.name:
             self._recovery.take(topic, partition, record)
         elif pane is not None and pane.source_partition in self._processors:
             self._processors[pane.source_partition].panes.restore(pane)
+
+    def _take_lineage(self, partition: int, record: KafkaRecord) -> None:
+        try:
+            found = lineage.decode(record.value or b"")
+        except ValueError as error:
+            pass_over(JOURNEYS, partition, record.offset, error)
+            return
+        self._assignment.lineage.follow(found)
+        self._lineages[partition] = found
 
     def complete(self) -> None:
         """Set the timers, and the version up to which answers may be counted already."""

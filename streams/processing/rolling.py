@@ -4,6 +4,7 @@ State is a pure function of nps.panes and the clock: it is read back whole at ea
 row's version is the offset of the last pane record in it, so a worker that computes it again writes the same row.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from schemas.codec import Codec
@@ -14,7 +15,7 @@ from streams.domain.panes import MINUTE_MS, Resolution
 from streams.domain.policy import Program
 from streams.domain.windows import RunningSum, SegmentWindows
 from streams.kafka.ports import Batch, KafkaRecord, Log, Output
-from streams.processing.agent import Assignment
+from streams.processing.agent import Assignment, pane_of
 
 
 class _Segment:
@@ -131,9 +132,12 @@ class Rolling:
 
     async def handle(self, batch: Batch) -> None:
         """Take the panes; the rows that they change are written at the next tick."""
+        for header in self._codec.unread(record.value for record in batch.records):
+            await asyncio.to_thread(self._codec.learn, header)
         for record in batch.records:
-            if record.value is not None:
-                self.rows.take(batch.partition, record.offset, self._codec.decode(PaneTally, record.value))
+            pane = pane_of(self._codec, batch.partition, record)
+            if pane is not None:
+                self.rows.take(batch.partition, record.offset, pane)
 
     def tick(self) -> None:
         """Write the rows that changed, by answers or by the clock.  Raises LeaseLost."""
