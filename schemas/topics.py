@@ -5,12 +5,16 @@ partitioner (murmur2), so that all that is known of one customer lies in one par
 are spread by segment; their keys name the pane or window, so that compaction keeps the last row of each.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from schemas import events
 
 DAY_MS = 86_400_000
+FOR_EVER = -1
+"""Retention of a topic that keeps every record."""
+
 DEAD_LETTERS = "nps.dead-letters"
 JOURNEYS = "nps.journeys"
 
@@ -34,6 +38,7 @@ LARGEST_RECORD_BYTES = 8_388_608
 class Topic:
     """A topic.  `record` is None where values are not Avro; `partitions` is None where the operator chooses.
 
+    `retention_ms` is None where only the last value of each key is kept, but for ever; FOR_EVER keeps every record.
     `largest_bytes` is the size that its records may have, None where Kafka's own bound (1 MiB) will do.
     """
 
@@ -53,16 +58,19 @@ class Topic:
     def config(self) -> dict[str, str]:
         """Broker-side settings on which the pipeline's correctness depends."""
         size_limit = {"max.message.bytes": str(self.largest_bytes)} if self.largest_bytes else {}
-        if self.retention_ms is None:
-            return {"cleanup.policy": "compact", "retention.ms": "-1", **size_limit}
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **size_limit}
+        return {
+            "cleanup.policy": "compact" if self.retention_ms is None else "delete",
+            "retention.ms": str(FOR_EVER if self.retention_ms is None else self.retention_ms),
+            "message.timestamp.type": "CreateTime",  # an event's time, and with it a history's order
+            **size_limit,
+        }
 
 
 PURCHASES = Topic("nps.purchases", events.Purchase, "customer_id", 400 * DAY_MS)
 SUPPORT = Topic("nps.support", events.SupportCase, "customer_id", 400 * DAY_MS)
-CONTACTS = Topic("nps.contacts", events.ContactUpdate, "customer_id", 400 * DAY_MS)
+CONTACTS = Topic("nps.contacts", events.ContactUpdate, "customer_id", FOR_EVER)
 RESPONSES = Topic("nps.responses", events.SurveyResponse, "customer_id", 400 * DAY_MS)
-WAKEUPS = Topic("nps.wakeups", events.Wakeup, "customer_id", 7 * DAY_MS)
+WAKEUPS = Topic("nps.wakeups", events.Wakeup, "customer_id", 400 * DAY_MS)
 DECISIONS = Topic("nps.decisions", events.Decision, "customer_id", 30 * DAY_MS)
 DISPATCHES = Topic("nps.dispatches", events.SurveyDispatch, "customer_id", 30 * DAY_MS)
 ANSWERS = Topic("nps.answers", events.Answer, "customer_id", 30 * DAY_MS)
@@ -90,3 +98,20 @@ BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
 def pane_key(pane: events.PaneTally) -> bytes:
     """Make the key of a pane's records: compaction keeps the last tally under it."""
     return f"{pane.segment}|{pane.resolution}|{pane.start_ms}|{pane.source_partition}".encode()
+
+
+def _key_maker(topic: Topic) -> Callable[[Any], bytes]:
+    names = topic.key.split("|")
+    if topic is PANES:  # they are restored by the million
+        return pane_key
+    if len(names) == 1:
+        return lambda record: str(getattr(record, topic.key)).encode()
+    return lambda record: "|".join(str(getattr(record, name)) for name in names).encode()
+
+
+_KEYS = {topic.record: _key_maker(topic) for topic in TOPICS if topic.record is not None}
+
+
+def key_of(record: events.Record) -> bytes:
+    """Make the key under which a record lies on its topic, of the fields that the table names."""
+    return _KEYS[type(record)](record)

@@ -4,6 +4,7 @@ Offsets are committed after the rows and the dead letters of a batch are durable
 which changes nothing, because rows replace each other by key and version.
 
     the warehouse is away      fetching pauses, the batch stays, tries go on for ever with growing waits
+    the registry is away       the same for `patience_s`, then the process ends; dead letters are written all the same
     it refuses rows            the bad ones are found by halving and dead-lettered, the others written
     a value does not decode    dead letter; a null value on a compacted topic is passed over
     it refuses every row       the fuse blows: FuseBlown, and the process ends
@@ -27,6 +28,7 @@ from sinks import metrics
 from sinks.batch import EMPTY, Backoff, BatchPolicy
 from sinks.dead_letters import DeadLetters
 from sinks.erasure.process import ErasureProcess
+from sinks.foreign import count_foreign
 from sinks.kafka_health import MANUAL_COMMIT, QUIET, KafkaHealth, log_error
 from sinks.rows import TABLES, Part, RejectedMessage, Table, decode
 from sinks.warehouse import Unavailable, Warehouse
@@ -70,6 +72,8 @@ class Loader:
         self._erasure = erasure
         self._fuse = RefusalFuse(max_refused)
         self._dead_letters = DeadLetters(producer_config)
+        self._patience_ms = patience_s * 1_000
+        self._registry_away_ms: int | None = None
         self._kafka_health = KafkaHealth(patience_s)
         fixed = {**MANUAL_COMMIT, **QUIET, "error_cb": self._kafka_health.lost}
         self._consumer = Consumer({**CONSUMER, **consumer_config, **fixed})
@@ -135,23 +139,44 @@ class Loader:
             return
         try:
             self._write()
-        except (Unavailable, RegistryAway, Undelivered) as error:
-            self._failures += 1
-            wait_ms = self._backoff.wait_ms(self._failures, random.random())
-            self._retry_ms = _now_ms() + wait_ms
-            metrics.FAILURES.labels("unavailable").inc()
-            rows = len(self._messages)
-            metrics.WAITING_ROWS.set(rows)
-            log.warning("sink_away rows=%d tries=%d wait_ms=%d: %s", rows, self._failures, wait_ms, error)
+        except RegistryAway as error:
+            now_ms = _now_ms()
+            self._registry_away_ms = self._registry_away_ms or now_ms
+            if now_ms - self._registry_away_ms > self._patience_ms:
+                raise
+            self._note_failure(error, is_told=now_ms > self._registry_away_ms)
+            return
+        except (Unavailable, Undelivered) as error:
+            self._note_failure(error)
             return
         self._commit()
         if self._failures:
             log.warning("sink_back rows=%d tries=%d", len(self._messages), self._failures)
         self._replace_batch(())
 
+    def _note_failure(self, error: Exception, is_told: bool = False) -> None:
+        """Keep the batch, and set the time of the next try; log it unless that `is_told` already."""
+        self._failures += 1
+        wait_ms = self._backoff.wait_ms(self._failures, random.random())
+        self._retry_ms = _now_ms() + wait_ms
+        metrics.FAILURES.labels("unavailable").inc()
+        rows = len(self._messages)
+        metrics.WAITING_ROWS.set(rows)
+        if not is_told:
+            log.warning("sink_away rows=%d tries=%d wait_ms=%d: %s", rows, self._failures, wait_ms, error)
+
     def _write(self) -> None:
-        parts, rejects = decode(self._codec, self._messages, time.time_ns() // 1_000_000)
+        loaded_ms = time.time_ns() // 1_000_000
         self._erasure.look()
+        try:
+            parts, rejects = decode(self._codec, self._messages, loaded_ms)
+        except RegistryAway:
+            if self._registry_away_ms is None:
+                self._write_dead_letters_alone(loaded_ms)
+            raise
+        self._registry_away_ms = None
+        for reject in rejects:
+            count_foreign(reject.message, reject.detail)
         if erasures := parts.pop(ERASURES.name, None):
             # before the rows of their customers, so that no crash in between leaves rows that nobody would empty
             rejects += self._write_table(TABLES[ERASURES.name], erasures)
@@ -163,6 +188,13 @@ class Loader:
             self._write_dead_letter(reject)
         self._dead_letters.flush()
         metrics.BATCH_ROWS.observe(len(self._messages))
+
+    def _write_dead_letters_alone(self, loaded_ms: int) -> None:
+        """Write the dead letters of a batch that must wait; once more with the batch, which does no harm."""
+        letters = [message for message in self._messages if message.topic() == DEAD_LETTERS]
+        parts, _ = decode(self._codec, letters, loaded_ms)
+        for topic, part in parts.items():
+            self._write_table(TABLES[topic], part)
 
     def _write_table(self, table: Table, part: Part) -> list[RejectedMessage]:
         if not part.rows:

@@ -8,6 +8,11 @@ SIZE_BUCKETS = (1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000)
 ROWS = Counter("nps_sink_rows_total", "Rows written, by table.", ["table"])
 FAILURES = Counter("nps_sink_failures_total", "Failed tries, by kind: unavailable, refused or commit.", ["kind"])
 DEAD_LETTERS = Counter("nps_sink_dead_letters_total", "Records the sinks sent to dead letters, by reason.", ["reason"])
+FOREIGN = Counter(
+    "nps_sink_foreign_records_total",
+    "Records in our own topics that we did not write, dead-lettered, by topic.",
+    ["topic"],
+)
 DROPPED = Counter("nps_sink_refused_dead_letters_total", "Dead letters that the warehouse refused: logged, not looped.")
 BATCH_ROWS = Histogram("nps_sink_batch_rows", "Rows in a batch.", buckets=SIZE_BUCKETS)
 WRITE_SECONDS = Histogram(

@@ -17,8 +17,9 @@ from typing import Any
 from confluent_kafka import Message
 
 from schemas import events, topics
-from schemas.codec import Codec, Undecodable
+from schemas.codec import Codec, RegistryAway, Undecodable
 from schemas.deadletters import Header, NotADeadLetter, unwrap
+from schemas.ours import decode_ours
 from schemas.reasons import Reason
 from sinks.warehouse import Row
 
@@ -141,7 +142,7 @@ def _decode(codec: Codec, messages: Iterable[Message], loaded_ms: int) -> tuple[
             continue
         else:
             try:
-                record = codec.decode(table.record, value)
+                record = decode_ours(codec, table.record, key_of_message(message), value)
                 row = table.stored(record) if table.stored else record
             except Undecodable as error:
                 rejects.append(RejectedMessage(message, error.reason, str(error)))
@@ -175,15 +176,20 @@ def _dead_letter(codec: Codec, message: Message) -> Row:
 
 
 def _customer_id(codec: Codec, origin_topic: str, message: Message) -> str:
-    """Find the customer of a dead letter: the one that its record names, else its key."""
+    """Find the customer of a dead letter: the one that its record names as far as we can read it, else its key."""
     topic = topics.BY_NAME.get(origin_topic)
     if topic is not None and topic.record is not None and "customer_id" in topic.record._fields:
         try:
             return str(getattr(codec.decode(topic.record, message.value()), "customer_id"))  # noqa: B009
-        except Undecodable:
+        except (Undecodable, RegistryAway):  # no dead letter waits for a registry
             pass
-    key = message.key() or b""
-    return key.decode(errors="replace") if isinstance(key, bytes) else key
+    return (key_of_message(message) or b"").decode(errors="replace")
+
+
+def key_of_message(message: Message) -> bytes | None:
+    """Return a message's key in bytes."""
+    key = message.key()
+    return key.encode() if isinstance(key, str) else key
 
 
 def _without_nulls(headers: Sequence[Header]) -> list[tuple[str, bytes]]:

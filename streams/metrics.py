@@ -37,6 +37,9 @@ JOURNEYS = Gauge("nps_journeys", "Customers in state, by partition.", ["partitio
 RESTORED = Counter("nps_restored_records_total", "State records read back at assignment.")
 RESTORE_SECONDS = Histogram("nps_restore_seconds", "Seconds to restore the state of an assignment.")
 MISSED = Counter("nps_missed_records_total", "Records that were deleted before they were read, by topic.", ["topic"])
+FOREIGN = Counter(
+    "nps_foreign_records_total", "Records in our own topics that we did not write, passed over, by topic.", ["topic"]
+)
 WAKEUPS = Counter("nps_wakeups_total", "Wakeups written.")
 LAST_PROGRESS = Gauge("nps_last_progress_seconds", "Unix time at which a batch was last done, or none was in hand.")
 COLLECTOR_REQUESTS = Counter(

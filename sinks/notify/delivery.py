@@ -16,13 +16,16 @@ from confluent_kafka import Consumer, KafkaException, Message
 
 from schemas.codec import Codec, RegistryAway, Undecodable
 from schemas.events import Alert
+from schemas.ours import decode_ours
 from schemas.reasons import Reason
 from schemas.topics import ALERTS
 from sinks import metrics
 from sinks.batch import Backoff
 from sinks.dead_letters import DeadLetters
+from sinks.foreign import count_foreign
 from sinks.kafka_health import MANUAL_COMMIT, QUIET, KafkaHealth, log_error
 from sinks.notify.notifier import DeliveryError, Notifier, TryLater
+from sinks.rows import key_of_message
 
 CONSUMER = {
     "group.id": "nps-notifier",
@@ -56,6 +59,7 @@ class Delivery:
     ) -> None:
         if max_tries < 1:
             raise ValueError(f"max_tries must be 1 or more, not {max_tries}")
+        self._patience_s = patience_s
         self._kafka_health = KafkaHealth(patience_s)
         fixed = {**MANUAL_COMMIT, **QUIET, "error_cb": self._kafka_health.lost}
         self._consumer = Consumer({**CONSUMER, **consumer_config, **fixed})
@@ -67,7 +71,7 @@ class Delivery:
         self._stale_after_ms = stale_after_ms
 
     def run(self, stop: threading.Event) -> None:
-        """Deliver until `stop` is set.  Raises ServerAway, KafkaException or Undelivered when Kafka cannot go on."""
+        """Deliver until `stop` is set.  Raises ServerAway, KafkaException or Undelivered when it cannot go on."""
         self._consumer.subscribe([ALERTS.name])
         try:
             while not stop.is_set():
@@ -85,6 +89,7 @@ class Delivery:
         try:
             alert = self._decode(message, stop)
         except Undecodable as error:
+            count_foreign(message, str(error))
             return self._write_dead_letter(message, "undecodable", error.reason, str(error))
         if alert is None:
             return False
@@ -104,13 +109,17 @@ class Delivery:
         return True
 
     def _decode(self, message: Message, stop: threading.Event) -> Alert | None:
-        failures = 0
+        """Decode an alert; None when told to stop before that.  Raises RegistryAway after `patience_s`."""
+        failures, started_s = 0, time.monotonic()
         while not stop.is_set():
             try:
-                return self._codec.decode(Alert, message.value())
+                return decode_ours(self._codec, Alert, key_of_message(message), message.value())
             except RegistryAway as error:
+                if time.monotonic() - started_s > self._patience_s:
+                    raise
                 failures += 1
-                log.warning("registry_away tries=%d: %s", failures, error)
+                if failures == 1:
+                    log.warning("registry_away: %s", error)
                 self._wait(failures, stop)
         return None
 

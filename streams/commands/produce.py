@@ -21,6 +21,7 @@ from streams.commands.session import codec_of, out, read_settings, require_topic
 from streams.errors import ExitCode
 from streams.kafka.ports import Log, Output
 from streams.kafka.producer import Producer
+from streams.kafka.topics import require_kept
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -31,6 +32,8 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.rebase:
         events = rebased(events, wall_ms())
     require_topics(settings, {topic for topic, _ in events})
+    times = [(topic, _time(event)) for topic, event in events]
+    require_kept(settings.brokers, settings.security, times, wall_ms(), settings.server_wait_s)
     log = Producer(settings.brokers, client_id="nps-produce", security=settings.security)
     with Progress(console=out, disable=not out.is_terminal) as progress:
         task = progress.add_task("producing", total=len(events))

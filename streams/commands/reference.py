@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client.metrics import MetricWrapperBase
 
 from schemas.reasons import Reason
-from schemas.topics import DAY_MS, TOPICS
+from schemas.topics import DAY_MS, FOR_EVER, TOPICS
 from sinks import metrics as sink_metrics
 from sinks.clickhouse.migrate import views
 from streams import metrics, settings
@@ -40,7 +40,8 @@ def _settings() -> str:
 def _topics() -> str:
     rows: list[tuple[str, ...]] = []
     for topic in TOPICS:
-        retention = "last of each key" if topic.retention_ms is None else f"{topic.retention_ms // DAY_MS} days"
+        kept = {None: "last of each key", FOR_EVER: "for ever"}
+        retention = kept.get(topic.retention_ms) or f"{(topic.retention_ms or 0) // DAY_MS} days"
         value = f"[{topic.record.__name__}](schemas/avro)" if topic.record else "bytes"
         key = (topic.key or "").replace("|", "\\|")
         rows.append((f"`{topic.name}`", value, key, str(topic.partitions or "as set"), retention))

@@ -22,7 +22,7 @@ def run(parsed: argparse.Namespace) -> int:
     from_ms = _instant_ms(parsed.since) if parsed.since else 0
     require_topics(settings, set(TOPICS))
     progress_bar = Progress(console=out, disable=not out.is_terminal, transient=True)
-    codec, now_ms = codec_of(settings), wall_ms()
+    codec, now_ms = codec_of(settings, encodes=False), wall_ms()
     with closing(KafkaReader(settings.brokers, settings.security)) as reader, progress_bar as progress:
         task = progress.add_task("replaying partitions", total=settings.partitions)
         comparison = rehearse(

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from schemas.codec import Codec
+from schemas.registry import ConfluentRegistry
 from streams.errors import BadSettings, BadTopics
 from streams.kafka.topics import verify_topics
 from streams.settings import Settings
@@ -27,13 +28,10 @@ def read_settings() -> Settings:
     return Settings.from_env(os.environ)
 
 
-def codec_of(settings: Settings) -> Codec:
-    """Make the codec that these settings ask for."""
-    if not settings.registry_url:
-        return Codec()
-    from schemas.registry import ConfluentRegistry  # its client takes 25 MiB, and few have a registry
-
-    return Codec(ConfluentRegistry(settings.registry_url))
+def codec_of(settings: Settings, *, encodes: bool = True) -> Codec:
+    """Make the codec that these settings ask for; one that only decodes need not reach the registry yet."""
+    registry = ConfluentRegistry(settings.registry_url) if settings.registry_url else None
+    return Codec(registry, encodes=encodes, patience_s=settings.server_wait_s)
 
 
 def serve_metrics(settings: Settings) -> None:

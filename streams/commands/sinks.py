@@ -38,7 +38,9 @@ def load(settings: Settings, write_to: Callable[[Warehouse], Warehouse] = lambda
         erasure = ErasureProcess(ClickHouseErasures(warehouse), warehouse, wall_ms)
         wait_s = settings.server_wait_s
         rows = write_to(warehouse)
-        loader = Loader(consumer, producer, rows, codec_of(settings), policy, erasure=erasure, patience_s=wait_s)
+        loader = Loader(
+            consumer, producer, rows, codec_of(settings, encodes=False), policy, erasure=erasure, patience_s=wait_s
+        )
         loader.run(_stop_on_signal())
     return ExitCode.OK
 
@@ -49,7 +51,9 @@ def notify(_: argparse.Namespace) -> int:
     notifier = _notifier(settings)
     producer, consumer = _clients(settings, "notifier")
     serve_metrics(settings)
-    delivery = Delivery(consumer, producer, codec_of(settings), notifier, patience_s=settings.server_wait_s)
+    delivery = Delivery(
+        consumer, producer, codec_of(settings, encodes=False), notifier, patience_s=settings.server_wait_s
+    )
     delivery.run(_stop_on_signal())
     return ExitCode.OK
 

@@ -8,7 +8,8 @@ a broker does not report is unknown, not different: the local broker reports onl
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -18,7 +19,7 @@ from confluent_kafka.admin._config import ConfigEntry, ConfigResource
 from confluent_kafka.admin._metadata import TopicMetadata
 from confluent_kafka.cimpl import NewTopic
 
-from schemas.topics import TOPICS, Topic
+from schemas.topics import BY_NAME, DAY_MS, FOR_EVER, TOPICS, Topic
 from streams.errors import BadTopics, BrokerAway
 
 BOUND_S = 30.0
@@ -29,6 +30,7 @@ _REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
 _NOT_REPORTED = frozenset({
     KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART
 })  # fmt: skip
+_BOUNDS = frozenset({"max.message.bytes", "retention.ms"})
 Configs: TypeAlias = Mapping[str, Mapping[str, str]]
 
 
@@ -72,6 +74,35 @@ def verify_topics(brokers: str, security: Mapping[str, str], partitions: int, bo
     return _report(_Cluster(brokers, security, bound_s), partitions, ())
 
 
+def require_kept(
+    brokers: str,
+    security: Mapping[str, str],
+    events: Iterable[tuple[str, int]],
+    now_ms: int,
+    bound_s: float = BOUND_S,
+) -> None:
+    """Check that Kafka would keep these events, each a topic and an instant in ms, with the time that they carry.
+
+    Raises BadTopics for events older than their topic's retention and a topic that stamps records itself, BrokerAway.
+    """
+    times_ms: dict[str, list[int]] = defaultdict(list)
+    for topic, at_ms in events:
+        times_ms[topic].append(at_ms)
+    configs = _Cluster(brokers, security, bound_s).configs(list(times_ms))
+    for name, times in times_ms.items():
+        config = {**BY_NAME[name].config, **configs.get(name, {})}
+        if config["message.timestamp.type"] != "CreateTime":
+            remedy = _altered(name, "message.timestamp.type=CreateTime")
+            raise BadTopics(f"{name} stamps records with the time of their arrival, not of the event: {remedy}")
+        retention_ms = int(config["retention.ms"])
+        if old := [at_ms for at_ms in times if 0 <= retention_ms < now_ms - at_ms]:
+            days = (now_ms - min(old)) // DAY_MS + 1
+            raise BadTopics(
+                f"{name} keeps {retention_ms // DAY_MS} days: Kafka would delete {len(old)} of these {len(times)} "
+                f"events, the oldest of {days} days ago: {_altered(name, f'retention.ms={(days + 1) * DAY_MS}')}"
+            )
+
+
 def in_sync(replication: int) -> int:
     """Replicas that must have a record before it is acknowledged: 2 of 3 or more, so that one may be away, else 1."""
     return 2 if replication > 2 else 1
@@ -107,10 +138,18 @@ def _differences(topic: Topic, known: Mapping[str, TopicMetadata], configs: Conf
         if name == "retention.ms" and topic.compacted:
             continue  # without effect where nothing is deleted by age
         actual_value = configs.get(topic.name, {}).get(name)
-        if name == "max.message.bytes" and actual_value is not None and int(actual_value) > int(value):
+        if name in _BOUNDS and actual_value is not None and _is_more(int(actual_value), int(value)):
             continue  # more room does no harm
         if actual_value is not None and actual_value != value:
             yield f"{topic.name}: {name} is {actual_value}, expected {value}: change it with kafka-configs.sh --alter"
+
+
+def _is_more(actual: int, expected: int) -> bool:
+    return expected != FOR_EVER and (actual == FOR_EVER or actual > expected)
+
+
+def _altered(name: str, setting: str) -> str:
+    return f"kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {setting}"
 
 
 def _notes(known: Mapping[str, TopicMetadata], configs: Configs) -> Iterator[str]:

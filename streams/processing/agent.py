@@ -3,12 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from schemas.codec import Codec
+from schemas.codec import Codec, Undecodable
 from schemas.events import PaneTally
+from schemas.ours import decode_ours
 from schemas.topics import JOURNEYS, PANES
 from streams import metrics
-from streams.kafka.ports import Batch, KafkaRecord, Reader, TopicPartition
+from streams.kafka.foreign import pass_over
+from streams.kafka.ports import Batch, FetchedRecord, KafkaRecord, Reader, TopicPartition
 from streams.state.lineage import Lineage
+
+MOST_ANSWERS = 1 << 48
+"""More answers than a pane can have: a tally beyond is none of ours."""
 
 PROGRESS_RECORDS = 10_000
 """Records between two updates of nps_last_progress_seconds while state is read back."""
@@ -85,6 +90,21 @@ class Agent(Protocol):
         """Drop the state of all partitions: they belong to other workers now."""
 
 
+def pane_of(codec: Codec, partition: int, record: FetchedRecord) -> PaneTally | None:
+    """Decode a record of nps.panes; None for a deletion, and for what we did not write.  Raises RegistryAway."""
+    if record.value is None:
+        return None
+    try:
+        pane = decode_ours(codec, PaneTally, record.key, record.value)
+    except Undecodable as error:
+        pass_over(PANES.name, partition, record.offset, error)
+        return None
+    if all(0 <= count <= MOST_ANSWERS for count in (pane.promoters, pane.passives, pane.detractors)):
+        return pane
+    pass_over(PANES.name, partition, record.offset, "no tally of answers")
+    return None
+
+
 def read_back(reader: Reader, codec: Codec, assignment: Assignment, restores: Sequence[Restore]) -> int:
     """Read the state topics once into all restores; returns the number of their records.
 
@@ -100,9 +120,13 @@ def read_back(reader: Reader, codec: Codec, assignment: Assignment, restores: Se
             metrics.LAST_PROGRESS.set_to_current_time()
         pane = None
         if topic == PANES.name:
-            if record.value is None or not (number in partitions or (record.key or b"").endswith(our_key_endings)):
+            if not (number in partitions or (record.key or b"").endswith(our_key_endings)):
                 continue
-            pane = codec.decode(PaneTally, record.value)
+            for header in codec.unread((record.value,)):
+                codec.learn(header)
+            pane = pane_of(codec, number, record)
+            if pane is None:
+                continue
         for restore in restores:
             restore.take(topic, number, record, pane)
     for restore in restores:

@@ -12,6 +12,7 @@ from schemas.topics import INBOUND, JOURNEYS, PANES, WAKEUPS
 from streams import metrics
 from streams.engine.fuse import Fuse
 from streams.engine.guard import Stop, guard, stop_at_once
+from streams.kafka.foreign import pass_over
 from streams.kafka.ports import Batch, KafkaRecord, Log, Output, TopicPartition
 from streams.processing.agent import Assignment, Feed
 from streams.processing.merge import BATCH_RECORDS, Merge, MergedBatch
@@ -19,7 +20,7 @@ from streams.processing.outputs import BatchOutputs
 from streams.processing.partition import PartitionProcessor
 from streams.state import lineage, progress
 from streams.state.lineage import Lineage
-from streams.state.progress import UNREAD, Progress
+from streams.state.progress import UNREAD
 
 WAKEUPS_PER_S = 2_000
 """Wakeups a second of a worker: 10,000 surveys due at one moment after an outage leave within five seconds."""
@@ -166,6 +167,8 @@ class Journeys:
         processor.take_in_hand(batch, self.log, self.check_lease)
         in_hand = asyncio.ensure_future(self.log.flush())
         await asyncio.sleep(0)  # the flush begins, and goes on while the batch is decided
+        for header in self.codec.unread(record.value for _, record in batch.records):
+            await asyncio.to_thread(self.codec.learn, header)
         outputs = processor.decide(batch)
         self._count_bad_records(processor.partition, batch, outputs)
         decided = perf_counter()
@@ -263,14 +266,22 @@ class JourneysRestore:
         """Take a record of nps.journeys or nps.panes."""
         if topic == JOURNEYS:
             if record.key == lineage.KEY:
-                self._lineages[partition] = lineage.decode(record.value or b"")
-                self._assignment.lineage.follow(self._lineages[partition])
+                self._take_lineage(partition, record)
             elif record.key == progress.KEY:
-                self._take_progress(self._processors[partition], progress.decode(record.value or b""))
-            else:
-                self._processors[partition].journeys.restore(record)
+                self._take_progress(partition, record)
+            elif not self._processors[partition].journeys.restore(record):
+                pass_over(topic, partition, record.offset, "no journey")
         elif topic == PANES.name and pane is not None and pane.source_partition in self._processors:
             self._processors[pane.source_partition].panes.restore(pane)
+
+    def _take_lineage(self, partition: int, record: KafkaRecord) -> None:
+        try:
+            found = lineage.decode(record.value or b"")
+        except ValueError as error:
+            pass_over(JOURNEYS, partition, record.offset, error)
+            return
+        self._assignment.lineage.follow(found)
+        self._lineages[partition] = found
 
     def complete(self) -> None:
         """Set the timers."""
@@ -297,7 +308,13 @@ class JourneysRestore:
             if offset != UNREAD
         }
 
-    def _take_progress(self, processor: PartitionProcessor, found: Progress) -> None:
+    def _take_progress(self, partition: int, record: KafkaRecord) -> None:
         """Take the progress, unless it is that of topics which were made anew since."""
+        try:
+            found = progress.decode(record.value or b"")
+        except ValueError as error:
+            pass_over(JOURNEYS, partition, record.offset, error)
+            return
+        processor = self._processors[partition]
         if found.epoch == processor.progress.epoch:
             processor.progress = found

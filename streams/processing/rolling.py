@@ -14,7 +14,7 @@ from streams.domain.panes import MINUTE_MS, Resolution
 from streams.domain.policy import Program
 from streams.domain.windows import RunningSum, SegmentWindows
 from streams.kafka.ports import Batch, KafkaRecord, Log, Output, TopicPartition
-from streams.processing.agent import Assignment, Feed
+from streams.processing.agent import Assignment, Feed, pane_of
 
 
 class _Segment:
@@ -141,9 +141,12 @@ class Rolling:
 
     def receive(self, batch: Batch) -> None:
         """Take the panes; the rows that they change are written at the next tick."""
+        for header in self._codec.unread(record.value for record in batch.records):
+            self._codec.learn(header)
         for record in batch.records:
-            if record.value is not None:
-                self.rows.take(batch.partition, record.offset, self._codec.decode(PaneTally, record.value))
+            pane = pane_of(self._codec, batch.partition, record)
+            if pane is not None:
+                self.rows.take(batch.partition, record.offset, pane)
         self._feed.applied(batch.topic, batch.partition, batch.last_offset + 1)
 
     def resume(self) -> None:

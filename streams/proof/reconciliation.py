@@ -4,14 +4,16 @@ Used at the end of `nps demo` and by end-to-end tests.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from rich.table import Table
 
 from schemas.codec import Codec, Undecodable
 from schemas.events import Alert, Answer, Decision, PaneTally, Purchase, SegmentNps, SupportCase, SurveyDispatch
+from schemas.ours import decode_ours
 from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, PANES, PURCHASES, ROLLING, SUPPORT
-from streams.kafka.ports import Reader
+from streams.kafka.ports import KafkaRecord, Reader
 from streams.program import load
 from streams.proof import recount
 from streams.proof.decision_counts import PENDING, DecisionCounts
@@ -100,31 +102,33 @@ class _StreamState:
         topics = (PANES, ROLLING, DECISIONS, DISPATCHES, ANSWERS, ALERTS, PURCHASES, SUPPORT)
         topic_partitions = [(topic.name, number) for topic in topics for number in range(partitions)]
         for (topic, _), record in reader.read(topic_partitions):
-            if record.value is None or record.key is None:
-                continue
-            if topic == PANES.name:
-                self.panes[record.key] = codec.decode(PaneTally, record.value)
-            elif topic == ROLLING.name:
-                row = codec.decode(SegmentNps, record.value)
-                self.rolling[row.segment, row.window] = row
-            elif topic == DECISIONS.name:
-                self.ledger.take(codec.decode(Decision, record.value))
-            elif topic == DISPATCHES.name:
-                self.ledger.take(codec.decode(SurveyDispatch, record.value))
-            elif topic == ANSWERS.name:
-                self.ledger.take(codec.decode(Answer, record.value))
-            elif topic == ALERTS.name:
-                alert = codec.decode(Alert, record.value)
-                self.alerts[alert.dedup_key] = alert
-            else:
-                self._take_trigger(topic, record.value, codec)
+            with suppress(Undecodable):  # somebody else's
+                self._take(topic, record, codec)
+
+    def _take(self, topic: str, record: KafkaRecord, codec: Codec) -> None:
+        key, value = record.key, record.value
+        if value is None or key is None:
+            return
+        if topic == PANES.name:
+            self.panes[key] = decode_ours(codec, PaneTally, key, value)
+        elif topic == ROLLING.name:
+            row = decode_ours(codec, SegmentNps, key, value)
+            self.rolling[row.segment, row.window] = row
+        elif topic == DECISIONS.name:
+            self.ledger.take(decode_ours(codec, Decision, key, value))
+        elif topic == DISPATCHES.name:
+            self.ledger.take(decode_ours(codec, SurveyDispatch, key, value))
+        elif topic == ANSWERS.name:
+            self.ledger.take(decode_ours(codec, Answer, key, value))
+        elif topic == ALERTS.name:
+            alert = decode_ours(codec, Alert, key, value)
+            self.alerts[alert.dedup_key] = alert
+        else:
+            self._take_trigger(topic, value, codec)
 
     def _take_trigger(self, topic: str, value: bytes, codec: Codec) -> None:
-        try:
-            is_purchase = topic == PURCHASES.name
-            event = codec.decode(Purchase, value) if is_purchase else codec.decode(SupportCase, value)
-        except Undecodable:
-            return
+        is_purchase = topic == PURCHASES.name
+        event = codec.decode(Purchase, value) if is_purchase else codec.decode(SupportCase, value)
         if not event.type.endswith((".returned", ".reopened")):
             self.triggers.add((event.source, event.id))
 

@@ -5,10 +5,12 @@ rules are written down a second time on purpose.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from schemas.codec import Codec, Undecodable
 from schemas.events import SurveyDispatch, SurveyResponse
+from schemas.ours import decode_ours
 from schemas.topics import DISPATCHES, RESPONSES
 from streams.kafka.ports import Reader
 
@@ -39,8 +41,9 @@ def answers(reader: Reader, partitions: int, codec: Codec, rules: Rules) -> list
     topic_partitions = [(topic, number) for topic in (DISPATCHES.name, RESPONSES.name) for number in range(partitions)]
     for (topic, _), record in reader.read(topic_partitions):
         if topic == DISPATCHES.name:
-            dispatch = codec.decode(SurveyDispatch, record.value)
-            surveys[dispatch.survey_id] = dispatch
+            with suppress(Undecodable):  # somebody else's
+                dispatch = decode_ours(codec, SurveyDispatch, record.key, record.value)
+                surveys[dispatch.survey_id] = dispatch
         elif (response := _valid(codec, record.value, record.key, record.timestamp, rules)) is not None:
             responses_of.setdefault(response.survey_id, {})[response.source, response.id] = response
     counted = []

@@ -1,7 +1,7 @@
 """Rehearsal of another program file beside the one in force, over the same history, by the pure step; nothing is sent.
 
-A partition's topics are merged as a worker does.  Wakeups are left out: each customer is woken at every event, and in the end
-all are brought to the present.
+A partition's topics are merged as a worker does.  Wakeups are left out: each customer is woken at every event, and in
+the end all are brought to the present.
 """
 
 import sys

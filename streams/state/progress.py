@@ -40,11 +40,14 @@ _decode = msgspec.msgpack.Decoder(Progress).decode
 
 
 def decode(value: bytes) -> Progress:
-    """The progress in a record's value; topics added since are unread.  Raises BadState for other bytes."""
+    """The progress in a record's value; topics added since are unread.
+
+    Raises ValueError for other bytes, BadState for those of a newer version.
+    """
     try:
         progress = _decode(value)
     except msgspec.DecodeError as error:
-        raise BadState(f"nps.journeys does not say how far its topics are applied: {error}") from error
+        raise ValueError(f"nps.journeys does not say how far its topics are applied: {error}") from error
     missing = len(INBOUND) - len(progress.offsets)
     if missing < 0:
         raise BadState(f"nps.journeys was written with {-missing} inbound topics more, by a newer version than this")

@@ -21,6 +21,9 @@ from streams.errors import BadState
 from streams.kafka.ports import KafkaRecord
 
 _FORMAT = b"\x01"
+_NEWEST_FORMAT = b"\x08"
+"""Last of the bytes kept for formats to come: what begins with another is text, JSON, Avro, but no journey."""
+
 TOPIC_INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
 """Place of each inbound topic in an entry's `applied_version`."""
 
@@ -77,14 +80,15 @@ class JourneyTable:
         else:
             self._values[key] = value
 
-    def restore(self, record: KafkaRecord) -> None:
-        """Take one record of nps.journeys.  Raises BadState for one without a key or of another format."""
+    def restore(self, record: KafkaRecord) -> bool:
+        """Take one record of nps.journeys; False for what we did not write.  Raises BadState for a newer format."""
         offset, _, key, value, _ = record
-        if key is None:
-            raise BadState(f"nps.journeys has a record without a key at offset {offset}")
-        if value is not None and not value.startswith(_FORMAT):
+        if value is not None and _FORMAT < value[:1] <= _NEWEST_FORMAT:
             raise BadState(f"nps.journeys offset {offset} has format {value[:1].hex()}, not 01")
+        if key is None or not _is_text(key) or not (value is None or value.startswith(_FORMAT)):
+            return False
         self.put(key, value)
+        return True
 
     def timers(self) -> Iterator[tuple[bytes, int]]:
         """Customer keys and their timers in ms, where there is one.  Raises BadState for an unreadable journey."""
@@ -95,6 +99,17 @@ class JourneyTable:
                 raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
             if due_ms is not None:
                 yield key, due_ms
+
+
+def _is_text(key: bytes) -> bool:
+    """True for UTF-8, as every customer id is."""
+    if key.isascii():
+        return True
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def decode(value: bytes | None) -> JourneyEntry:

@@ -41,6 +41,19 @@ def test_state_is_compacted_and_events_expire() -> None:
     for topic in TOPICS:
         assert topic.config["cleanup.policy"] == ("compact" if topic.compacted else "delete")
         assert topic.config["retention.ms"] == str(topic.retention_ms or -1)
+        assert topic.config["message.timestamp.type"] == "CreateTime"
     longest_window_ms = 90 * DAY_MS
-    assert all((topics.BY_NAME[name].retention_ms or 0) > longest_window_ms
-               for name in ("nps.purchases", "nps.support", "nps.contacts", "nps.responses"))  # fmt: skip
+    for topic in INBOUND:
+        if topic is not topics.CONTACTS:
+            assert (topic.retention_ms or 0) > longest_window_ms
+
+
+def test_contacts_are_kept_for_ever() -> None:
+    """An opt-out holds until it is taken back, and the newest statement on each matter is found among all of them."""
+    assert topics.CONTACTS.retention_ms == topics.FOR_EVER
+    assert not topics.CONTACTS.compacted
+
+
+def test_wakeups_are_kept_as_long_as_what_they_are_about() -> None:
+    """State rebuilt from the topics is what it was."""
+    assert topics.WAKEUPS.retention_ms == topics.PURCHASES.retention_ms == topics.RESPONSES.retention_ms

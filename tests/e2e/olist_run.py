@@ -21,6 +21,7 @@ from streams.local.stack import PARTITIONS, Stack, local_stack, nps
 from tests.e2e.olist_events import Event
 from tests.e2e.olist_figures import Figure, figures, tallies
 from tests.e2e.olist_recount import Expected, Tally
+from tests.support.retention import keep_for_ever
 
 PROGRAM = Path(__file__).with_name("olist.toml")
 SERVICES = ("worker", "sink")
@@ -57,6 +58,7 @@ class Outcome(NamedTuple):
 def running(folder: Path, expected: Expected, say: Say) -> Iterator["Run"]:
     """A new stack with its worker and sink; both end with it.  Raises NotStarted."""
     with local_stack(folder, PROGRAM) as stack, closing(connect(stack.clickhouse_url)) as warehouse:
+        keep_for_ever(stack.brokers)
         run = Run(stack, folder, expected, warehouse, say)
         try:
             run.start()

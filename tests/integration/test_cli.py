@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +29,8 @@ COMMANDS = (
     "deadletters", "rehearse", "config",
 )  # fmt: skip
 PURCHASE = (
-    '{"topic": "purchases", "source": "shop", "id": "1", "type": "order.delivered", "time": "2026-01-31T12:00:00Z", '
-    '"customer_id": "C1", "order_id": "O1"}\n'
+    '{"topic": "purchases", "source": "shop", "id": "1", "type": "order.delivered", '
+    f'"time": {time.time_ns() // 1_000_000 - 86_400_000}, "customer_id": "C1", "order_id": "O1"}}\n'
 )
 NOBODY = "127.0.0.1:1"
 TALKS_TO_KAFKA = {

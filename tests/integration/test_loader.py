@@ -12,11 +12,12 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from prometheus_client import REGISTRY
 
-from schemas.codec import Codec
+from schemas.codec import Codec, RegistryAway, Undecodable
 from schemas.deadletters import Death, Header, unwrap, wrap
 from schemas.errors import FuseBlown
 from schemas.events import Answer, Erasure, PaneTally, SurveyResponse
-from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, ERASURES, PANES, RESPONSES
+from schemas.memory_registry import MemoryRegistry
+from schemas.topics import ALERTS, ANSWERS, BY_NAME, DEAD_LETTERS, ERASURES, PANES, RESPONSES, key_of
 from sinks.batch import Backoff, BatchPolicy
 from sinks.clickhouse.client import ClickHouse, connect
 from sinks.clickhouse.erasures import ClickHouseErasures
@@ -58,16 +59,32 @@ def pane(number: int, promoters: int = 1) -> bytes:
     return CODEC.encode(PaneTally("all", "day", number * 86_400_000, 0, promoters, 0, 0, "prog", number))
 
 
-def send(kafka: str, *records: tuple[str, bytes | None], headers: list[Header] | None = None) -> None:
+def send(
+    kafka: str, *records: tuple[str, bytes | None], headers: list[Header] | None = None, codec: Codec = CODEC
+) -> None:
+    """Write records under the keys that they should have; junk and dead letters under `k`."""
     producer = Producer({"bootstrap.servers": kafka})
-    for number, (topic, value) in enumerate(records):
-        producer.produce(topic, value, f"k{number}".encode(), headers=headers)  # type: ignore[arg-type]
+    for topic, value in records:
+        producer.produce(topic, value, key(topic, value, codec), headers=headers)  # type: ignore[arg-type]
     assert producer.flush(BOUND_S) == 0
+
+
+def key(topic: str, value: bytes | None, codec: Codec) -> bytes:
+    cls = BY_NAME[topic].record
+    try:
+        return key_of(codec.decode(cls, value)) if cls else b"k"
+    except Undecodable:
+        return b"k"
 
 
 @contextmanager
 def loading(
-    kafka: str, warehouse: Memory | ClickHouse, max_refused: int = 1_000, group: str = GROUP
+    kafka: str,
+    warehouse: Memory | ClickHouse,
+    max_refused: int = 1_000,
+    group: str = GROUP,
+    codec: Codec = CODEC,
+    patience_s: float = 60,
 ) -> Iterator[list[BaseException]]:
     """A loader at work; ends as SIGTERM would have it end.  Yields what it died of."""
     erasures = warehouse if isinstance(warehouse, Memory) else ClickHouseErasures(warehouse)
@@ -76,11 +93,12 @@ def loading(
          "heartbeat.interval.ms": "300"},
         {"bootstrap.servers": kafka},
         warehouse,
-        CODEC,
+        codec,
         BatchPolicy(max_rows=500, max_age_ms=100),
         erasure=ErasureProcess(erasures, warehouse, wall_ms, SETTLE_MS),
         backoff=Backoff(20, 100),
         max_refused=max_refused,
+        patience_s=patience_s,
     )  # fmt: skip
     stop, died = threading.Event(), list[BaseException]()
 
@@ -171,11 +189,43 @@ def test_refused_and_undecodable_records_become_dead_letters(kafka: str) -> None
         [("trace", b"\xff\x00")],
         "undecodable",
         ALERTS.name,
-        b"k0",
+        b"k",
     )
     rows = {row["reason"]: row for row in memory.rows("dead_letters")}
     assert (rows["refused_by_warehouse"]["value"], rows["undecodable"]["value"]) == (refused, junk)
     assert rows["refused_by_warehouse"]["origin_topic"] == ANSWERS.name
+
+
+def test_a_registry_that_is_away_holds_no_dead_letter_back(kafka: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Records wait for it with one line in the log, and are loaded once it is back; dead letters need none."""
+    registry, memory = MemoryRegistry(), memory_warehouse()
+    ours = Codec(registry)
+    value = ours.encode(CODEC.decode(Answer, answer(1)))
+    registry.away = True
+    send(kafka, (DEAD_LETTERS, value), headers=wrap(None, Death("too_late", "", RESPONSES.name, 0, 1, 1)))
+    send(kafka, (ANSWERS.name, value), codec=ours)
+    tries = metric("nps_sink_failures_total", kind="unavailable")
+    with loading(kafka, memory, codec=Codec(registry, encodes=False)) as died:
+        eventually(lambda: memory.rows("dead_letters"))
+        eventually(lambda: metric("nps_sink_failures_total", kind="unavailable") > tries + 5)
+        assert (memory.rows("answers"), died) == ([], [])
+        registry.away = False
+        eventually(lambda: memory.rows("answers"))
+    assert died == []
+    assert [line.getMessage()[:9] for line in caplog.records if line.name == "nps.loader"] == ["sink_away", "sink_back"]
+
+
+def test_a_registry_that_stays_away_ends_the_loader(kafka: str) -> None:
+    """After its patience; the batch is not committed, and comes again."""
+    registry = MemoryRegistry()
+    ours = Codec(registry)
+    value = ours.encode(CODEC.decode(Answer, answer(1)))
+    registry.away = True
+    send(kafka, (ANSWERS.name, value), codec=ours)
+    with loading(kafka, memory_warehouse(), codec=Codec(registry, encodes=False), patience_s=0.3) as died:
+        eventually(lambda: died)
+    assert isinstance(died[0], RegistryAway)
+    assert committed(kafka, ANSWERS.name) == 0
 
 
 def test_a_refused_dead_letter_does_not_go_round(kafka: str) -> None:

@@ -26,6 +26,7 @@ from sinks.notify.notifier import GiveUp, Notifier, TryLater
 from sinks.notify.webhook.notifier import WebhookNotifier, retry_after_s
 from streams.local.servers import LocalServer
 from tests.support.commands import BOUND_S
+from tests.support.strangers import strangers
 from tests.support.waits import dead_letters, eventually
 
 CODEC = Codec()
@@ -297,6 +298,21 @@ def test_what_cannot_be_delivered_is_a_dead_letter(kafka: str, receiver: Receive
         ("undecodable", 2),
     ]
     assert "answered 500" in deaths[0].detail
+
+
+def test_strangers_page_nobody_and_hold_nobody_up(kafka: str, receiver: Receiver) -> None:
+    """Whatever they write on nps.alerts becomes a dead letter, and the alert behind it is delivered."""
+    foreign = [written for _, written in strangers(ALERTS)]
+    producer = Producer({"bootstrap.servers": kafka})
+    for key, value in foreign:
+        producer.produce(ALERTS.name, value, key)
+    assert producer.flush(BOUND_S) == 0
+    send(kafka, CODEC.encode(alert("a1")), timestamp_ms=int(time.time() * 1_000))
+    with notifying(kafka, WebhookNotifier(receiver.url, SECRET)):
+        eventually(lambda: receiver.requests)
+        found = dead_letters(kafka, len(foreign))
+    assert receiver.ids() == ["a1"]
+    assert [(letter.key(), letter.value()) for letter in found] == foreign
 
 
 def test_history_pages_nobody(kafka: str, receiver: Receiver) -> None:

@@ -13,11 +13,12 @@ import pytest
 from schemas.codec import Codec
 from schemas.event_json import BadEvent, events_in
 from schemas.events import Purchase, SurveyResponse
-from schemas.topics import HISTORY_HEADER, INBOUND_RECORDS
+from schemas.topics import DAY_MS, HISTORY_HEADER, INBOUND_RECORDS
 from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
 from streams.local.servers import local_broker
 from tests.support.commands import done, run
+from tests.support.retention import keep_for_ever, set_config
 
 PARTITIONS = 3
 PURCHASE = {
@@ -39,6 +40,7 @@ def environ() -> Iterator[dict[str, str]]:
     with local_broker() as broker:
         settings = {"NPS_BROKERS": broker.address, "NPS_PARTITIONS": str(PARTITIONS), "NPS_SERVER_WAIT_S": "20"}
         done("topics", environ=settings)
+        keep_for_ever(broker.address)
         yield settings
 
 
@@ -66,6 +68,45 @@ def test_history_says_that_it_is(environ: dict[str, str], tmp_path: Path) -> Non
         done("produce", *flag, "--topic", "purchases", written(tmp_path, PURCHASE), environ=environ)
         [(record, _)] = new(before, everything(environ))
         assert [name for name, _ in record.headers] == names
+
+
+@pytest.mark.parametrize("flag", [[], ["--history"]])
+def test_what_retention_would_delete_is_not_sent(environ: dict[str, str], tmp_path: Path, flag: list[str]) -> None:
+    """It would be gone before anybody read it: nothing is sent, and the line says how many, why, and what to change."""
+    ages_days = [500, 450, 399, 1]
+    times = [now_ms() - age * DAY_MS + 60_000 for age in ages_days]
+    lines = [{**PURCHASE, "id": f"p{at}", "time": at, "topic": "purchases"} for at in times]
+    file = written(tmp_path, *lines, {**RESPONSE, "topic": "responses"})
+    before = everything(environ)
+    set_config(environ["NPS_BROKERS"], "retention.ms", str(400 * DAY_MS), ["nps.purchases"])
+    try:
+        ended = run("produce", *flag, file, environ=environ)
+    finally:
+        keep_for_ever(environ["NPS_BROKERS"])
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "nps: nps.purchases keeps 400 days: Kafka would delete 2 of these 4 events, the oldest of 500 days ago: "
+        "kafka-configs.sh --alter --entity-type topics --entity-name nps.purchases "
+        f"--add-config retention.ms={501 * DAY_MS}\n"
+    )
+    assert new(before, everything(environ)) == []
+    assert done("produce", *flag, file, environ=environ) == "5 events produced\n"
+
+
+def test_a_topic_that_stamps_records_itself_is_refused(environ: dict[str, str], tmp_path: Path) -> None:
+    """By the time of arrival every event of a history would be too late."""
+    before = everything(environ)
+    set_config(environ["NPS_BROKERS"], "message.timestamp.type", "LogAppendTime", ["nps.purchases"])
+    try:
+        ended = run("produce", "--history", "--topic", "purchases", written(tmp_path, PURCHASE), environ=environ)
+        verified = run("topics", "--verify", environ=environ)
+    finally:
+        set_config(environ["NPS_BROKERS"], "message.timestamp.type", "CreateTime", ["nps.purchases"])
+    assert ended.returncode == verified.returncode == 2
+    assert "nps.purchases stamps records with the time of their arrival" in ended.stderr
+    assert "--add-config message.timestamp.type=CreateTime" in ended.stderr
+    assert "nps.purchases: message.timestamp.type is LogAppendTime, expected CreateTime" in verified.stdout
+    assert new(before, everything(environ)) == []
 
 
 def test_standard_input_is_a_file_too(environ: dict[str, str]) -> None:

@@ -69,6 +69,19 @@ def test_a_compacted_topic_may_have_any_retention(brokers: str) -> None:
     assert ensure_topics(brokers, {}, partitions=6, replication=1).ok
 
 
+def test_a_longer_retention_is_no_difference(brokers: str) -> None:
+    """Whoever loads a longer history keeps more; only less than the table breaks a promise."""
+    _make(brokers, "nps.purchases", 6, {"cleanup.policy": "delete", "retention.ms": str(2_000 * DAY_MS)})
+    _make(brokers, "nps.support", 6, {"cleanup.policy": "delete", "retention.ms": "-1"})
+    _make(brokers, "nps.contacts", 6, {"cleanup.policy": "delete", "retention.ms": str(2_000 * DAY_MS)})
+    _make(brokers, "nps.responses", 6, {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"})
+    assert ensure_topics(brokers, {}, partitions=6, replication=1).differences == (
+        f"nps.contacts: retention.ms is {2_000 * DAY_MS}, expected -1: change it with kafka-configs.sh --alter",
+        "nps.responses: message.timestamp.type is LogAppendTime, expected CreateTime: change it with "
+        "kafka-configs.sh --alter",
+    )
+
+
 def test_settings_a_broker_does_not_tell_are_not_differences(broker: LocalServer) -> None:
     """The local broker tells nothing of a topic made without settings; that is unknown, not different."""
     for topic in TOPICS:

@@ -23,7 +23,8 @@ from streams.domain.state import (
     Waiting,
 )
 from streams.errors import BadState
-from streams.state.tables import JourneyEntry, JourneyTable, PaneTable, PaneValue, encode
+from streams.kafka.ports import KafkaRecord
+from streams.state.tables import BLANK, JourneyEntry, JourneyTable, PaneTable, PaneValue, encode
 from tests.support.laws import examples
 from tests.support.tables import restored
 
@@ -101,11 +102,20 @@ def test_a_journey_comes_back_as_it_was(entry: JourneyEntry) -> None:
     assert list(table.timers()) == ([(b"c1", entry.timer_ms)] if entry.timer_ms is not None else [])
 
 
-@given(st.one_of(st.just(b""), st.binary(min_size=1, max_size=30).filter(lambda data: data[0] != 1)))
-def test_another_format_stops_the_worker(value: bytes) -> None:
-    """A state record of an unknown format is never skipped."""
+@given(st.integers(2, 8), st.binary(max_size=30))
+def test_a_newer_format_stops_the_worker(format_byte: int, rest: bytes) -> None:
+    """What a newer version wrote is never skipped."""
     with pytest.raises(BadState, match="offset 7"):
-        restored(value)
+        restored(bytes([format_byte]) + rest)
+
+
+@given(st.one_of(st.just(b""), st.binary(min_size=1, max_size=30).filter(lambda data: not 1 <= data[0] <= 8)))
+def test_what_strangers_wrote_is_passed_over(value: bytes) -> None:
+    """Text, JSON, Avro, nothing: no journey of ours, and not in place of one."""
+    table = restored(encode(BLANK))
+    assert table.restore(KafkaRecord(8, 0, b"c1", value)) is False
+    assert table.get(b"c1") == BLANK
+    assert len(table) == 1
 
 
 @settings(max_examples=examples(50))

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.codec import Codec
 from schemas.events import ContactUpdate, Decision, SurveyDispatch
+from schemas.memory_registry import MemoryRegistry
 from schemas.topics import CONTACTS, DECISIONS, DISPATCHES, PURCHASES, WAKEUPS
 from streams.domain.panes import HOUR_MS
 from streams.domain.state import Journey
@@ -73,14 +74,14 @@ def purchases(*records: tuple[int, str]) -> list[KafkaRecord]:
     ]
 
 
-def owning(log: CrashingLog, now_ms: int) -> tuple[Journeys, MemoryFeed]:
+def owning(log: CrashingLog, now_ms: int, codec: Codec = CODEC) -> tuple[Journeys, MemoryFeed]:
     """The agent of one blank partition."""
     feed = MemoryFeed(log)
 
     def blank(number: int, _: int = 1) -> PartitionProcessor:
         return PartitionProcessor(number, PROGRAM, CODEC, lambda _: 0)
 
-    journeys = Journeys(log, CODEC, Fuse(FuseLimits()), feed, lambda: None, lambda: now_ms, blank, early_ms=300_000)
+    journeys = Journeys(log, codec, Fuse(FuseLimits()), feed, lambda: None, lambda: now_ms, blank, early_ms=300_000)
     journeys.assign(blank(0))
     return journeys, feed
 
@@ -168,3 +169,26 @@ async def drained(world: World) -> None:
     """One process over all there is."""
     journeys = await world.started()
     await world.drain(journeys, random.Random(1))
+
+
+def test_a_registry_that_is_away_does_not_stop_the_loop() -> None:
+    """The batch waits until its schema can be asked for; heartbeats and other partitions go on meanwhile."""
+    registry = MemoryRegistry()
+    value = Codec(registry).encode(purchase("p", "order.delivered", START_MS))
+    registry.away = True
+    log = CrashingLog()
+    log.partitions[PURCHASES.name, 0] = [KafkaRecord(0, START_MS, b"c1", value)]
+    journeys, feed = owning(log, START_MS, Codec(registry, encodes=False, patience_s=30))
+    for topic in (PURCHASES.name, *journeys.topics):
+        feed.fetch(journeys, (topic, 0), 1)
+
+    async def run() -> int:
+        task, beats = asyncio.create_task(journeys.process_next(0)), 0
+        while not task.done():
+            await asyncio.sleep(0.01)
+            beats += 1
+            registry.away = beats < 20
+        assert await task
+        return beats
+
+    assert asyncio.run(run()) >= 20

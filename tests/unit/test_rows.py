@@ -5,7 +5,7 @@ from confluent_kafka import Message
 from schemas.codec import Codec
 from schemas.deadletters import Death, Header, wrap
 from schemas.events import PaneTally, Wakeup
-from schemas.topics import DEAD_LETTERS, PANES
+from schemas.topics import DEAD_LETTERS, PANES, pane_key
 from sinks.rows import LINEAGE, TABLES, decode
 from sinks.warehouse import Row
 
@@ -13,8 +13,10 @@ CODEC = Codec()
 PANE = PaneTally("all", "day", 0, 3, 1, 2, 3, "prog", 7)
 
 
-def message(topic: str, value: bytes | None, headers: list[Header] | None = None, offset: int = 5) -> Message:
-    return Message(topic=topic, partition=2, offset=offset, key=b"k", value=value, timestamp=(1, 1_234),
+def message(
+    topic: str, value: bytes | None, headers: list[Header] | None = None, offset: int = 5, key: bytes = b"k"
+) -> Message:
+    return Message(topic=topic, partition=2, offset=offset, key=key, value=value, timestamp=(1, 1_234),
                    headers=headers)  # type: ignore[arg-type]  # a list of str | bytes, in the stubs  # fmt: skip
 
 
@@ -24,7 +26,7 @@ def named(topic: str, row: Row) -> dict[str, object]:
 
 def test_a_row_is_its_record_and_its_lineage() -> None:
     """The record's fields in order, then topic, partition, offset and load time; each row beside its message."""
-    sent = message(PANES.name, CODEC.encode(PANE))
+    sent = message(PANES.name, CODEC.encode(PANE), key=pane_key(PANE))
     parts, rejects = decode(CODEC, [sent], loaded_ms=99)
     assert parts[PANES.name].rows == [(*PANE, PANES.name, 2, 5, 99)]
     assert (parts[PANES.name].messages, rejects) == ([sent], [])
@@ -33,7 +35,8 @@ def test_a_row_is_its_record_and_its_lineage() -> None:
 
 def test_one_bad_record_costs_only_itself() -> None:
     """What does not decode is rejected with the codec's reason; its neighbours pass, in order."""
-    good = [message(PANES.name, CODEC.encode(PANE._replace(version=n)), offset=n) for n in range(2)]
+    key = pane_key(PANE)
+    good = [message(PANES.name, CODEC.encode(PANE._replace(version=n)), offset=n, key=key) for n in range(2)]
     bad = [message(PANES.name, b"junk"), message(PANES.name, CODEC.encode(Wakeup("c", 1))),
            message(PANES.name, CODEC.encode(PANE)[:-1]), message("nps.answers", None)]  # fmt: skip
     parts, rejects = decode(CODEC, [bad[0], good[0], bad[1], bad[2], good[1], bad[3]], loaded_ms=0)

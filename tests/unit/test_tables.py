@@ -10,7 +10,6 @@ from schemas.topics import INBOUND
 from streams.domain.state import (
     NEW,
 )
-from streams.errors import BadState
 from streams.kafka.ports import KafkaRecord
 from streams.state.tables import BLANK, JourneyEntry, JourneyTable, encode
 from tests.support.tables import restored
@@ -48,7 +47,10 @@ def trimmed(got: object, wanted: object) -> object:
     return got
 
 
-def test_a_state_record_without_a_key_stops_the_worker() -> None:
-    """Whose journey would it be?"""
-    with pytest.raises(BadState, match="offset 7"):
-        JourneyTable().restore(KafkaRecord(7, 0, None, encode(BLANK)))
+@pytest.mark.parametrize("key", [None, b"\xff", b"caf\xe9"])
+@pytest.mark.parametrize("value", [None, encode(BLANK)])
+def test_a_key_that_no_customer_has_is_passed_over(key: bytes | None, value: bytes | None) -> None:
+    """Customer ids are UTF-8: whatever lies there, we did not write it."""
+    table = JourneyTable()
+    assert table.restore(KafkaRecord(7, 0, key, value)) is False
+    assert len(table) == 0
