@@ -136,10 +136,14 @@ class Rolling:
                 self.rows.take(batch.partition, record.offset, self._codec.decode(PaneTally, record.value))
 
     def tick(self) -> None:
-        """Write the rows that changed, by answers or by the clock.  Raises LeaseLost."""
-        if rows := self.rows.changes():
+        """Write the rows that changed, by answers or by the clock.  Raises LeaseLost, Undelivered.
+
+        Rows wait for no flush: the log is called even without any, so that it says when earlier ones failed.
+        """
+        rows = self.rows.changes()
+        if rows:
             self._check_lease()
-            self._log.send_all(rows)
+        self._log.send_all(rows)
 
     def revoke(self) -> None:
         """Drop all segments."""
