@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from schemas.codec import Codec
 from schemas.events import PaneTally
-from schemas.topics import JOURNEYS, PANES
+from schemas.topics import JOURNEYS, PANES, pane_of
 from streams import metrics
 from streams.kafka.ports import Batch, KafkaRecord, Reader
 from streams.state.lineage import Lineage
@@ -35,7 +35,10 @@ class Restore(Protocol):
     """
 
     def take(self, topic: str, partition: int, record: KafkaRecord, pane: PaneTally | None) -> None:
-        """Take one record of a state topic, or of the last outputs; `pane` is the decoded record of nps.panes."""
+        """Take one record of a state topic, or of the last outputs.
+
+        `pane` is the decoded record of nps.panes; of a tombstone, whose record has no value, the blank pane that goes.
+        """
 
     def complete(self) -> None:
         """Prepare the state once every record was taken.  May take long; runs off the event loop."""
@@ -78,9 +81,9 @@ def read_back(reader: Reader, codec: Codec, assignment: Assignment, restores: Se
             metrics.LAST_PROGRESS.set_to_current_time()
         pane = None
         if topic == PANES.name:
-            if record.value is None or not (number in partitions or (record.key or b"").endswith(our_key_endings)):
+            if not (number in partitions or (record.key or b"").endswith(our_key_endings)):
                 continue
-            pane = codec.decode(PaneTally, record.value)
+            pane = pane_of(record.key or b"") if record.value is None else codec.decode(PaneTally, record.value)
         for restore in restores:
             restore.take(topic, number, record, pane)
     for (topic, number), record in reader.tail(output_partitions(partitions), TAIL_RECORDS):

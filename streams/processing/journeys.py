@@ -223,7 +223,7 @@ class JourneysRestore:
         elif topic != PANES.name:
             self._recovery.take(topic, partition, record)
         elif pane is not None and pane.source_partition in self._processors:
-            self._processors[pane.source_partition].panes.restore(pane)
+            self._processors[pane.source_partition].panes.restore(pane, gone=record.value is None)
 
     def complete(self) -> None:
         """Set the timers, and the version up to which answers may be counted already."""

@@ -29,8 +29,10 @@ _PUBLISHED = frozenset(_PUBLISHED_ON.values())
 JourneyChange = tuple[bytes | None, int | None, int | None]
 """A journey's new value, None to remove it; its timer in ms, and its timer before the batch, None for no timer."""
 
-Counts = dict[tuple[tuple[str, ...], int, int], list[int]]
-"""Additions to the three bands, by segments, minute, and version where a replay may have counted it already."""
+Counts = dict[tuple[tuple[str, ...], int, int, int], list[int]]
+"""Additions to the three bands, by segments, minute, supplement of the minute's pane if that is gone, and version where
+a replay may have counted it already.
+"""
 
 
 @dataclass(slots=True)
@@ -48,13 +50,17 @@ class BatchOutputs:
     """Outputs of a batch, not durable yet: records, panes and journeys, with the figures for metrics.
 
     `last` is the version of the batch's last record; `headers` go on every output record and name the topic that caused
-    it (see `streams.state.recovery`).
+    it (see `streams.state.recovery`).  `expired` are the panes that go.  `time_ms` is the partition's own time after
+    the batch, `counted_to` the version up to which all answers are then counted.
     """
 
     last: int
     headers: Headers = ()
     records: list[Output] = field(default_factory=list)
     panes: dict[Pane, PaneValue] = field(default_factory=dict)
+    expired: list[Pane] = field(default_factory=list)
+    time_ms: int = 0
+    counted_to: int = -1
     journeys: dict[bytes, JourneyChange] = field(default_factory=dict)
     counts: Counts = field(default_factory=dict)
     tally: Counter[tuple[metrics.Labelled, str]] = field(default_factory=Counter)

@@ -5,6 +5,10 @@
 A replay after a stop before any single write, even in other batches, counts every answer once: an event at or below
 its journey's `applied_version` is skipped whole; otherwise it is stepped again, and a count at or below its pane's
 `applied_version` is not applied again.  Only nps.responses counts, so panes need one version.
+
+Whether a pane is gone is judged by `time_ms`, the time of all batches before, which is durable with them and stands
+still while a batch in doubt is decided again: so the same answer counts under the same name.  The panes that go with a
+batch are those that no record of it can change.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,14 +32,23 @@ from streams.domain.effects import Count, Effect, Reject
 from streams.domain.journey import advance, is_blank, next_timer_ms, step
 from streams.domain.links import Keys
 from streams.domain.nps import Band, Tally
-from streams.domain.panes import MINUTE_MS, Pane, panes
+from streams.domain.panes import MINUTE_MS, Pane, Resolution, panes, supplement
 from streams.domain.policy import Program
 from streams.kafka.ports import FetchedRecord, Headers, Log, Output
 from streams.processing.intake import accept
 from streams.processing.outputs import BatchOutputs, Cause, Counts, OutputEncoder
 from streams.processing.raw_record import pack, raw_fields
 from streams.state.recovery import CAUSES
-from streams.state.tables import TOPIC_INDEX, JourneyEntry, JourneyTable, PaneTable, PaneValue, decode, encode
+from streams.state.tables import (
+    TOPIC_INDEX,
+    UNCOUNTED,
+    JourneyEntry,
+    JourneyTable,
+    PaneTable,
+    PaneValue,
+    decode,
+    encode,
+)
 from streams.state.timers import Timers
 
 EPOCH_SHIFT = 48
@@ -43,6 +56,9 @@ EPOCH_SHIFT = 48
 
 CHUNK_RECORDS = 50
 """Records that go through one pass before the next: chunks keep each pass inside the CPU cache, 20 % less an answer."""
+
+EXPIRED_AT_ONCE = 5_000
+"""The most panes that go with one batch; the others go with the next."""
 
 _BAND: dict[str, int] = {Band.PROMOTER: 0, Band.PASSIVE: 1, Band.DETRACTOR: 2}
 _ABOVE_ALL = 1 << 62
@@ -61,7 +77,10 @@ class Chunk(NamedTuple):
 class PartitionProcessor:
     """Processor of one partition with its tables: `decide` changes nothing, `make_durable` writes, then updates them.
 
-    `replayed_to` is the version up to which answers may be in some panes already, -1 for none.
+    `replayed_to` is the version up to which answers may be in some panes already, -1 for none.  `time_ms` is the
+    partition's own time: the highest Kafka timestamp of the batches made durable, at most the wall clock.  It must be
+    durable with them and be set before the first batch, for panes older than their life by it are gone.  `counted_to`
+    is the version up to which this processor has made all answers durable, -1 for none yet.
     `segment_partition` spreads segments over the partitions of nps.panes; `now_ms` is the wall clock, used only to
     refuse records with a timestamp in the future.  `keys` sign the links of surveys; None makes no links.
     """
@@ -80,6 +99,8 @@ class PartitionProcessor:
         self.journeys = JourneyTable()
         self.panes = PaneTable(partition)
         self.replayed_to = -1
+        self.time_ms = 0
+        self.counted_to = -1
         self._timers = Timers()
         self._program = program
         self._codec = codec
@@ -109,6 +130,9 @@ class PartitionProcessor:
             events = [accept(codec, cls, record, latest_ms) for record in chunk]
             self._decide_chunk(Chunk(topic, start, chunk, events), outputs)
         self._add_counts_to_panes(outputs)
+        outputs.expired = self.expired_panes()
+        outputs.counted_to = max(self.counted_to, outputs.last if topic == RESPONSES.name else -1)
+        outputs.time_ms = self._time_after(outputs.counted_to, records)
         outputs.count_published()
         return outputs
 
@@ -168,16 +192,23 @@ class PartitionProcessor:
         `check_lease` raises when this process may no longer write; it is called before each stage.
         """
         await self._write(outputs.records, log, check_lease)
-        await self._write([self._pane_record(pane, value) for pane, value in outputs.panes.items()], log, check_lease)
+        pane_records = [self._pane_record(pane, value) for pane, value in outputs.panes.items()]
+        await self._write([*pane_records, *map(self._tombstone, outputs.expired)], log, check_lease)
         journeys, number = outputs.journeys.items(), self.partition
         journey_records = [new(Output, (JOURNEYS, value, key, number, 0, ())) for key, (value, _, _) in journeys]
         await self._write(journey_records, log, check_lease)
         for pane, pane_value in outputs.panes.items():
             self.panes.put(pane, pane_value)
+        self.panes.forget(outputs.expired)
+        self.counted_to, self.time_ms = outputs.counted_to, outputs.time_ms
         for key, (value, due_ms, due_before_ms) in journeys:
             if due_ms is not None and due_ms != due_before_ms:
                 self._timers.push(key, due_ms)
             self.journeys.put(key, value)
+
+    def expired_panes(self) -> list[Pane]:
+        """Panes that no answer after the batches made durable can change: the oldest, at most `EXPIRED_AT_ONCE`."""
+        return self.panes.expired(self._living_from_ms(), supplement(self.counted_to + 1), EXPIRED_AT_ONCE)
 
     def due(self, now_ms: int, at_most: int) -> list[bytes]:
         """Keys of customers who are due, oldest first.  Each is returned once until its journey changes."""
@@ -193,7 +224,8 @@ class PartitionProcessor:
 
     def _count(self, count: Count, version: int, counts: Counts) -> None:
         segments, at_ms, band, sign = count
-        cell = segments, at_ms // MINUTE_MS, version if version <= self.replayed_to else _ABOVE_ALL
+        may_be_counted = version if version <= self.replayed_to else _ABOVE_ALL
+        cell = segments, at_ms // MINUTE_MS, supplement(version), may_be_counted
         bands = counts.get(cell)
         if bands is None:
             bands = counts[cell] = [0, 0, 0]
@@ -201,13 +233,26 @@ class PartitionProcessor:
 
     def _add_counts_to_panes(self, outputs: BatchOutputs) -> None:
         """Add the counts of the batch to the panes, except those that a pane includes already."""
-        for (segments, minute, version), bands in outputs.counts.items():
+        living_from_ms = self._living_from_ms()
+        for (segments, minute, number, version), bands in outputs.counts.items():
             delta = Tally(*bands)
             for pane in panes(segments, minute * MINUTE_MS):
+                if pane.start_ms < living_from_ms[pane.resolution]:
+                    pane = pane._replace(supplement=number)
                 durable = self.panes.get(pane)
                 if version > durable.applied_version:
                     tally = outputs.panes.get(pane, durable).tally.plus(delta)
                     outputs.panes[pane] = PaneValue(outputs.last, tally)
+
+    def _time_after(self, counted_to: int, records: Sequence[FetchedRecord]) -> int:
+        """The partition's own time after these records; it stands still until what may be counted already is past."""
+        if counted_to < self.replayed_to:
+            return self.time_ms
+        return max(self.time_ms, min(max(record.timestamp for record in records), self._now_ms()))
+
+    def _living_from_ms(self) -> dict[Resolution, int]:
+        """Start of the oldest panes that are not gone, of each resolution."""
+        return {resolution: self.time_ms - life_ms for resolution, life_ms in self._program.pane_life_ms.items()}
 
     def _journey_value(self, entry: JourneyEntry) -> tuple[bytes | None, int | None]:
         if is_blank(entry.journey):
@@ -216,8 +261,17 @@ class PartitionProcessor:
         return encode((entry.applied_version, due_ms, entry.journey)), due_ms
 
     def _pane_record(self, pane: Pane, value: PaneValue) -> Output:
-        row = PaneTally(*pane, self.partition, *value.tally, self._program.hash, value.applied_version)
+        row = self._row(pane, value)
         return Output(PANES.name, self._codec.encode(row), pane_key(row), self._segment_partition(pane.segment))
+
+    def _tombstone(self, pane: Pane) -> Output:
+        key = pane_key(self._row(pane, UNCOUNTED))
+        return Output(PANES.name, None, key, self._segment_partition(pane.segment))
+
+    def _row(self, pane: Pane, value: PaneValue) -> PaneTally:
+        segment, resolution, start_ms, number = pane
+        tally, version = value.tally, value.applied_version
+        return PaneTally(segment, resolution, start_ms, self.partition, *tally, self._program.hash, version, number)
 
 
 def _header(record: FetchedRecord, header_name: str) -> bytes | None:

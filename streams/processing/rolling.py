@@ -46,7 +46,12 @@ class RollingRows:
         self._minute = -1
 
     def take(self, partition: int, offset: int, pane: PaneTally) -> None:
-        """Take one record of nps.panes; an old or repeated one changes nothing."""
+        """Take one record of nps.panes; an old or repeated one changes nothing, nor does a supplement.
+
+        A supplement adds to a pane that is gone, and a pane goes after it has left every window.
+        """
+        if pane.supplement:
+            return
         segments = self._partitions.setdefault(partition, {})
         segment = segments.get(pane.segment)
         if segment is None:
@@ -159,8 +164,8 @@ class RollingRestore:
         self._rows = rolling.make_rows()
 
     def take(self, topic: str, partition: int, record: KafkaRecord, pane: PaneTally | None) -> None:
-        """Take a pane of one of the assigned partitions."""
-        if pane is not None and partition in self._partitions:
+        """Take a pane of one of the assigned partitions; one that goes has left every window."""
+        if pane is not None and record.value is not None and partition in self._partitions:
             self._rows.take(partition, record.offset, pane)
 
     def complete(self) -> None:

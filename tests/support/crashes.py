@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from schemas.codec import Codec
 from schemas.events import Alert, Answer, PaneTally, Purchase, SurveyResponse
-from schemas.topics import ALERTS, ANSWERS, JOURNEYS, PANES, PURCHASES, RESPONSES
+from schemas.topics import ALERTS, ANSWERS, JOURNEYS, PANES, PURCHASES, RESPONSES, pane_of
 from streams.domain.ids import survey_id
+from streams.domain.panes import DAY_MS
+from streams.domain.policy import Program
 from streams.kafka.ports import KafkaRecord
 from streams.processing.partition import PartitionProcessor
 from streams.program import parse
@@ -53,6 +55,39 @@ def world(r: random.Random) -> dict[str, list[KafkaRecord]]:
     return inputs
 
 
+def scattered(r: random.Random) -> dict[str, list[KafkaRecord]]:
+    """Answers of months with edits, read mostly in order of time; some of them are loaded long after, as history is."""
+    orders = [(f"o{i}", f"c{r.randrange(6)}", r.choice(("BR", "DE"))) for i in range(24)]
+    bought = [
+        Purchase("shop", order, "order.delivered", START_MS, customer, order, None, None, {"country": country})
+        for order, customer, country in orders
+    ]
+    said: list[tuple[int, int, SurveyResponse]] = []
+    for order, customer, _ in orders:
+        first_ms = START_MS + r.randrange(120) * DAY_MS + r.randrange(DAY_MS)
+        block = r.choice((0, 0, r.randrange(4)))
+        for number in range(r.choice((1, 1, 2, 3))):
+            at_ms = first_ms + number * r.randrange(DAY_MS)
+            voided = number > 0 and r.random() < 0.3
+            score = None if voided else r.randrange(11)
+            survey = survey_id("shop", order, "r")
+            event = SurveyResponse(
+                "tool", f"{order}.{number}", "said", at_ms, customer, survey, score, None, voided, None
+            )
+            said.append((block, at_ms + r.randrange(6 * DAY_MS), event))
+    said.sort(key=lambda one: one[:2])
+    return {
+        PURCHASES.name: [
+            KafkaRecord(offset, START_MS, one.customer_id.encode(), CODEC.encode(one))
+            for offset, one in enumerate(bought)
+        ],
+        RESPONSES.name: [
+            KafkaRecord(offset, read_ms, one.customer_id.encode(), CODEC.encode(one))
+            for offset, (_, read_ms, one) in enumerate(said)
+        ],
+    }
+
+
 def expected(inputs: dict[str, list[KafkaRecord]]) -> dict[Cell, Counts]:
     """Every answer in the panes that it belongs to."""
     country: dict[str, str] = {}
@@ -75,8 +110,11 @@ class Process:
         r: random.Random,
         inputs: dict[str, list[KafkaRecord]],
         kind: type[PartitionProcessor] = PartitionProcessor,
+        program: Program = PROGRAM,
     ) -> None:
         self.kind = kind
+        self.program = program
+        self.time_ms = 0
         self.r = r
         self.inputs = inputs
         self.log = CrashingLog()
@@ -85,12 +123,13 @@ class Process:
 
     def start(self) -> PartitionProcessor:
         """Tables restored from their topics."""
-        processor = self.kind(0, PROGRAM, CODEC, lambda _: 0, lambda: START_MS + 10**9)
+        processor = self.kind(0, self.program, CODEC, lambda _: 0, lambda: START_MS + 10**11)
+        processor.time_ms = self.time_ms
         for (topic, _), record in self.log.read([(PANES.name, 0), (JOURNEYS, 0)]):
             if topic == JOURNEYS:
                 processor.journeys.restore(record)
-            else:
-                processor.panes.restore(CODEC.decode(PaneTally, record.value))
+            elif pane := pane_of(record.key or b"") if record.value is None else CODEC.decode(PaneTally, record.value):
+                processor.panes.restore(pane, gone=record.value is None)
         processor.restored()
         return processor
 
@@ -119,7 +158,7 @@ class Process:
         done = dict(self.committed)
         for topic, batch in self.batches():
             outputs = processor.decide(topic, batch)
-            writes = len(outputs.records) + len(outputs.panes) + len(outputs.journeys)
+            writes = len(outputs.records) + len(outputs.panes) + len(outputs.expired) + len(outputs.journeys)
             crash = self.r.random() < 0.3 and self.crashes < 40
             self.log.crash_at = self.log.sent + self.r.randrange(writes + 1) if crash else None
             self.r.shuffle(outputs.records)
@@ -130,6 +169,7 @@ class Process:
             except ConnectionError:
                 self.crashes += 1
                 return
+            self.time_ms = processor.time_ms
             done[topic] = batch[-1].offset + 1
             if self.r.random() < 0.6:
                 self.committed = dict(done)
@@ -145,9 +185,10 @@ class Process:
 
 
 def totals(process: Process) -> dict[Cell, Counts]:
-    """What the newest record of each pane says; a version that falls is an error."""
+    """What the newest record of each pane says, as the warehouse keeps it; a version that falls is an error."""
     versions: dict[bytes | None, int] = {}
-    records = [(record.key, CODEC.decode(PaneTally, record.value)) for _, record in process.log.read([(PANES.name, 0)])]
+    written = [record for _, record in process.log.read([(PANES.name, 0)]) if record.value is not None]
+    records = [(record.key, CODEC.decode(PaneTally, record.value)) for record in written]
     for key, pane in records:
         assert pane.version >= versions.get(key, -1), "a pane's version fell"
         versions[key] = pane.version

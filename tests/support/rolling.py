@@ -37,7 +37,7 @@ class World:
 
     def add(self, tally: Tally, at_ms: int, segment: str = "all", source: int = 0) -> None:
         """One source partition states its tally of an instant's minute, hour and day."""
-        for _, resolution, start_ms in panes((segment,), at_ms):
+        for _, resolution, start_ms, _ in panes((segment,), at_ms):
             offset = len(self.log)
             pane = PaneTally(segment, resolution, start_ms, source, *tally, PROGRAM.hash, offset)
             self.log.append((offset, pane))
