@@ -161,7 +161,10 @@ class Answer(NamedTuple):
 
 
 class PaneTally(NamedTuple):
-    """Absolute tally of one segment in one pane, as far as one source partition has counted."""
+    """Absolute tally of one segment in one pane, as far as one source partition has counted.
+
+    The tally of a pane is the sum over source partitions and supplements; `supplement` is 0 for the pane itself.
+    """
 
     segment: str
     resolution: str
@@ -172,6 +175,7 @@ class PaneTally(NamedTuple):
     detractors: int
     program: str
     version: int
+    supplement: int = 0
 
 
 class SegmentNps(NamedTuple):

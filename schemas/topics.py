@@ -55,6 +55,14 @@ class Topic:
         return self.retention_ms is None
 
     @property
+    def compaction(self) -> dict[str, str]:
+        """Settings for new topics by which what no longer lives is cleaned away within hours: restoring reads it all.
+
+        By default Kafka leaves seven days, and half as much again as what lives.
+        """
+        return {"segment.ms": str(DAY_MS // 4), "min.cleanable.dirty.ratio": "0.2"} if self.compacted else {}
+
+    @property
     def config(self) -> dict[str, str]:
         """Broker-side settings on which the pipeline's correctness depends."""
         size_limit = {"max.message.bytes": str(self.largest_bytes)} if self.largest_bytes else {}
@@ -76,7 +84,7 @@ DISPATCHES = Topic("nps.dispatches", events.SurveyDispatch, "customer_id", 30 * 
 ANSWERS = Topic("nps.answers", events.Answer, "customer_id", 30 * DAY_MS)
 ALERTS = Topic("nps.alerts", events.Alert, "customer_id", 30 * DAY_MS)
 ERASURES = Topic("nps.erasures", events.Erasure, "customer_id", 400 * DAY_MS)
-PANES = Topic("nps.panes", events.PaneTally, "segment|resolution|start_ms|source_partition", None)
+PANES = Topic("nps.panes", events.PaneTally, "segment|resolution|start_ms[+supplement]|source_partition", None)
 ROLLING = Topic("nps.rolling", events.SegmentNps, "segment|window", None)
 ALERT_ACTIONS = Topic("nps.alert-actions", events.AlertAction, "dedup_key", 400 * DAY_MS, partitions=1)
 STATE = Topic(JOURNEYS, None, "customer_id", None, largest_bytes=LARGEST_RECORD_BYTES)
@@ -97,7 +105,19 @@ BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
 
 def pane_key(pane: events.PaneTally) -> bytes:
     """Make the key of a pane's records: compaction keeps the last tally under it."""
-    return f"{pane.segment}|{pane.resolution}|{pane.start_ms}|{pane.source_partition}".encode()
+    supplement = f"+{pane.supplement}" if pane.supplement else ""
+    return f"{pane.segment}|{pane.resolution}|{pane.start_ms}{supplement}|{pane.source_partition}".encode()
+
+
+def blank_pane(key: bytes) -> events.PaneTally | None:
+    """The blank pane that a key of nps.panes names, as a tombstone needs it; None for bytes that are no such key."""
+    try:
+        segment, resolution, start, source = key.decode().rsplit("|", 3)
+        start_ms, _, number = start.partition("+")
+        pane = events.PaneTally(segment, resolution, int(start_ms), int(source), 0, 0, 0, "", -1, int(number or 0))
+    except ValueError:
+        return None
+    return pane if pane_key(pane) == key and resolution in ("minute", "hour", "day") else None
 
 
 def _key_maker(topic: Topic) -> Callable[[Any], bytes]:

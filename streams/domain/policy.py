@@ -9,7 +9,7 @@ from functools import cached_property
 
 from streams.domain.conditions import OF_PURCHASES, Condition, holds
 from streams.domain.hours import Hours
-from streams.domain.panes import DAY_MS, LENGTH_MS
+from streams.domain.panes import DAY_MS, LENGTH_MS, Resolution
 from streams.domain.windows import Window
 
 CHANNELS = ("email", "sms", "in_app", "web", "chatbot", "phone")
@@ -140,6 +140,8 @@ class Program:
     limits: Limits
     alerts: AlertPolicy
     hash: str
+    segments_at_most: int = 10_000
+    """The most segments that have rolling rows."""
     caps: Mapping[str, Cap] = field(default_factory=dict)
     events: frozenset[str] = frozenset()
     """Every event type there may be; empty when none is unknown."""
@@ -159,6 +161,8 @@ class Program:
         needed_ms = longest_life_ms + self.limits.late_ms + self.limits.edit_ms
         if self.limits.remember_ms < needed_ms:
             raise ValueError(f"limits.remember must be at least expires + late + edit = {needed_ms // DAY_MS + 1}d")
+        if self.segments_at_most < 1:
+            raise ValueError("segments.at_most must be at least 1")
         for channel, cap in self.caps.items():
             if self.limits.remember_ms < cap.every_ms + self.limits.late_ms:
                 raise ValueError(f"limits.remember must be at least channels.{channel}.every + late")
@@ -203,6 +207,30 @@ class Program:
     def memory_ms(self) -> int:
         """Milliseconds without an event after which nothing about a customer matters any more."""
         return max(self.limits.remember_ms, self.longest_quarantine_ms)
+
+    @cached_property
+    def pane_life_ms(self) -> Mapping[Resolution, int]:
+        """Milliseconds from a pane's start until it goes, by the own time of the partition that counts it.
+
+        It lives as long as an answer ordinarily changes it, and as long as a window may hold it.  An answer first given
+        at t, before the pane's end, changes it
+
+            t + late                              when it comes at all: later it is `too_late`
+            t + edit + late                       by a correction or withdrawal: later it is `edit_closed`
+            t + edit + confirm + late             by a trap that makes machines' clicks of its scores
+            t + edit + confirm + late + hold      by any of these that was held for its survey
+
+        at the latest, and it leaves the longest window of its resolution at its start + that window's length.  Windows
+        age by the clocks of other workers, which may differ by `early`; one pane more is for saying that they emptied.
+        What comes later still is counted in supplements, so no sum depends on this.
+        """
+        limits = self.limits
+        change_ms = limits.edit_ms + limits.confirm_ms + limits.late_ms + limits.park_ms
+        lives = dict[Resolution, int]()
+        for resolution, length_ms in LENGTH_MS.items():
+            windows = [window.length_ms for window in self.windows if window.resolution is resolution]
+            lives[resolution] = max(length_ms + change_ms, *windows, 0) + limits.early_ms + length_ms
+        return lives
 
     @cached_property
     def rule_by_name(self) -> Mapping[str, Rule]:

@@ -80,7 +80,7 @@ class Log(Protocol):
     """Port for writing records.  Nothing is durable until `flush` returns."""
 
     def send_all(self, outputs: Iterable[Output]) -> None:
-        """Hand over records, in order.  Raises Undelivered when an earlier one failed."""
+        """Hand over records, in order, maybe none.  Raises Undelivered when an earlier one failed."""
 
     async def flush(self) -> None:
         """Wait until all that was sent is durable.  Raises Undelivered when anything is not."""

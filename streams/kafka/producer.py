@@ -78,7 +78,10 @@ class Producer:
         self._queue(Output(topic, value, key, partition, timestamp_ms, headers or ()))
 
     def send_all(self, outputs: Iterable[Output]) -> None:
-        """Queue many records, as `send` does one."""
+        """Queue many records, as `send` does one; of none it only says whether an earlier one failed."""
+        self._poll(0)  # who never flushes learns of a failure here
+        if self._first_error is not None:
+            raise self._undelivered()
         produce, unpolled = self._producer.produce, 0
         for out in outputs:
             topic, value, key, partition, timestamp_ms, headers = out

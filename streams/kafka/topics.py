@@ -109,7 +109,7 @@ def in_sync(replication: int) -> int:
 
 
 def _new_topic(topic: Topic, partitions: int, replication: int) -> NewTopic:
-    config = {**topic.config, "min.insync.replicas": str(in_sync(replication))}
+    config = {**topic.config, **topic.compaction, "min.insync.replicas": str(in_sync(replication))}
     return NewTopic(topic.name, topic.partitions or partitions, replication, config=config)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from schemas.codec import Codec, Undecodable
 from schemas.events import PaneTally
 from schemas.ours import decode_ours
-from schemas.topics import JOURNEYS, PANES
+from schemas.topics import JOURNEYS, PANES, blank_pane
 from streams import metrics
 from streams.kafka.foreign import pass_over
 from streams.kafka.ports import Batch, FetchedRecord, KafkaRecord, Reader, TopicPartition
@@ -53,7 +53,10 @@ class Restore(Protocol):
     """
 
     def take(self, topic: str, partition: int, record: KafkaRecord, pane: PaneTally | None) -> None:
-        """Take one record of a state topic; `pane` is the decoded record of nps.panes."""
+        """Take one record of a state topic.
+
+        `pane` is the decoded record of nps.panes; of a tombstone, whose record has no value, the blank pane that goes.
+        """
 
     def complete(self) -> None:
         """Prepare the state once every record was taken.  May take long; runs off the event loop."""
@@ -91,9 +94,12 @@ class Agent(Protocol):
 
 
 def pane_of(codec: Codec, partition: int, record: FetchedRecord) -> PaneTally | None:
-    """Decode a record of nps.panes; None for a deletion, and for what we did not write.  Raises RegistryAway."""
+    """Decode a record of nps.panes, of a tombstone the blank pane that goes; None for what we did not write.
+
+    Raises RegistryAway.
+    """
     if record.value is None:
-        return None
+        return blank_pane(record.key or b"")
     try:
         pane = decode_ours(codec, PaneTally, record.key, record.value)
     except Undecodable as error:

@@ -272,7 +272,7 @@ class JourneysRestore:
             elif not self._processors[partition].journeys.restore(record):
                 pass_over(topic, partition, record.offset, "no journey")
         elif topic == PANES.name and pane is not None and pane.source_partition in self._processors:
-            self._processors[pane.source_partition].panes.restore(pane)
+            self._processors[pane.source_partition].panes.restore(pane, gone=record.value is None)
 
     def _take_lineage(self, partition: int, record: KafkaRecord) -> None:
         try:

@@ -39,8 +39,8 @@ _HEADERS: dict[str, Headers] = {
 JourneyChange = tuple[bytes | None, int | None, int | None]
 """A journey's new value, None to remove it; its timer in ms, and its timer before the batch, None for no timer."""
 
-Counts = dict[tuple[tuple[str, ...], int], list[int]]
-"""Additions to the three bands, by segments and minute."""
+Counts = dict[tuple[tuple[str, ...], int, int], list[int]]
+"""Additions to the three bands, by segments, minute, and supplement of the minute's pane if that is gone."""
 
 
 @dataclass(slots=True)
@@ -62,13 +62,14 @@ class BatchOutputs:
     """Outputs of a batch, not durable yet: records, panes and journeys, with the figures for metrics.
 
     `last` is the version of the batch's last response, -1 for none: only responses count.  `progress` says how far the
-    partition is applied once they are durable.
+    partition is applied once they are durable.  `expired` are the panes that go.
     """
 
     progress: Progress
     last: int = -1
     records: list[Output] = field(default_factory=list)
     panes: dict[Pane, PaneValue] = field(default_factory=dict)
+    expired: list[Pane] = field(default_factory=list)
     journeys: dict[bytes, JourneyChange] = field(default_factory=dict)
     counts: Counts = field(default_factory=dict)
     tally: Counter[tuple[metrics.Labelled, str]] = field(default_factory=Counter)

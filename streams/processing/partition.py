@@ -6,6 +6,9 @@ Each arrow is a flush.  After a stop before any single write the same records ar
 the same wall clock: `streams.state.progress` says which.  An event at or below its journey's `applied_version` is then
 skipped, for its outputs and counts were durable before its journey; every other is stepped again, to the same outputs
 under the same ids; and a pane at or below whose `applied_version` the batch ends includes its counts already.
+
+Whether a pane is gone is judged by the topics' times before the batch, which are durable with the batch before: so the
+same answer counts under the same name again.  The panes that go with a batch are those that no record of it can change.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +22,7 @@ from streams.domain.effects import Count, Effect, Reject
 from streams.domain.journey import is_blank, next_timer_ms, step
 from streams.domain.links import Keys
 from streams.domain.nps import Band, Tally
-from streams.domain.panes import MINUTE_MS, Pane, panes
+from streams.domain.panes import MINUTE_MS, Pane, Resolution, panes, supplement
 from streams.domain.policy import Program
 from streams.kafka.ports import FetchedRecord, Log, Output
 from streams.processing.intake import accept
@@ -28,7 +31,16 @@ from streams.processing.outputs import BatchOutputs, Cause, Counts, OutputEncode
 from streams.processing.raw_record import pack, raw_fields
 from streams.state import progress
 from streams.state.progress import Progress
-from streams.state.tables import TOPIC_INDEX, JourneyEntry, JourneyTable, PaneTable, PaneValue, decode, encode
+from streams.state.tables import (
+    TOPIC_INDEX,
+    UNCOUNTED,
+    JourneyEntry,
+    JourneyTable,
+    PaneTable,
+    PaneValue,
+    decode,
+    encode,
+)
 from streams.state.timers import Timers
 
 EPOCH_SHIFT = 48
@@ -39,6 +51,9 @@ AGAIN_MS = 60_000
 
 CHUNK_RECORDS = 50
 """Records that go through one pass before the next: chunks keep each pass inside the CPU cache, 20 % less an answer."""
+
+EXPIRED_AT_ONCE = 5_000
+"""The most panes that go with one batch; the others go with the next."""
 
 _BAND: dict[str, int] = {Band.PROMOTER: 0, Band.PASSIVE: 1, Band.DETRACTOR: 2}
 _ABOVE_ALL = 1 << 62
@@ -92,6 +107,7 @@ class PartitionProcessor:
         for start in range(0, len(batch.records), CHUNK_RECORDS):
             self._decide_chunk(batch, start, outputs)
         self._add_counts_to_panes(outputs)
+        outputs.expired = self.expired_panes()
         outputs.count_published()
         return outputs
 
@@ -101,7 +117,7 @@ class PartitionProcessor:
         for cause, effects in self._step(batch, start, changed, outputs):
             for effect in effects:
                 if isinstance(effect, Count):
-                    self._count(effect, outputs.counts)
+                    self._count(effect, cause.version, outputs.counts)
                 else:
                     self._encoder.add(effect, cause, outputs)
         for key, entry in changed.items():
@@ -160,17 +176,26 @@ class PartitionProcessor:
         called before each stage.
         """
         await self._write(outputs.records, log, check_lease)
-        await self._write([self._pane_record(pane, value) for pane, value in outputs.panes.items()], log, check_lease)
+        pane_records = [self._pane_record(pane, value) for pane, value in outputs.panes.items()]
+        await self._write([*pane_records, *map(self._tombstone, outputs.expired)], log, check_lease)
         journeys, number = outputs.journeys.items(), self.partition
         journey_records = [new(Output, (JOURNEYS, value, key, number, 0, ())) for key, (value, _, _) in journeys]
         await self._write([*journey_records, self._progress_record(outputs.progress)], log, check_lease)
         self.progress = outputs.progress
         for pane, pane_value in outputs.panes.items():
             self.panes.put(pane, pane_value)
+        self.panes.forget(outputs.expired)
         for key, (value, due_ms, due_before_ms) in journeys:
             if due_ms is not None and due_ms != due_before_ms:
                 self._timers.push(key, due_ms)
             self.journeys.put(key, value)
+
+    def expired_panes(self) -> list[Pane]:
+        """Panes that no answer after the batches made durable can change: the oldest, at most `EXPIRED_AT_ONCE`."""
+        next_response = self.progress.offsets[TOPIC_INDEX[RESPONSES.name]]
+        return self.panes.expired(
+            self._living_from_ms(), supplement(self._epoch | max(0, next_response)), EXPIRED_AT_ONCE
+        )
 
     def due(self, safe_ms: int, now_ms: int, at_most: int) -> list[bytes]:
         """Keys of customers who are due at `safe_ms`, oldest first.
@@ -193,9 +218,9 @@ class PartitionProcessor:
             log.send_all(outputs)
             await log.flush()
 
-    def _count(self, count: Count, counts: Counts) -> None:
+    def _count(self, count: Count, version: int, counts: Counts) -> None:
         segments, at_ms, band, sign = count
-        cell = segments, at_ms // MINUTE_MS
+        cell = segments, at_ms // MINUTE_MS, supplement(version)
         bands = counts.get(cell)
         if bands is None:
             bands = counts[cell] = [0, 0, 0]
@@ -203,13 +228,21 @@ class PartitionProcessor:
 
     def _add_counts_to_panes(self, outputs: BatchOutputs) -> None:
         """Add the counts of the batch to the panes, except to those that include it already."""
-        for (segments, minute), bands in outputs.counts.items():
+        living_from_ms = self._living_from_ms()
+        for (segments, minute, number), bands in outputs.counts.items():
             delta = Tally(*bands)
             for pane in panes(segments, minute * MINUTE_MS):
+                if pane.start_ms < living_from_ms[pane.resolution]:
+                    pane = pane._replace(supplement=number)
                 durable = self.panes.get(pane)
                 if durable.applied_version < outputs.last:
                     tally = outputs.panes.get(pane, durable).tally.plus(delta)
                     outputs.panes[pane] = PaneValue(outputs.last, tally)
+
+    def _living_from_ms(self) -> dict[Resolution, int]:
+        """Start of the oldest panes that are not gone, of each resolution."""
+        time_ms = max(self.progress.times_ms)
+        return {resolution: time_ms - life_ms for resolution, life_ms in self._program.pane_life_ms.items()}
 
     def _journey_value(self, entry: JourneyEntry) -> tuple[bytes | None, int | None]:
         if is_blank(entry.journey):
@@ -221,8 +254,17 @@ class PartitionProcessor:
         return Output(JOURNEYS, progress.encode(value), progress.KEY, self.partition)
 
     def _pane_record(self, pane: Pane, value: PaneValue) -> Output:
-        row = PaneTally(*pane, self.partition, *value.tally, self._program.hash, value.applied_version)
+        row = self._row(pane, value)
         return Output(PANES.name, self._codec.encode(row), pane_key(row), self._segment_partition(pane.segment))
+
+    def _tombstone(self, pane: Pane) -> Output:
+        key = pane_key(self._row(pane, UNCOUNTED))
+        return Output(PANES.name, None, key, self._segment_partition(pane.segment))
+
+    def _row(self, pane: Pane, value: PaneValue) -> PaneTally:
+        segment, resolution, start_ms, number = pane
+        tally, version = value.tally, value.applied_version
+        return PaneTally(segment, resolution, start_ms, self.partition, *tally, self._program.hash, version, number)
 
 
 def _has_header(record: FetchedRecord, header_name: str) -> bool:

@@ -60,6 +60,7 @@ def _program(tables: file.ProgramFile) -> Program:
         minimum_n=tables.windows.minimum_n,
         limits=_limits(tables.limits),
         alerts=AlertPolicy(tables.alerts.critical_max, tables.alerts.error_max, tables.alerts.warning_max),
+        segments_at_most=tables.segments.at_most,
         hash=hashlib.sha256(msgspec.json.encode(tables, order="sorted")).hexdigest()[:12],
         caps={name: Cap(table.at_most, ms_at(table.every, f"channels.{name}.every")) for name, table in channels},
         events=frozenset(tables.events.types),

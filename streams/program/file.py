@@ -80,10 +80,11 @@ class QuarantineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
 
 
 class SegmentsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[segments]`: attributes that make segments, and their combinations."""
+    """`[segments]`: attributes that make segments, their combinations, and the most that have rolling rows."""
 
     dimensions: list[str] = []
     combinations: list[list[str]] = []
+    at_most: Positive = 10_000
 
 
 class WindowsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

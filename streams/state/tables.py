@@ -7,7 +7,11 @@ compacted topics `nps.journeys` and `nps.panes`, written in the order that `stre
     BadState   a state record cannot be read; the worker must not go on without it
 """
 
-from collections.abc import Iterator
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from itertools import islice
+from sys import intern
 from typing import NamedTuple
 
 import msgspec
@@ -146,31 +150,101 @@ class PaneValue(NamedTuple):
 UNCOUNTED = PaneValue(-1, EMPTY)
 
 
+_Together = tuple[int, int, Resolution]
+"""Supplement, start and resolution of the panes that go together."""
+
+
 class PaneTable:
-    """Table of tallies by pane, counted from one partition of nps.responses."""
+    """Table of tallies by pane, counted from one partition of nps.responses.
+
+    Panes that go together lie together, so that finding them costs only what is found, and a pane is one text and one
+    value in memory.
+    """
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
-        self._values: dict[Pane, PaneValue] = {}
+        self._buckets: dict[_Together, dict[str, PaneValue]] = {}
+        self._starts: dict[Resolution, list[int]] = {resolution: [] for resolution in Resolution}
+        self._supplements: list[_Together] = []
 
     def __len__(self) -> int:
-        return len(self._values)
+        return sum(map(len, self._buckets.values()))
 
     @property
     def highest_version(self) -> int:
         """The highest version in any pane: up to it, answers may be counted already; -1 for none."""
-        return max((value.applied_version for value in self._values.values()), default=-1)
+        values = (value for bucket in self._buckets.values() for value in bucket.values())
+        return max((value.applied_version for value in values), default=-1)
 
     def get(self, pane: Pane) -> PaneValue:
         """The pane's value, uncounted for an unknown one."""
-        return self._values.get(pane, UNCOUNTED)
+        segment, resolution, start_ms, supplement = pane
+        bucket = self._buckets.get((supplement, start_ms, resolution))
+        return UNCOUNTED if bucket is None else bucket.get(segment, UNCOUNTED)
 
     def put(self, pane: Pane, value: PaneValue) -> None:
         """Replace a pane's value by one that is durable."""
-        self._values[pane] = value
+        segment, resolution, start_ms, supplement = pane
+        bucket = self._buckets.get((supplement, start_ms, resolution))
+        if bucket is None:
+            bucket = self._add_bucket((supplement, start_ms, resolution))
+        bucket[intern(segment)] = value
 
-    def restore(self, record: PaneTally) -> None:
-        """Take one record of nps.panes; of a pane's records the highest version wins."""
-        pane = Pane(record.segment, Resolution(record.resolution), record.start_ms)
-        if record.version > self.get(pane).applied_version:
-            self.put(pane, PaneValue(record.version, Tally(record.promoters, record.passives, record.detractors)))
+    def restore(self, record: PaneTally, *, gone: bool = False) -> None:
+        """Take one record of nps.panes; of a pane's records the highest version wins, until it is `gone`."""
+        pane = Pane(record.segment, Resolution(record.resolution), record.start_ms, record.supplement)
+        if gone:
+            self.forget([pane])
+        elif record.version > self.get(pane).applied_version:
+            self.put(pane, PaneValue(record.version, _tally(record.promoters, record.passives, record.detractors)))
+
+    def expired(self, start_ms: Mapping[Resolution, int], supplement: int, at_most: int) -> list[Pane]:
+        """Panes that start before `start_ms` of their resolution, and supplements below this number; oldest first.
+
+        Costs what it finds, whatever else there is.
+        """
+        return list(islice(self._expired(start_ms, supplement), at_most))
+
+    def forget(self, panes: Iterable[Pane]) -> None:
+        """Remove panes that are gone; unknown ones are none."""
+        for segment, resolution, start_ms, supplement in panes:
+            bucket = self._buckets.get((supplement, start_ms, resolution))
+            if bucket is not None and bucket.pop(segment, None) is not None and not bucket:
+                self._remove_bucket((supplement, start_ms, resolution))
+
+    def _expired(self, start_ms: Mapping[Resolution, int], supplement: int) -> Iterator[Pane]:
+        for number, start, resolution in self._supplements:
+            if number >= supplement:
+                break
+            for segment in self._buckets[number, start, resolution]:
+                yield Pane(segment, resolution, start, number)
+        for resolution, starts in self._starts.items():
+            for start in starts:
+                if start >= start_ms[resolution]:
+                    break
+                for segment in self._buckets[0, start, resolution]:
+                    yield Pane(segment, resolution, start)
+
+    def _add_bucket(self, name: _Together) -> dict[str, PaneValue]:
+        supplement, start_ms, resolution = name
+        if supplement:
+            insort(self._supplements, name)
+        else:
+            insort(self._starts[resolution], start_ms)
+        bucket = self._buckets[name] = {}
+        return bucket
+
+    def _remove_bucket(self, name: _Together) -> None:
+        supplement, start_ms, resolution = name
+        del self._buckets[name]
+        if supplement:
+            del self._supplements[bisect_left(self._supplements, name)]
+        else:
+            starts = self._starts[resolution]
+            del starts[bisect_left(starts, start_ms)]
+
+
+@lru_cache(maxsize=4_096)
+def _tally(promoters: int, passives: int, detractors: int) -> Tally:
+    """One tally of these counts for all panes: most hold a few answers."""
+    return Tally(promoters, passives, detractors)

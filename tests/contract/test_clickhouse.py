@@ -30,8 +30,21 @@ DAY_MS = 86_400_000
 
 
 def pane(segment: str = "all", start_ms: int = 0, tally: tuple[int, int, int] = (1, 0, 0), version: int = 1,
-         partition: int = 0, resolution: str = "day") -> Row:  # fmt: skip
-    return (segment, resolution, start_ms, partition, *tally, "prog", version, "nps.panes", 0, version, 1_000)
+         partition: int = 0, resolution: str = "day", supplement: int = 0) -> Row:  # fmt: skip
+    return (
+        segment,
+        resolution,
+        start_ms,
+        partition,
+        *tally,
+        "prog",
+        version,
+        supplement,
+        "nps.panes",
+        0,
+        version,
+        1_000,
+    )
 
 
 def answer(survey: str, score: object, band: str | None, at_ms: int = 0, version: int = 1, counted: bool = True) -> Row:
@@ -264,6 +277,14 @@ def test_nps_by_segment_sums_days_alone(database: ClickHouse) -> None:
     rows = [pane(start_ms=day * DAY_MS, tally=(2, 1, 1), resolution=r) for day in (0, 400) for r in ("day", "minute")]
     database.insert("panes", PANES, rows)
     assert database.query("SELECT segment, promoters, n, nps FROM nps_by_segment") == [("all", 4, 8, 25.0)]
+
+
+def test_a_supplement_adds_to_its_pane(database: ClickHouse) -> None:
+    """What came after a pane was gone is a row of its own: it replaces none, whatever its version, and is summed."""
+    rows = [pane(tally=(2, 1, 1), version=5), pane(tally=(1, 0, 0), version=9, supplement=7)]
+    database.insert("panes", PANES, [*rows, pane(tally=(1, 0, 1), version=10, supplement=7)])
+    assert database.query("SELECT segment, promoters, passives, detractors FROM nps_by_segment") == [("all", 3, 1, 2)]
+    assert database.query("SELECT promoters, detractors FROM nps_over_time WHERE segment = 'all'") == [(3, 2)]
 
 
 def test_nps_current_is_the_latest_window(database: ClickHouse) -> None:

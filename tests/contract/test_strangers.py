@@ -64,7 +64,7 @@ def log_of(topic: str, *records: Written) -> MemoryLog:
 
 
 def agents(log: MemoryLog) -> tuple[Journeys, Rolling]:
-    def rows() -> RollingRows:
+    def rows(_: int) -> RollingRows:
         return RollingRows(PROGRAM, CODEC, lambda: 2 * MINUTE_MS, lambda offset: offset)
 
     def processor(number: int, _: int) -> PartitionProcessor:

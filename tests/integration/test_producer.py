@@ -1,6 +1,7 @@
 """The producer against the local broker: what `flush` returned for is in Kafka, as it was sent."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from random import Random
 
@@ -90,6 +91,21 @@ def test_an_undelivered_record_is_an_error() -> None:
         asyncio.run(producer.flush(BOUND_S))
     with pytest.raises(Undelivered):
         producer.send("t", b"v", b"k")
+
+
+def test_a_failure_shows_without_a_flush() -> None:
+    """Who only ever sends learns of it from the next call after the delivery's time, even of one that sends nothing."""
+    producer = Producer("127.0.0.1:1", delivery_timeout_ms=1_000)
+    producer.send_all([Output("t", b"v", b"k")])
+    deadline = time.monotonic() + BOUND_S
+
+    def send_nothing() -> None:
+        while time.monotonic() < deadline:
+            producer.send_all([])
+            time.sleep(0.05)
+
+    with pytest.raises(Undelivered, match="1 records undelivered, first error: t: "):
+        send_nothing()
 
 
 def test_time_running_out_is_an_error() -> None:

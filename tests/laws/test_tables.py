@@ -24,7 +24,7 @@ from streams.domain.state import (
 )
 from streams.errors import BadState
 from streams.kafka.ports import KafkaRecord
-from streams.state.tables import BLANK, JourneyEntry, JourneyTable, PaneTable, PaneValue, encode
+from streams.state.tables import BLANK, UNCOUNTED, JourneyEntry, JourneyTable, PaneTable, PaneValue, encode
 from tests.support.laws import examples
 from tests.support.tables import restored
 
@@ -146,8 +146,9 @@ def refused(table: JourneyTable) -> None:
 
 
 PANES = st.builds(
-    Pane, st.sampled_from(["all", "a=b"]), st.sampled_from(list(Resolution)), st.sampled_from([-60_000, 0])
-)
+    Pane, st.sampled_from(["all", "a=b"]), st.sampled_from(list(Resolution)), st.sampled_from([-60_000, 0]),
+    st.sampled_from([0, 0, 1, 2]),
+)  # fmt: skip
 
 
 @given(st.lists(st.tuples(PANES, st.integers(0, 9), st.integers(0, 99)), max_size=20))
@@ -155,10 +156,32 @@ def test_the_highest_version_of_a_pane_stays(rows: list[tuple[Pane, int, int]]) 
     """In whatever order they are read; `highest_version` is the highest of all."""
     table = PaneTable(0)
     for pane, version, promoters in rows:
-        table.restore(PaneTally(*pane, 0, promoters, 0, 0, "program", version))
+        table.restore(PaneTally(*pane[:3], 0, promoters, 0, 0, "program", version, pane.supplement))
     for pane, _, _ in rows:
         version = max(v for p, v, _ in rows if p == pane)
         first = next(n for p, v, n in rows if (p, v) == (pane, version))
         assert table.get(pane) == PaneValue(version, Tally(first, 0, 0))
     assert table.highest_version == max((version for _, version, _ in rows), default=-1)
     assert len(table) == len({pane for pane, _, _ in rows})
+
+
+@given(st.dictionaries(PANES, st.integers(0, 99), max_size=20), st.sampled_from([-60_001, 0, 1]), st.integers(0, 3),
+       st.integers(0, 30))  # fmt: skip
+def test_expired_panes_are_those_before_a_time(held: dict[Pane, int], start_ms: int, number: int, at_most: int) -> None:
+    """Each once, never more than asked for; asked again after they are forgotten, all that is left can stay."""
+    table = PaneTable(0)
+    for pane, version in held.items():
+        table.put(pane, PaneValue(version, Tally(1, 0, 0)))
+    starts = dict.fromkeys(Resolution, start_ms)
+    wanted = {
+        pane for pane in held if (pane.supplement < number if pane.supplement else pane.start_ms < start_ms)
+    }  # fmt: skip
+    found = table.expired(starts, number, at_most)
+    assert len(found) == len(set(found)) == min(at_most, len(wanted))
+    assert set(found) <= wanted
+    assert found == table.expired(starts, number, at_most), "asking changes nothing"
+    table.forget([*found, *found])
+    table.forget(table.expired(starts, number, 100))
+    assert table.expired(starts, number, 100) == []
+    assert {pane for pane in held if table.get(pane) != UNCOUNTED} == held.keys() - wanted
+    assert len(table) == len(held) - len(wanted)

@@ -8,6 +8,8 @@ from schemas.codec import Codec
 from schemas.events import Alert, Answer, PaneTally, Purchase, SurveyResponse
 from schemas.topics import ALERTS, ANSWERS, JOURNEYS, PANES, PURCHASES, RESPONSES
 from streams.domain.ids import survey_id
+from streams.domain.panes import DAY_MS
+from streams.domain.policy import Program
 from streams.kafka.ports import KafkaRecord, Output
 from streams.processing.journeys import Journeys
 from streams.processing.partition import PartitionProcessor
@@ -56,6 +58,39 @@ def world(r: random.Random) -> dict[str, list[KafkaRecord]]:
     return inputs
 
 
+def scattered(r: random.Random) -> dict[str, list[KafkaRecord]]:
+    """Answers of months with edits, read mostly in order of time; some of them are loaded long after, as history is."""
+    orders = [(f"o{i}", f"c{r.randrange(6)}", r.choice(("BR", "DE"))) for i in range(24)]
+    bought = [
+        Purchase("shop", order, "order.delivered", START_MS, customer, order, None, None, {"country": country})
+        for order, customer, country in orders
+    ]
+    said: list[tuple[int, int, SurveyResponse]] = []
+    for order, customer, _ in orders:
+        first_ms = START_MS + r.randrange(120) * DAY_MS + r.randrange(DAY_MS)
+        block = r.choice((0, 0, r.randrange(4)))
+        for number in range(r.choice((1, 1, 2, 3))):
+            at_ms = first_ms + number * r.randrange(DAY_MS)
+            voided = number > 0 and r.random() < 0.3
+            score = None if voided else r.randrange(11)
+            survey = survey_id(customer, "shop", order, "r")
+            event = SurveyResponse(
+                "tool", f"{order}.{number}", "said", at_ms, customer, survey, score, None, voided, None
+            )
+            said.append((block, at_ms + r.randrange(6 * DAY_MS), event))
+    said.sort(key=lambda one: one[:2])
+    return {
+        PURCHASES.name: [
+            KafkaRecord(offset, START_MS, one.customer_id.encode(), CODEC.encode(one))
+            for offset, one in enumerate(bought)
+        ],
+        RESPONSES.name: [
+            KafkaRecord(offset, read_ms, one.customer_id.encode(), CODEC.encode(one))
+            for offset, (_, read_ms, one) in enumerate(said)
+        ],
+    }
+
+
 def expected(inputs: dict[str, list[KafkaRecord]]) -> dict[Cell, Counts]:
     """Every answer in the panes that it belongs to."""
     country: dict[str, str] = {}
@@ -93,20 +128,22 @@ class Process:
         r: random.Random,
         inputs: dict[str, list[KafkaRecord]],
         kind: type[PartitionProcessor] = PartitionProcessor,
+        program: Program = PROGRAM,
     ) -> None:
+        self.program = program
         self.r = r
         self.log = ShufflingLog(r)
         self.crashes = 0
         for topic, records in inputs.items():
             self.log.partitions[topic, 0] = list(records)
         self.world = World(self.log, CODEC, self.make_processor, [0], 0)
-        self.world.now_ms = START_MS + 10**9
+        self.world.now_ms = START_MS + 10**11
         self.kind = kind
         self.processor = self.make_processor(0, 1)
 
     def make_processor(self, number: int, _: int) -> PartitionProcessor:
         """The blank processor of the next life."""
-        self.processor = self.kind(number, PROGRAM, CODEC, lambda _: 0)
+        self.processor = self.kind(number, self.program, CODEC, lambda _: 0)
         return self.processor
 
     def run(self) -> None:
@@ -128,15 +165,21 @@ class Process:
             self.log.crash_at = None
         return True
 
+    def restored(self) -> PartitionProcessor:
+        """The processor of a new life, its state read back."""
+        asyncio.run(self.world.started())
+        return self.processor
+
     async def live(self, journeys: Journeys) -> None:
         """Process all there is."""
         await self.world.drain(journeys, self.r)
 
 
 def totals(process: Process) -> dict[Cell, Counts]:
-    """What the newest record of each pane says; a version that falls is an error."""
+    """What the newest record of each pane says, as the warehouse keeps it; a version that falls is an error."""
     versions: dict[bytes | None, int] = {}
-    records = [(record.key, CODEC.decode(PaneTally, record.value)) for _, record in process.log.read([(PANES.name, 0)])]
+    written = [record for _, record in process.log.read([(PANES.name, 0)]) if record.value is not None]
+    records = [(record.key, CODEC.decode(PaneTally, record.value)) for record in written]
     for key, pane in records:
         assert pane.version >= versions.get(key, -1), "a pane's version fell"
         versions[key] = pane.version

@@ -90,13 +90,15 @@ class World:
             if r.random() < 0.6:
                 self.feed.fetch(journeys, r.choice(self.parts), r.randrange(1, at_most))
             else:
-                await journeys.process_next(r.choice(sorted(self.numbers)))
+                number = r.choice(sorted(self.numbers))
+                journeys._assigned[number].at_most = r.randrange(1, at_most)
+                await journeys.process_next(number)
             if not any(self.feed.has_unread(part) for part in self.parts) and await self._settled(journeys):
                 return
 
     async def _settled(self, journeys: Journeys) -> bool:
         """True once nothing is left, neither in a topic nor in a merge."""
         for part in self.parts:
-            self.feed.fetch(journeys, part, 1_000_000)
+            self.feed.fetch(journeys, part, 25)
         progressed = [await journeys.process_next(number) for number in sorted(self.numbers)]
         return not any(progressed) and not any(self.feed.has_unread(part) for part in self.parts)

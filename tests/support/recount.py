@@ -66,10 +66,10 @@ def held(records: Iterable[PaneTally]) -> dict[Cell, Counts]:
 
 
 def newest(records: Iterable[PaneTally]) -> list[PaneTally]:
-    """Of each pane and source partition the record of the highest version, of equals the first."""
-    last: dict[tuple[str, str, int, int], PaneTally] = {}
+    """Of each pane, source partition and supplement the record of the highest version, of equals the first."""
+    last: dict[tuple[str, str, int, int, int], PaneTally] = {}
     for pane in records:
-        key = (pane.segment, pane.resolution, pane.start_ms, pane.source_partition)
+        key = (pane.segment, pane.resolution, pane.start_ms, pane.source_partition, pane.supplement)
         if key not in last or pane.version > last[key].version:
             last[key] = pane
     return list(last.values())
