@@ -39,6 +39,12 @@ A broker that has just started may not know the topics yet; a group leader who a
 the next fetch.
 """
 
+_BEHIND_WAIT_MS = 2_000
+"""Longest wait of a fetch that is known to have something to find: a broker that has it answers at once."""
+
+_COMPARE_EVERY_MS = 10_000
+"""Interval between comparisons of the state topics' extents, which cost a broker more than a commit does."""
+
 _COMPARE_S = 5.0  # a commit does not wait longer than this for the state topics' extents
 
 
@@ -55,11 +61,27 @@ class PlainRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka 
 fetcher.PartitionRecords = PlainRecords
 
 
+def _end_of(state: Any) -> int:
+    """The offset behind the last record that may be read, as the last answer to a fetch told it; 0 before any."""
+    end = state.highwater if state.lso is None else state.lso
+    return end or 0
+
+
 class Fetched(NamedTuple):
     """Records fetched of each partition, and the client's position in each behind them."""
 
     records: Mapping[TP, Sequence[FetchedRecord]]
     positions: Mapping[TP, int]
+
+
+class Answered(NamedTuple):
+    """An answer to a fetch: the monotonic time at which it was asked, the partition's end as told by it, and the offset
+    at which there is nothing; -1 where something was found, or may be found.
+    """
+
+    asked_ns: int
+    end: int
+    nothing_at: int
 
 
 class Processing(Protocol):
@@ -109,17 +131,18 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     """Thread that owns the Kafka client, renews the lease and remembers when Kafka last answered."""
 
     consumer: Any
-    empty: dict[TP, tuple[int, int]]
-    """By partition: the offset of the last fetch that found nothing, and the monotonic time at which it was asked."""
+    answers: dict[TP, Answered]
+    """The last answer without an error to a fetch of each partition."""
     tell_when_empty: Callable[[], None] | None = None
     """Called once on the main loop after the next fetch that found nothing somewhere."""
     last_answer_ms: int = 0
     """Time of the group coordinator's last answer on the monotonic clock; 0 before Kafka was reached."""
     _state_extents: StateExtents | None = None
+    _compared_ms: int = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.empty = {}
+        self.answers = {}
 
     @property
     def _context(self) -> EngineContext:
@@ -153,11 +176,14 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             return response
 
         coordinator._send_req = send_and_observe
-        self._observe_empty_fetches(self._ensure_consumer()._fetcher)
+        self._observe_fetches(self._ensure_consumer()._fetcher)
         self.last_answer_ms = monotonic_ms()
 
-    def _observe_empty_fetches(self, client_fetcher: Any) -> None:
-        """Note for each partition when a fetch was asked that found nothing."""
+    def _observe_fetches(self, client_fetcher: Any) -> None:
+        """Note what each fetch found, and let one wait longer that is known to have something to find.
+
+        A broker may take the time for which a fetch waits for the time in which it looks for what is there.
+        """
         proceed = client_fetcher._proc_fetch_request
 
         async def proceed_and_observe(assignment: Any, node_id: int, request: Any) -> Any:
@@ -169,23 +195,25 @@ class BatchThread(driver.AIOKafkaConsumerThread):
                     if state is not None:
                         state.timestamp = None  # set by an answer without an error
                         states.append((tp, offset, state))
+            if any(offset < _end_of(state) for _, offset, state in states):
+                request._max_wait_ms = _BEHIND_WAIT_MS
             outcome = await proceed(assignment, node_id, request)
             if assignment.active:
-                self._note_empty(asked_ns, states, client_fetcher._records)
+                self._note_answers(asked_ns, states, client_fetcher._records)
             return outcome
 
         client_fetcher._proc_fetch_request = proceed_and_observe
 
-    def _note_empty(self, asked_ns: int, states: Sequence[tuple[TP, int, Any]], buffered: Mapping[TP, object]) -> None:
-        answered = [(tp, offset, state) for tp, offset, state in states if state.timestamp is not None]
-        empty = [answer for answer in answered if answer[0] not in buffered and answer[2]._position == answer[1]]
-        # An answer is cut at the broker's own limit: then partitions that have records come back empty too.
-        may_be_cut = len(empty) < len(states)
-        for tp, offset, state in empty:
-            end = state.lso if state.lso is not None and state.lso >= 0 else state.highwater
-            if not (may_be_cut and end is not None and end > offset):
-                self.empty[tp] = offset, asked_ns
-        if empty and (tell := self.tell_when_empty) is not None:
+    def _note_answers(
+        self, asked_ns: int, states: Sequence[tuple[TP, int, Any]], buffered: Mapping[TP, object]
+    ) -> None:
+        found_nothing = False
+        for tp, offset, state in states:
+            if state.timestamp is not None:
+                is_empty = tp not in buffered and state._position == offset and _end_of(state) == offset
+                found_nothing |= is_empty
+                self.answers[tp] = Answered(asked_ns, _end_of(state), offset if is_empty else -1)
+        if found_nothing and (tell := self.tell_when_empty) is not None:
             self.tell_when_empty = None
             self.parent_loop.call_soon_threadsafe(tell)
 
@@ -199,8 +227,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         coordinator = self._ensure_consumer()._coordinator
         if coordinator._pending_exception is not None:
             return coordinator._pending_exception  # type: ignore[no-any-return]
-        task = coordinator._coordination_task
-        return task.exception() if task.done() and not task.cancelled() else None
+        tasks = (coordinator._coordination_task, self._ensure_consumer()._fetcher._fetch_task)
+        return next((task.exception() for task in tasks if task.done() and not task.cancelled()), None)
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         config: EngineConfig = transport.context.config
@@ -243,8 +271,9 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         return await self._run_on_loop(self._commit(tps))
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        with suppress(KafkaError, TimeoutError):  # the extents of the last comparison are committed instead
-            await asyncio.wait_for(self._compare_extents({tp.partition for tp in offsets}), _COMPARE_S)
+        if monotonic_ms() - self._compared_ms >= _COMPARE_EVERY_MS:
+            with suppress(KafkaError, TimeoutError):  # the extents of the last comparison are committed instead
+                await asyncio.wait_for(self._compare_extents({tp.partition for tp in offsets}), _COMPARE_S)
         state_extents = self._state_extents
         metadata = {tp: state_extents.commit_metadata(tp.partition) if state_extents else "" for tp in offsets}
         try:
@@ -270,6 +299,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             self._state_extents.compare(
                 await self._extents([TopicPartition(*tp) for tp in partitions_of(topics, numbers)])
             )
+            self._compared_ms = monotonic_ms()
 
     async def extents(self, tps: Iterable[TP]) -> Mapping[tuple[str, int], Extent]:
         """The first offset and the end of each of these partitions."""

@@ -87,10 +87,12 @@ class BatchConsumer(driver.Consumer):
     def caught_up_ns(self, tp: TP) -> int:
         """Monotonic time at which the last fetch was asked that found nothing behind what was handed over; -1 for none.
 
-        Not from watermarks, which not every broker reports right.
+        An empty answer alone proves nothing: it may be cut at the broker's limit of bytes or of time.  The end that it
+        tells must not lie beyond.
         """
-        offset, asked_ns = self._thread.empty.get(tp, (-1, -1))
-        return asked_ns if offset == self.offsets.next_to_read.get(tp) else -1
+        answered = self._thread.answers.get(tp)
+        is_current = answered is not None and answered.nothing_at == self.offsets.next_to_read.get(tp)
+        return answered.asked_ns if answered is not None and is_current else -1
 
     # Committing
 

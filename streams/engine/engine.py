@@ -17,7 +17,6 @@ from contextlib import suppress
 from time import monotonic_ns
 from typing import Any
 
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams.engine.app import App
@@ -138,7 +137,7 @@ class Engine:
             await asyncio.sleep(_WATCH_S)
             self._watch(self._app, starting)
             if monotonic_ms() - look_ms >= WATCH_S * 1000:
-                await self._look_at_progress()
+                self._look_at_progress()
                 look_ms = monotonic_ms()
 
     def _watch(self, app: App, starting: "asyncio.Task[None]") -> None:
@@ -165,20 +164,19 @@ class Engine:
             logger.warning("Kafka at %s answers again", self.config.brokers)
         self._kafka_is_silent = silent
 
-    async def _look_at_progress(self) -> None:
-        """Measure the lag of every partition that was opened.  Raises Stalled."""
-        consumer, offsets = self._consumer, self._consumer.offsets
-        if not consumer.client.ready or not consumer.flow_active or not offsets.applied:
+    def _look_at_progress(self) -> None:
+        """Measure the lag of every partition that is read.  Raises Stalled."""
+        consumer, now_ns = self._consumer, monotonic_ns()
+        if not consumer.client.ready or not consumer.flow_active:
             return
-        with suppress(KafkaError, TimeoutError):  # a broker that does not answer is watched by its silence
-            ends = await asyncio.wait_for(consumer.client.extents(list(offsets.applied)), WATCH_S)
-            now_ns = monotonic_ns()
-            heard_ns = now_ns - self.config.stall_ms * 1_000_000 // 2
-            readings = {}
-            for tp, applied in offsets.applied.items():
-                caught_up = applied >= offsets.handed_over(tp) and consumer.caught_up_ns(tp) > heard_ns
-                readings[tp.topic, tp.partition] = Reading(ends[tp].end, applied, caught_up)
-            self._progress.look(now_ns // 1_000_000, readings)
+        readings = {}
+        for tp, applied in consumer.offsets.applied.items():
+            answered = consumer.client.answers.get(tp)
+            end = max(answered.end if answered else 0, consumer.offsets.handed_over(tp))
+            asked_ns = answered.asked_ns if answered and self._processing.wants(*tp) else now_ns
+            nothing_left = consumer.caught_up_ns(tp) >= 0 and applied >= consumer.offsets.handed_over(tp)
+            readings[tp.topic, tp.partition] = Reading(applied if nothing_left else end, applied, asked_ns // 1_000_000)
+        self._progress.look(now_ns // 1_000_000, readings)
 
     async def _restore(self, *_: Any, **__: Any) -> None:
         """Restore the state of a new assignment before Faust reads from it; a newer rebalance cancels this."""

@@ -1,6 +1,6 @@
 """Watch over the progress of each assigned partition: its lag, and the end of the process when one stands still."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from streams import metrics
@@ -12,17 +12,17 @@ WATCH_S = 5.0
 
 
 class Reading(NamedTuple):
-    """One partition at one moment: its end, the next offset to apply, and true when all that is there was read."""
+    """One partition at one moment: its end, the next offset to apply, and when the last answered fetch was asked."""
 
     end: int
     applied: int
-    caught_up: bool
+    asked_ms: int
 
 
 class ProgressWatch:
-    """Lag in records and seconds of every partition that this process owns.
+    """Lag of every partition that this process owns.
 
-    `stall_ms` is the time for which records may lie there without one being applied.
+    `stall_ms` is the time for which records may lie there without one being applied, or fetches go without an answer.
     """
 
     def __init__(self, stall_ms: int) -> None:
@@ -32,19 +32,15 @@ class ProgressWatch:
     def look(self, now_ms: int, readings: Mapping[TopicPartition, Reading]) -> None:
         """Take one look; `now_ms` is a monotonic clock.  Raises Stalled for a partition that stands still."""
         self._moved = {partition: at for partition, at in self._moved.items() if partition in readings}
-        stalled = []
         for partition, reading in readings.items():
-            lag = 0 if reading.caught_up else max(0, reading.end - reading.applied)
             offset, since_ms = self._moved.get(partition, (-1, now_ms))
-            if lag == 0 or reading.applied != offset:
+            if reading.applied == reading.end or reading.applied != offset:
                 since_ms = now_ms
             self._moved[partition] = reading.applied, since_ms
-            metrics.LAG_RECORDS.labels(*partition).set(lag)
-            metrics.STILL_SECONDS.labels(*partition).set((now_ms - since_ms) / 1000)
-            if now_ms - since_ms >= self._stall_ms:
-                stalled.append((partition, lag))
-        if stalled:
-            raise Stalled(self._describe(stalled))
+            metrics.LAG_RECORDS.labels(*partition).set(max(0, reading.end - reading.applied))
+            metrics.STILL_SECONDS.labels(*partition).set(max(now_ms - since_ms, now_ms - reading.asked_ms) / 1000)
+        for partition, reading in readings.items():
+            self._check(partition, reading, now_ms)
 
     def forget(self) -> None:
         """Drop what is known: the partitions are revoked."""
@@ -53,10 +49,15 @@ class ProgressWatch:
             metrics.STILL_SECONDS.remove(*partition)
         self._moved.clear()
 
-    def _describe(self, stalled: Sequence[tuple[TopicPartition, int]]) -> str:
-        (topic, number), lag = stalled[0]
-        others = f", and {len(stalled) - 1} other partitions" if len(stalled) > 1 else ""
-        return (
-            f"{topic} partition {number} stands still: {lag} records are there and none was applied for "
-            f"{self._stall_ms // 1000} s{others}: restart"
-        )
+    def _check(self, partition: TopicPartition, reading: Reading, now_ms: int) -> None:
+        name, seconds = f"{partition[0]} partition {partition[1]} stands still", self._stall_ms // 1000
+        if now_ms - self._moved[partition][1] >= self._stall_ms:
+            if reading.end < reading.applied:
+                raise Stalled(
+                    f"{name}: it ends at offset {reading.end}, and {reading.applied} were applied: was the topic made "
+                    "anew? Then raise NPS_TOPIC_EPOCH by one"
+                )
+            lag = reading.end - reading.applied
+            raise Stalled(f"{name}: {lag} records are there and none was applied for {seconds} s: restart")
+        if now_ms - reading.asked_ms >= self._stall_ms:
+            raise Stalled(f"{name}: no fetch of it was answered for {seconds} s: restart")

@@ -17,6 +17,9 @@ from streams.kafka.ports import KafkaRecord, Records, TopicPartition
 from streams.kafka.silence import SILENT
 
 BATCH_RECORDS = 10_000
+FETCH_WAIT_MS = 500
+"""Time for which a broker may look for records; the local one gives up after it, silently, on what is there."""
+
 _END = confluent_kafka.KafkaError._PARTITION_EOF
 _TAIL = -2_000
 """librdkafka's RD_KAFKA_OFFSET_TAIL_BASE: offset `_TAIL - n` means n records before the end."""
@@ -37,7 +40,7 @@ class KafkaReader:
                 "auto.offset.reset": "earliest",
                 "fetch.queue.backoff.ms": 10,
                 "queued.min.messages": 100_000,
-                "fetch.wait.max.ms": 20,
+                "fetch.wait.max.ms": FETCH_WAIT_MS,
                 **security,
             },
             logger=SILENT,

@@ -159,7 +159,7 @@ class Demo:
         return [self._codec.decode(SurveyDispatch, m.value()) for m in messages if m.error() is None]
 
     def _consumer_of(self, topic: str) -> Consumer:
-        consumer = Consumer({"bootstrap.servers": self._stack.brokers, "group.id": "nps-demo", "fetch.wait.max.ms": 20})
+        consumer = Consumer({"bootstrap.servers": self._stack.brokers, "group.id": "nps-demo"})
         numbers = range(self._settings.partitions)
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in numbers])
         return consumer

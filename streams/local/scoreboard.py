@@ -27,7 +27,7 @@ class Board:
         self._alert_ids: set[str] = set()
         self._decision_counts = DecisionCounts()
         self._printed = time.monotonic()
-        self._consumer = Consumer({"bootstrap.servers": brokers, "group.id": "nps-board", "fetch.wait.max.ms": 20})
+        self._consumer = Consumer({"bootstrap.servers": brokers, "group.id": "nps-board"})
         topics = (ROLLING, ALERTS, *DECISION_TOPICS)
         partitions_read = [(topic.name, number) for topic in topics for number in range(partitions)]
         self._consumer.assign([TopicPartition(*partition, OFFSET_BEGINNING) for partition in partitions_read])
