@@ -24,6 +24,9 @@ HISTORY_HEADER = "nps-history"
 CAUSE_HEADER = "nps-cause"
 """Header of an output: the topic of the record whose offset its version holds; without one that is nps.responses."""
 
+MOVED_HEADER = "nps-moved-from"
+"""Header of an inbound record that was put into the partition of its key: the number of the one in which it lay."""
+
 LARGEST_EVENT_BYTES = 65_536
 """Upper bound of an inbound record, key and headers included; a larger one is no event but a mistake.
 

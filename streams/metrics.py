@@ -16,6 +16,9 @@ EVENTS_DEAD = Counter("nps_events_dead_total", "Events sent to dead letters, by 
 EVENTS_IGNORED = Counter("nps_events_ignored_total", "Events with nothing new, by reason.", ["reason"])
 EVENTS_REQUEUED = Counter("nps_events_requeued_total", "Responses put back after waiting for their survey.", ["topic"])
 EVENTS_CONFIRMED = Counter("nps_events_confirmed_total", "Clicks put back as answers after their wait.", ["topic"])
+EVENTS_MOVED = Counter(
+    "nps_events_moved_total", "Events put into the partition that their key belongs to, by topic.", ["topic"]
+)
 RECORDS_OUT = Counter("nps_records_out_total", "Records published, by topic.", ["topic"])
 TRIGGERS_SUPPRESSED = Counter("nps_triggers_suppressed_total", "Triggers that led to no survey, by reason.", ["reason"])
 BATCH_RECORDS = Histogram("nps_block_records", "Records in a batch.", buckets=SIZE_BUCKETS)

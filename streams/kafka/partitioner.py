@@ -3,6 +3,7 @@
 Whoever writes with another partitioner puts one customer's records into several partitions.
 """
 
+import logging
 from functools import lru_cache
 from struct import Struct
 
@@ -11,6 +12,23 @@ _FACTOR = 0x5BD1E995
 _MASK = 0xFFFFFFFF
 _WORDS = lru_cache(maxsize=1_024)(lambda count: Struct(f"<{count}I"))  # keys have few lengths
 _REMEMBERED_KEYS = 65_536
+
+
+_told: set[str] = set()
+log = logging.getLogger("streams.partitioner")
+
+
+def warn_of_partitioner(topic: str, offset: int, where: str) -> None:
+    """Warn, once a topic, that its producer spreads keys otherwise than the pipeline needs."""
+    if topic not in _told:
+        _told.add(topic)
+        log.warning(
+            "%s: the record at offset %d lies in %s; it is moved, and every other like it: "
+            "let the producer spread by key as Java does (librdkafka: partitioner=murmur2_random)",
+            topic,
+            offset,
+            where,
+        )
 
 
 @lru_cache(maxsize=_REMEMBERED_KEYS)

@@ -6,9 +6,9 @@ For trying things out and for tests; both listen on 127.0.0.1 only and end with 
         broker.address        "127.0.0.1:28731"
         clickhouse.address    "http://127.0.0.1:21409"
 
-The broker keeps everything in memory, never compacts, and tells a latest offset that is too low after a batch.  It looks
-through all batches of a partition at every fetch and gives up after the fetch's waiting time, without an error.  Anything
-about crash recovery is tested against a real Apache Kafka instead.
+The broker keeps everything in memory, never compacts, and tells a latest offset that is too low after a batch.  It
+looks through all batches of a partition at every fetch and gives up after the fetch's waiting time, without an error.
+Anything about crash recovery is tested against a real Apache Kafka instead.
 """
 
 import atexit

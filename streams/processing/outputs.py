@@ -5,14 +5,25 @@ from dataclasses import dataclass, field
 
 from schemas.codec import Codec
 from schemas.events import Alert, Answer, Decision, Erasure, SurveyDispatch
-from schemas.reasons import FAULTS
+from schemas.reasons import FAULTS, Reason
 from schemas.records import new
-from schemas.topics import ALERTS, ANSWERS, CAUSE_HEADER, DECISIONS, DISPATCHES, ERASURES, INBOUND, RESPONSES
+from schemas.topics import (
+    ALERTS,
+    ANSWERS,
+    CAUSE_HEADER,
+    DECISIONS,
+    DISPATCHES,
+    ERASURES,
+    INBOUND,
+    MOVED_HEADER,
+    RESPONSES,
+)
 from streams import metrics
 from streams.domain.decisions import PENDING
 from streams.domain.effects import Confirm, Ignore, Publication, Reject, Requeue, Scheduled
 from streams.domain.links import Keys, mint
 from streams.domain.panes import Pane
+from streams.kafka.partitioner import warn_of_partitioner
 from streams.kafka.ports import FetchedRecord, Headers, Output
 from streams.processing.raw_record import RawRecord, dead_letter, raw_fields, requeued, unpack
 from streams.state.progress import Progress
@@ -100,6 +111,18 @@ class OutputEncoder:
         self._add_unpublished(effect, cause, outputs)
         if isinstance(effect, Reject) and effect.reason in FAULTS:
             outputs.bad.append((cause.position, effect))
+
+    def move(self, cause: Cause, partition: int, outputs: BatchOutputs) -> None:
+        """Put a record into the partition that its key belongs to: once, for one moved before is a dead letter."""
+        topic, record = cause.topic, cause.record
+        where = f"partition {self._partition}, which its key does not belong to: {partition} is"
+        if any(name == MOVED_HEADER for name, _ in record.headers or ()):
+            self.add(Reject(Reason.WRONG_KEY, f"moved, and still in {where}"), cause, outputs)
+            return
+        warn_of_partitioner(topic, record.offset, where)
+        headers = (*(record.headers or ()), (MOVED_HEADER, str(self._partition).encode()))
+        outputs.records.append(Output(topic, record.value, record.key, partition, record.timestamp, headers))
+        outputs.tally[metrics.EVENTS_MOVED, topic] += 1
 
     def _publish(self, value: Publication, version: int, cause: Cause, outputs: BatchOutputs) -> None:
         topic = _PUBLISHED_ON[type(value)]

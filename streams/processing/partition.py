@@ -24,6 +24,7 @@ from streams.domain.links import Keys
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import MINUTE_MS, Pane, Resolution, panes, supplement
 from streams.domain.policy import Program
+from streams.kafka.partitioner import partition_of
 from streams.kafka.ports import FetchedRecord, Log, Output
 from streams.processing.intake import accept
 from streams.processing.merge import MergedBatch
@@ -32,6 +33,7 @@ from streams.processing.raw_record import pack, raw_fields
 from streams.state import progress
 from streams.state.progress import Progress
 from streams.state.tables import (
+    BLANK,
     TOPIC_INDEX,
     UNCOUNTED,
     JourneyEntry,
@@ -68,7 +70,8 @@ class PartitionProcessor:
     """Processor of one partition with its tables: `decide` changes nothing, `make_durable` writes, then updates them.
 
     `segment_partition` spreads segments over the partitions of nps.panes.  `keys` sign the links of surveys; None makes
-    no links.
+    no links.  `partitions` is the count of each inbound topic: records whose key belongs elsewhere are moved there; with
+    None, none is.
     """
 
     def __init__(
@@ -79,8 +82,10 @@ class PartitionProcessor:
         segment_partition: Callable[[str], int],
         epoch: int = 0,
         keys: Keys | None = None,
+        partitions: int | None = None,
     ) -> None:
         self.partition = partition
+        self._partitions = partitions
         self.journeys = JourneyTable()
         self.panes = PaneTable(partition)
         self.progress = Progress(epoch)
@@ -151,6 +156,10 @@ class PartitionProcessor:
             cause = Cause(topic, position, version, now_ms, record)
             if isinstance(event, Reject):
                 steps.append((cause, [event]))
+                continue
+            # whoever is known here belongs here
+            if entry is BLANK and self._partitions and (right := partition_of(key, self._partitions)) != self.partition:
+                self._encoder.move(cause, right, outputs)
                 continue
             outputs.tally[metrics.EVENTS_IN, topic] += 1
             raw = pack(raw_fields(topic, self.partition, record)) if is_response else b""

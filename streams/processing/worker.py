@@ -71,7 +71,7 @@ class Worker:
             def partition_of(segment: str) -> int:
                 return zlib.crc32(segment.encode()) % segment_partitions
 
-            return PartitionProcessor(number, program, codec, partition_of, epoch, keys)
+            return PartitionProcessor(number, program, codec, partition_of, epoch, keys, segment_partitions)
 
         def make_rows(segment_partitions: int) -> RollingRows:
             return RollingRows(program, codec, now_ms, lambda offset: epoch << EPOCH_SHIFT | offset, segment_partitions)

@@ -18,6 +18,7 @@ from schemas.topics import (
     ERASURES,
     HISTORY_HEADER,
     JOURNEYS,
+    MOVED_HEADER,
     PANES,
     PURCHASES,
     RESPONSES,
@@ -28,6 +29,7 @@ from streams.domain.links import Claim, Keys, verify
 from streams.domain.nps import Tally
 from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane, Resolution
 from streams.kafka.memory import MemoryLog
+from streams.kafka.partitioner import partition_of
 from streams.kafka.ports import Output
 from streams.processing.partition import AGAIN_MS, PartitionProcessor
 from streams.state.tables import PaneValue
@@ -222,3 +224,22 @@ def test_who_must_be_woken() -> None:
     wakeup = record(Wakeup("c1", due_ms), 0, due_ms)
     durable(one, one.decide(batch_of(WAKEUPS.name, [wakeup], due_ms)))
     assert one.due(due_ms, due_ms + 2 * AGAIN_MS, 10) == []
+
+
+def test_a_record_in_a_partition_that_its_key_does_not_belong_to_is_put_right() -> None:
+    """Once: value, key, time and headers as they came, with one header more; in the right partition it is taken."""
+    partitions = 12
+    right = partition_of(KEY, partitions)
+    wrong = (right + 1) % partitions
+    in_wrong, in_right = (
+        PartitionProcessor(number, OPEN, CODEC, len, partitions=partitions) for number in (wrong, right)
+    )
+    outputs = in_wrong.decide(batch_of(PURCHASES.name, [GOOD]))
+    (moved,) = outputs.records
+    header = (MOVED_HEADER, str(wrong).encode())
+    assert moved == Output(PURCHASES.name, GOOD.value, KEY, right, GOOD.timestamp, (*GOOD.headers, header))
+    assert (outputs.journeys, outputs.tally[metrics.EVENTS_MOVED, PURCHASES.name]) == ({}, 1)
+    again = GOOD._replace(headers=moved.headers)
+    assert len(published(in_right.decide(batch_of(PURCHASES.name, [again])), DECISIONS.name)) == 1
+    (letter,) = in_wrong.decide(batch_of(PURCHASES.name, [again])).records
+    assert unwrap(letter.headers)[1].reason == Reason.WRONG_KEY

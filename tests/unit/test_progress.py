@@ -28,9 +28,7 @@ def test_records_of_which_none_is_applied_end_the_process() -> None:
     standing = [Reading(110, 100, at * 20_000) for at in range(4)]
     looks(*standing[:3])
     assert lag() == 10
-    with pytest.raises(
-        Stalled, match=r"^nps.panes partition 1 stands still: 10 records are there and none .* 60 s"
-    ):
+    with pytest.raises(Stalled, match=r"^nps.panes partition 1 stands still: 10 records are there and none .* 60 s"):
         looks(*standing)
     assert exit_code(Stalled("")) is ExitCode.STALLED
 
