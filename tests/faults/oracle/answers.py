@@ -14,11 +14,7 @@ from schemas.events import SurveyDispatch, SurveyResponse
 from tests.faults.oracle.inputs import Place, Taken
 from tests.faults.oracle.terms import Terms, alert_of
 
-MOST_LATER = 16
-"""Corrections that are kept besides the first score."""
-
 BANDS = (*["detractor"] * 7, *["passive"] * 2, *["promoter"] * 2)
-Stamp = tuple[int, int]
 
 
 class Revision(NamedTuple):
@@ -74,70 +70,84 @@ def outcomes(
             yield _Register(dispatch, terms, Outcome(held=[taken.place for taken in held])).after(read)
 
 
+class _Said(NamedTuple):
+    """What would hold had the parts come in order of time."""
+
+    score: int | None
+    first_ms: int | None
+    comment: str | None
+    withdrawn: bool
+    closes_ms: int | None
+
+
 class _Register:
-    """One answer: its live scores in order of time, the newest comment, the newest withdrawal."""
+    """One answer: the earliest copy of each part, gone through in order of time after each that is read."""
 
     def __init__(self, dispatch: SurveyDispatch, terms: Terms, outcome: Outcome) -> None:
         self._dispatch, self._terms, self._outcome = dispatch, terms, outcome
-        self._scores: dict[Stamp, int] = {}
-        self._comment: tuple[Stamp, str] | None = None
-        self._withdrawn_ms: int | None = None
+        self._parts: dict[tuple[str, str], SurveyResponse] = {}
         self._revision, self._severity = 0, ""
+        self._seen: tuple[object, ...] = (None, None, None, False, None)
 
     def after(self, responses: Sequence[Taken]) -> Outcome:
         for taken in responses:
-            event = taken.event
+            event, name = taken.event, _name(taken)
             assert isinstance(event, SurveyResponse)
-            if self._scores and event.time > min(self._scores)[0] + self._terms.edit_ms:
+            if name in self._parts and self._parts[name].time <= event.time:
+                self._outcome.ignored.append(taken.place)
+                continue
+            self._parts[name] = event
+            said = self._said()
+            is_dead = said.closes_ms is not None and event.time > said.closes_ms
+            if is_dead:
                 self._outcome.dead[taken.place] = "edit_closed"
-            elif self._withdraw(event.time) if event.voided else self._say(event):
-                self._publish(taken, event.time)
-            else:
+            if not self._publish(taken, event.time, said) and not is_dead:
                 self._outcome.ignored.append(taken.place)
         return self._outcome
 
-    def _withdraw(self, at_ms: int) -> bool:
-        if self._withdrawn_ms is not None and at_ms <= self._withdrawn_ms:
-            return False
-        self._withdrawn_ms = at_ms
-        self._scores = {stamp: score for stamp, score in self._scores.items() if stamp[0] > at_ms}
-        return True
+    def _said(self) -> _Said:
+        first_ms, score, comment, withdrawn = None, None, None, False
+        for part in sorted(self._parts.values(), key=_in_time):
+            if first_ms is not None and part.time > first_ms + self._terms.edit_ms:
+                break
+            if part.voided:
+                first_ms, score, withdrawn = None, None, True
+                continue
+            if part.score is not None:
+                first_ms, score = part.time if first_ms is None else first_ms, part.score
+            if part.comment is not None:
+                comment = part.comment
+        return _Said(score, first_ms, comment, withdrawn, first_ms and first_ms + self._terms.edit_ms)
 
-    def _say(self, event: SurveyResponse) -> bool:
-        stamp, news = (event.time, _fingerprint(event.source, event.id)), False
-        withdrawn = self._withdrawn_ms is not None and event.time <= self._withdrawn_ms
-        if event.score is not None and not withdrawn and stamp not in self._scores:
-            self._scores[stamp], news = event.score, True
-            self._trim()
-        if event.comment is not None and (self._comment is None or stamp > self._comment[0]):
-            self._comment, news = (stamp, event.comment), True
-        return news
-
-    def _trim(self) -> None:
-        first, *later = sorted(self._scores)
-        later = [stamp for stamp in later if stamp[0] <= first[0] + self._terms.edit_ms][-MOST_LATER:]
-        self._scores = {stamp: self._scores[stamp] for stamp in (first, *later)}
-
-    def _publish(self, taken: Taken, said_ms: int) -> None:
-        self._revision += 1
-        in_order = sorted(self._scores)
-        first_ms = in_order[0][0] if in_order else said_ms
-        score = self._scores[in_order[-1]] if in_order else None
+    def _publish(self, taken: Taken, said_ms: int, said: _Said) -> bool:
+        """Publish the answer unless all that is seen of it was so before."""
+        score, first_ms = said.score, said_ms if said.first_ms is None else said.first_ms
         counts = score is not None and first_ms < self._dispatch.expires_ms
-        flag = None if counts else "expired" if in_order else "voided" if self._withdrawn_ms is not None else "no_score"
-        comment = self._comment[1] if self._comment else None
+        scoreless = "voided" if said.withdrawn else "no_score"
+        flag = None if counts else "expired" if score is not None else scoreless
+        seen = (score, said.first_ms, said.comment, counts, flag)
+        if seen == self._seen:
+            return False
+        self._revision += 1
         self._outcome.revisions.append(
-            Revision(taken.place, self._revision, score, comment, counts, flag, first_ms, taken.now_ms)
+            Revision(taken.place, self._revision, score, said.comment, counts, flag, first_ms, taken.now_ms)
         )
         self._outcome.counted = Counted(first_ms, BANDS[score]) if counts and score is not None else None
-        self._page(self._terms.severity(score) if counts and score is not None else "", taken.place)
+        is_news = (seen[0], *seen[2:4]) != (self._seen[0], *self._seen[2:4])
+        self._page(self._terms.severity(score) if counts and score is not None else "", taken.place, is_news)
+        self._seen = seen
+        return True
 
-    def _page(self, severity: str, place: Place) -> None:
-        if severity or self._severity:
+    def _page(self, severity: str, place: Place, is_news: bool) -> None:
+        if is_news and (severity or self._severity):
             status = "open" if severity else "resolved"
             name = alert_of(self._dispatch.survey_id, self._revision)
             self._outcome.pages.append(Page(name, status, severity or self._severity, self._revision, place))
         self._severity = severity
+
+
+def _in_time(part: SurveyResponse) -> tuple[int, bool, int]:
+    return part.time, part.voided, _fingerprint(part.source, part.id)
 
 
 def _name(taken: Taken) -> tuple[str, str]:
