@@ -94,7 +94,10 @@ class ExitCode(IntEnum):
     BAD_SETTINGS = (
         2, "A setting is wrong, or a topic is missing or has the wrong number of partitions. A restart will not help."
     )  # fmt: skip
-    BROKER_AWAY = 3, "Kafka or ClickHouse did not answer for `NPS_SERVER_WAIT_S`. Restart once it is back."
+    BROKER_AWAY = (
+        3,
+        "Kafka, ClickHouse or the registry did not answer for `NPS_SERVER_WAIT_S`. Restart once it is back.",
+    )
     LEASE_LOST = (
         4,
         "This worker was silent, or slow to let go, for so long that another may own its partitions. Restart.",

@@ -39,7 +39,7 @@ class Settings:
     fetch_wait_ms: int = _setting(5, "How long Kafka may hold a fetch when nothing is new.")
     fetch_bytes: int = _setting(1_048_576, "The most that one fetch takes from one partition: the size of a batch.")
     commit_interval_ms: int = _setting(1_000, "How often finished batches are committed: what a crash reads again.")
-    server_wait_s: int = _setting(60, "How long to wait for Kafka or ClickHouse before giving up.")
+    server_wait_s: int = _setting(60, "How long to wait for Kafka, ClickHouse or the registry before giving up.")
     stall_s: int = _setting(
         60, "How long records may lie in a partition without one being applied; then the worker ends."
     )

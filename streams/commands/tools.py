@@ -1,6 +1,8 @@
 """Commands that only read: `nps query`, `nps deadletters`, `nps config`."""
 
 import argparse
+from collections import deque
+from collections.abc import Iterable
 from contextlib import closing
 
 from schemas.deadletters import Death, NotADeadLetter, unwrap
@@ -10,7 +12,7 @@ from sinks.clickhouse.client import connect
 from streams import program
 from streams import settings as all_settings
 from streams.commands.session import moment, out, read_settings, require_topics, table_of
-from streams.errors import ExitCode
+from streams.errors import BadSettings, ExitCode
 from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
 
@@ -29,19 +31,31 @@ def query(parsed: argparse.Namespace) -> int:
 
 def deadletters(parsed: argparse.Namespace) -> int:
     """List the newest dead letters."""
+    if parsed.last < 1:
+        raise BadSettings("--last must be 1 or more")
     settings = read_settings()
     table = table_of("time (UTC)", "reason", "topic", "partition", "offset", "bytes", "detail")
     require_topics(settings, {DEAD_LETTERS})
     with closing(KafkaReader(settings.brokers, settings.security)) as reader:
-        letters = [record for _, record in reader.read([(DEAD_LETTERS, 0)])]
-    for record in letters[-parsed.last :]:
+        count, newest = _newest((record for _, record in reader.read([(DEAD_LETTERS, 0)])), parsed.last)
+    for record in newest:
         death = _death(record)
         place = (death.topic, str(death.partition), str(death.offset))
         size_bytes = str(len(record.value or b""))
         table.add_row(moment(record.timestamp), death.reason, *place, size_bytes, death.detail)
     out.print(table)
-    out.print(f"{len(letters)} dead letters")
+    out.print(f"{count} dead letters")
     return ExitCode.OK
+
+
+def _newest(records: Iterable[KafkaRecord], at_most: int) -> tuple[int, Iterable[KafkaRecord]]:
+    """Count the records, and keep the last `at_most` of them: a topic may hold more than memory does."""
+    newest: deque[KafkaRecord] = deque(maxlen=at_most)
+    count = 0
+    for record in records:
+        newest.append(record)
+        count += 1
+    return count, newest
 
 
 def _death(record: KafkaRecord) -> Death:

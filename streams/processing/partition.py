@@ -70,8 +70,7 @@ class PartitionProcessor:
     """Processor of one partition with its tables: `decide` changes nothing, `make_durable` writes, then updates them.
 
     `segment_partition` spreads segments over the partitions of nps.panes.  `keys` sign the links of surveys; None makes
-    no links.  `partitions` is the count of each inbound topic: records whose key belongs elsewhere are moved there; with
-    None, none is.
+    no links.  `partitions` is the count of each inbound topic: records whose key belongs elsewhere are moved there.
     """
 
     def __init__(

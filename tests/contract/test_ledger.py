@@ -1,10 +1,12 @@
 """The ledger's views on ClickHouse: every trigger ends in one way, and who answered, how late, and for how many."""
 
 import datetime
+import time
 
 import pytest
 
-from schemas.events import Decision, Record
+from schemas.events import Decision, PaneTally, Record, SegmentNps
+from schemas.topics import PANES, ROLLING
 from sinks.clickhouse.client import ClickHouse, connect
 from sinks.clickhouse.erasures import ClickHouseErasures
 from sinks.clickhouse.migrate import migrate, released
@@ -12,7 +14,7 @@ from sinks.rows import digest
 from sinks.warehouse import Row
 from streams.local.servers import LocalServer
 from tests.support.commands import until
-from tests.support.ledger_rows import ANSWERED, ASKED, DECIDED, put
+from tests.support.ledger_rows import ANSWERED, ASKED, DECIDED, insert, put
 
 DAY_MS = 86_400_000
 PENDING = DECIDED._replace(outcome="pending", survey_id=None, lag_ms=None, version=0)
@@ -116,6 +118,13 @@ def test_the_audit_is_silent_when_all_is_well(database: ClickHouse) -> None:
         ((REFUSED._replace(decision_id="d9"),), "two decisions of one trigger"),
         ((trigger(4, REFUSED, reason=None),), "outcome and reason contradict each other"),
         ((trigger(4, PENDING, reason="opted_out"),), "outcome and reason contradict each other"),
+        ((ANSWERED._replace(band="passive", version=2),), "band and score contradict each other"),
+        ((ANSWERED._replace(band=None, version=2),), "band and score contradict each other"),
+        ((ANSWERED._replace(score=None, version=2),), "band and score contradict each other"),
+        ((ANSWERED._replace(score=8, version=2),), "band and score contradict each other"),
+        ((ANSWERED._replace(score=6, band="passive", version=2),), "band and score contradict each other"),
+        ((ANSWERED._replace(customer_id="c2", version=2),), "answer of another customer than was asked"),
+        ((ANSWERED._replace(answered_ms=90_000, version=2),), "answer that counts after its survey expired"),
     ],
 )  # fmt: skip
 def test_the_audit_finds_what_cannot_be(database: ClickHouse, wrong: tuple[Record, ...], problem: str) -> None:
@@ -145,3 +154,96 @@ def test_rows_from_before_the_migration_are_whole(server: LocalServer) -> None:
     erasures.empty(until_ms)
     until(lambda: not erasures.is_emptying(), "emptied")
     assert (named >= 4, erasures.count_rows(until_ms).total()) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        (ANSWERED._replace(score=None, band=None, counted=False, flag="no_score", version=2),),
+        *((ANSWERED._replace(score=score, band=band, version=2),) for score, band in
+          ((0, "detractor"), (6, "detractor"), (7, "passive"), (8, "passive"), (10, "promoter"))),
+        (ANSWERED._replace(answered_ms=90_000, counted=False, flag="expired", version=2),),
+        (ANSWERED._replace(answered_ms=89_999, version=2),),
+        (ANSWERED._replace(customer_id="", version=2),),
+        (ASKED._replace(customer_id="", version=2),),
+    ],
+)  # fmt: skip
+def test_the_audit_lets_be_what_can_be(database: ClickHouse, fine: tuple[Record, ...]) -> None:
+    """Every band of its score, an answer too late that does not count, rows whose customer was erased."""
+    put(database, *WELL, *fine)
+    assert database.query("SELECT * FROM ledger_audit") == []
+
+
+HOUR_MS = 3_600_000
+NOW_MS = time.time_ns() // 1_000_000
+END_MS = (NOW_MS // 60_000 + 1) * 60_000
+PROBLEM = "rolling row that is not the sum of its panes"
+
+
+def pane(start_ms: int, counts: tuple[int, int, int], offset: int, resolution: str = "minute", **where: int) -> Row:
+    tally = PaneTally(
+        "all", resolution, start_ms, where.get("source", 0), *counts, "prog", where.get("version", offset)
+    )
+    return (*tally, "nps.panes", 0, offset, NOW_MS - where.get("age_ms", 0))
+
+
+def rolled(window: str, start_ms: int, end_ms: int, counts: tuple[int, int, int], version: int, offset: int = 0) -> Row:
+    n = sum(counts)
+    row = SegmentNps(
+        "all", window, start_ms, end_ms, *counts, n, None, None, None, None, False, end_ms, "prog", version
+    )
+    return (*row, "nps.rolling", 0, offset, NOW_MS)
+
+
+DAY_END_MS = NOW_MS // DAY_MS * DAY_MS + DAY_MS
+PANES_OF_ALL = [
+    pane(END_MS - 60_000, (1, 0, 2), 10), pane(END_MS - HOUR_MS, (1, 0, 0), 11), pane(END_MS, (0, 9, 0), 12),
+    pane(END_MS - HOUR_MS - 60_000, (0, 0, 7), 13), pane(END_MS - 60_000, (0, 1, 0), 14, source=1),
+    pane(DAY_END_MS - DAY_MS, (5, 5, 5), 15, "day"), pane(DAY_END_MS - 90 * DAY_MS, (1, 1, 1), 16, "day"),
+    pane(DAY_END_MS - 91 * DAY_MS, (8, 8, 8), 17, "day"),
+]  # fmt: skip
+HOUR_ROW = ("1h", END_MS - HOUR_MS, END_MS)
+EPOCH = 1 << 48
+
+
+@pytest.mark.parametrize(
+    ("rows", "panes", "findings"),
+    [
+        pytest.param([rolled(*HOUR_ROW, (2, 1, 2), 14)], [], 0, id="the sum"),
+        pytest.param([rolled("90d", DAY_END_MS - 90 * DAY_MS, DAY_END_MS, (6, 6, 6), 17)], [], 0, id="the sum of days"),
+        pytest.param([rolled(*HOUR_ROW, (2, 1, 3), 14)], [], 1, id="not the sum"),
+        pytest.param([rolled("90d", DAY_END_MS - 90 * DAY_MS, DAY_END_MS, (6, 6, 5), 17)], [], 1, id="not of days"),
+        pytest.param([rolled(*HOUR_ROW, (1, 1, 2), 10)], [], 0, id="a pane that is newer, and just came"),
+        pytest.param(
+            [rolled(*HOUR_ROW, (2, 1, 2), 14)], [pane(END_MS - 60_000, (2, 0, 2), 20, age_ms=10 * 60_000)], 1,
+            id="a pane that is not taken in",
+        ),
+        pytest.param(
+            [rolled("1h", 0, HOUR_MS, (0, 0, 0), 14)], [pane(60_000, (1, 0, 0), 20, age_ms=10 * 60_000)], 0,
+            id="a late answer in a window that emptied long ago",
+        ),
+        pytest.param([rolled("1h", 0, HOUR_MS, (0, 0, 1), 14)], [], 1, id="no panes at all"),
+        pytest.param(
+            [rolled(*HOUR_ROW, (2, 1, 3), 13), rolled(*HOUR_ROW, (2, 1, 2), 14, 1)], [], 0, id="an older version"
+        ),
+        pytest.param(
+            [rolled("1h", END_MS - HOUR_MS - 60_000, END_MS - 60_000, (7, 7, 7), 14), rolled(*HOUR_ROW, (2, 1, 2), 14)],
+            [], 0, id="an older row",
+        ),
+        pytest.param(
+            [rolled(*HOUR_ROW, (1, 0, 0), EPOCH | 3)], [
+                pane(END_MS - 60_000, (0, 0, 0), 2, version=EPOCH | 5), pane(END_MS - 60_000, (0, 0, 0), 3, source=1,
+                                                                             version=EPOCH | 5),
+            ], 0, id="a newer epoch with lower offsets",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("nulls", [0, 1])
+def test_rolling_rows_are_the_sums_of_their_panes(
+    database: ClickHouse, rows: list[Row], panes: list[Row], findings: int, nulls: int
+) -> None:
+    """At each row's own version, in the panes that its window is summed from."""
+    insert(database, ROLLING.name, rows)
+    insert(database, PANES.name, [*PANES_OF_ALL, *panes])
+    found = database.query(f"SELECT problem, kafka_topic FROM ledger_audit SETTINGS join_use_nulls = {nulls}")
+    assert found == [(PROBLEM, "nps.rolling")] * findings

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import fastavro
 import pytest
+import urllib3
 
 from schemas.codec import CONFLUENT, MOST_FOREIGN, UNKNOWN_S, Codec, Registry, RegistryAway, versions
 from schemas.errors import BadInput
@@ -17,6 +19,7 @@ from schemas.events import Purchase, SurveyResponse
 from schemas.memory_registry import MemoryRegistry
 from schemas.registry import AWAY_S, ConfluentRegistry
 from streams.settings import Settings, shown
+from tests.support.apicurio import apicurio
 from tests.support.codecs import reason_of
 from tests.support.registry_server import RegistryServer, Reply, registry_server
 
@@ -34,13 +37,22 @@ class Case(NamedTuple):
     registry: Registry
     put: Callable[[str, list[int]], int]
     take_away: Callable[[], None]
+    checks_references: bool = False
 
 
-@pytest.fixture(params=["memory", "confluent", "confluent with a password"])
-def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+REAL = pytest.param("apicurio", marks=[pytest.mark.kafka, pytest.mark.long])
+"""Needs Java 17 and Maven as a real Kafka does."""
+
+
+@pytest.fixture(params=["memory", "confluent", "confluent with a password", REAL])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     """Each registry there is; whoever adds one adds it here."""
     if request.param == "memory":
         yield memory_case()
+        return
+    if request.param == "apicurio":
+        with apicurio(tmp_path) as (url, stop):
+            yield Case(ConfluentRegistry(url), lambda text, referred: register(url, text, referred), stop, True)
         return
     with registry_server(USER if "password" in request.param else None) as server:
 
@@ -66,6 +78,22 @@ def memory_case() -> Case:
         return schema_id
 
     return Case(registry, put, lambda: setattr(registry, "away", True))
+
+
+def register(url: str, text: str, references: list[int]) -> int:
+    """Register a schema with references at a real registry, under a subject of its own."""
+    listed = [{"name": f"r{at}", "subject": SUBJECTS[url, at], "version": 1} for at in references]
+    subject = f"subject-{len(SUBJECTS)}"
+    answer = urllib3.request("POST", f"{url}/subjects/{subject}/versions", json={"schema": text, "references": listed})
+    if answer.status != 200:
+        raise ValueError(answer.data)
+    schema_id = int(answer.json()["id"])
+    SUBJECTS[url, schema_id] = subject
+    return schema_id
+
+
+SUBJECTS: dict[tuple[str, int], str] = {}
+"""Subject of each schema that was registered with a real registry."""
 
 
 @pytest.fixture
@@ -126,7 +154,11 @@ def test_records_with_a_schema_by_reference_are_read(case: Case) -> None:
 
 
 def test_a_reference_that_is_not_there(case: Case) -> None:
-    """The schema is as good as none."""
+    """The schema is as good as none; a real registry does not take it."""
+    if case.checks_references:
+        with pytest.raises(KeyError):
+            case.put(RECORD, [12_345])
+        return
     schema_id = case.put(RECORD, [12_345])
     with pytest.raises(KeyError):
         case.registry.texts_of(schema_id)

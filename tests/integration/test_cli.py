@@ -323,6 +323,10 @@ def test_dead_letters_are_listed_with_their_reasons(topics: dict[str, str]) -> N
     newest = done("deadletters", "list", "--last", "1", environ=topics)
     assert "unlabelled" in newest
     assert "invalid_score" not in newest
+    for last in ("0", "-1"):
+        assert (
+            one_line(run("deadletters", "list", "--last", last, environ=topics), 2) == "nps: --last must be 1 or more"
+        )
 
 
 # Ctrl-C
