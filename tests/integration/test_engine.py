@@ -9,6 +9,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from streams.kafka.reader import KafkaReader
 from streams.local.servers import LocalServer, local_broker
 from tests.support.commands import BOUND_S
 from tests.support.gate import gate
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 PARTITIONS = 4
 SESSION_MS = 6_000
+BATCHES = 40_000
+"""Of one record: what an hour of live traffic makes."""
 
 
 class Workers:
@@ -331,3 +335,29 @@ def test_an_idle_worker_is_quick(workers: Workers) -> None:
     lags_ms = [batch["lag_ns"] / 1e6 for batch in workers.events("w", "block")][10:]
     print(f"produce to handler: median {statistics.median(lags_ms):.1f} ms, max {max(lags_ms):.1f} ms")
     assert statistics.median(lags_ms) < 750, "half of the fetch wait"
+
+
+def produce_batches(address: str, topic: str, partition: int, count: int) -> None:
+    """So many batches of one record."""
+    producer = Producer({"bootstrap.servers": address, "batch.num.messages": 1, "linger.ms": 0})
+    for number in range(count):
+        producer.produce(topic, str(number).encode(), partition=partition)
+    assert producer.flush(BOUND_S) == 0
+
+
+def test_a_partition_of_many_batches_is_read_to_its_end(workers: Workers) -> None:
+    """The local broker looks through all batches of a partition, and gives up after the fetch wait with no error."""
+    produce_batches(workers.address, "a", 1, BATCHES)
+    worker = workers.start("w", ["a", "b"])
+    until(lambda: workers.count("w") >= BATCHES)
+    produce_batches(workers.address, "a", 1, 1)
+    until(lambda: workers.count("w") > BATCHES)
+    assert stopped(worker) == 0
+    assert workers.offsets("w")["a", 1] == list(range(BATCHES + 1))
+
+
+def test_state_of_many_batches_is_restored(workers: Workers) -> None:
+    """The reader reads a partition of many batches to its end."""
+    produce_batches(workers.address, "a", 1, BATCHES)
+    with closing(KafkaReader(workers.address, {}, patience_s=20)) as reader:
+        assert sum(1 for _ in reader.read([("a", 1)])) == BATCHES

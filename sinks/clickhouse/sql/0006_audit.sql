@@ -25,7 +25,7 @@ UNION ALL
 SELECT 'two decisions of one trigger', argMax(kafka_topic, kafka_offset), argMax(kafka_partition, kafka_offset), max(kafka_offset)
 FROM decisions FINAL
 WHERE trigger_id != ''
-GROUP BY trigger_source, trigger_id
+GROUP BY customer_id, trigger_source, trigger_id
 HAVING count() > 1
 UNION ALL
 SELECT 'outcome and reason contradict each other', kafka_topic, kafka_partition, kafka_offset
