@@ -63,9 +63,24 @@ class Memory:
 
     def recorded(self, since_ms: int) -> list[Row]:
         """Return the rows of `erasures` written since `since_ms`, instants in milliseconds."""
-        columns = TABLES[ERASURES.name].columns
-        rows = [row for row in self.rows("erasures") if _int(row["loaded_at"]) >= since_ms]
-        return [tuple(row[column] for column in columns) for row in rows]
+        return [row for row, fields in self._erasures() if _int(fields["loaded_at"]) >= since_ms]
+
+    def undone(self, at_most: int) -> list[Row]:
+        """Return rows of `erasures` that are not done, oldest first."""
+        undone = [(row, fields) for row, fields in self._erasures() if not fields["done_ms"]]
+        return [row for row, _ in sorted(undone, key=lambda one: _int(one[1]["received_ms"]))[:at_most]]
+
+    def done(self, ids: Sequence[str]) -> set[str]:
+        """Return which of these erasures are done."""
+        return {str(row["erasure_id"]) for row in self.rows("erasures") if row["done_ms"] and row["erasure_id"] in ids}
+
+    def erased(self, after: str, at_most: int) -> list[tuple[str, int]]:
+        """Return erased customers by digest, in order, beyond `after`, and until when."""
+        until_ms: dict[str, int] = {}
+        for row in self.rows("erasures"):
+            customer = str(row["customer_sha256"])
+            until_ms[customer] = max(_int(row["erased_ms"]), _int(row["received_ms"]), until_ms.get(customer, 0))
+        return sorted((customer, until) for customer, until in until_ms.items() if customer > after)[:at_most]
 
     def count_rows(self, until_ms: Mapping[str, int]) -> Counter[str]:
         """Count the rows from before their erasure that name each of these customers, keyed by digest."""
@@ -80,6 +95,10 @@ class Memory:
     def is_emptying(self) -> bool:
         """Return False: emptying takes no time here."""
         return False
+
+    def _erasures(self) -> list[tuple[Row, Mapping[str, object]]]:
+        columns = TABLES[ERASURES.name].columns
+        return [(tuple(row[column] for column in columns), row) for row in self.rows("erasures")]
 
     def _rows_naming(self, table: str, until_ms: Mapping[str, int]) -> list[tuple[dict[str, object], str]]:
         names, since = PERSONAL[table].names, PERSONAL[table].since

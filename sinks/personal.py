@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from sinks.rows import digest
 
@@ -31,11 +32,17 @@ PERSONAL: Mapping[str, Personal] = {
 """Personal columns of every table that holds more than numbers; a new one must be added here."""
 
 
-def erased_customers(names: Iterable[object], since_ms: object, until_ms: Mapping[str, int]) -> set[str]:
+class ErasedUntil(Protocol):
+    """Instants in milliseconds until which customers are erased, by digest, as a mapping has them."""
+
+    def get(self, customer: str, /) -> int | None: ...  # noqa: D102
+    def __len__(self) -> int: ...
+
+
+def erased_customers(names: Iterable[object], since_ms: object, until_ms: ErasedUntil) -> set[str]:
     """Digests of those of a row's names whose erasure covers it; `since_ms` None is before every erasure."""
-    digests = map(digest, names)
-    return {customer for customer in digests if customer in until_ms and _is_before(since_ms, until_ms[customer])}
+    return {customer for customer in map(digest, names) if _is_before(since_ms, until_ms.get(customer))}
 
 
-def _is_before(since_ms: object, until_ms: int) -> bool:
-    return since_ms is None or (isinstance(since_ms, int) and since_ms <= until_ms)
+def _is_before(since_ms: object, until_ms: int | None) -> bool:
+    return until_ms is not None and (since_ms is None or (isinstance(since_ms, int) and since_ms <= until_ms))

@@ -6,7 +6,7 @@ and ALTER UPDATE on the tables, and SELECT on system.mutations.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from schemas.topics import ERASURES
 from sinks.clickhouse.client import ClickHouse
@@ -17,6 +17,15 @@ from sinks.warehouse import Row
 NEVER_MS = -(1 << 63)
 
 
+def _is_instant(column: str) -> bool:
+    return column.endswith("_ms") or column == "loaded_at"
+
+
+_TABLE = TABLES[ERASURES.name]
+_COLUMNS = ", ".join(f"toUnixTimestamp64Milli({c})" if _is_instant(c) else c for c in _TABLE.columns)
+_SELECT = f"SELECT {_COLUMNS} FROM {_TABLE.name} FINAL"
+
+
 class ClickHouseErasures:
     """Rows of erased customers, over one connection."""
 
@@ -25,11 +34,29 @@ class ClickHouseErasures:
 
     def recorded(self, since_ms: int) -> list[Row]:
         """Return the rows of `erasures` written since `since_ms`, instants in milliseconds.  Raises WarehouseError."""
-        table = TABLES[ERASURES.name]
-        columns = (f"toUnixTimestamp64Milli({c})" if _is_instant(c) else c for c in table.columns)
         newer = "toUnixTimestamp64Milli(loaded_at) >= {since:Int64}"
-        sql = f"SELECT {', '.join(columns)} FROM {table.name} FINAL WHERE {newer}"
-        return self._database.query(sql, {"since": since_ms})
+        return self._database.query(f"{_SELECT} WHERE {newer}", {"since": since_ms})
+
+    def undone(self, at_most: int) -> list[Row]:
+        """Return rows of `erasures` that are not done, oldest first.  Raises WarehouseError."""
+        oldest = "WHERE toUnixTimestamp64Milli(done_ms) = 0 ORDER BY received_ms, erasure_id LIMIT {at_most:UInt32}"
+        return self._database.query(f"{_SELECT} {oldest}", {"at_most": at_most})
+
+    def done(self, ids: Sequence[str]) -> set[str]:
+        """Return which of these erasures are done.  Raises WarehouseError."""
+        is_done = "toUnixTimestamp64Milli(done_ms) != 0 AND erasure_id IN {ids:Array(String)}"
+        sql = f"SELECT erasure_id FROM erasures FINAL WHERE {is_done}"
+        return {str(row[0]) for row in self._database.query(sql, {"ids": list(ids)})}
+
+    def erased(self, after: str, at_most: int) -> list[tuple[str, int]]:
+        """Return erased customers by digest, in order, beyond `after`, and until when.  Raises WarehouseError."""
+        until_ms = "max(greatest(toUnixTimestamp64Milli(erased_ms), toUnixTimestamp64Milli(received_ms)))"
+        sql = (
+            f"SELECT customer_sha256, {until_ms} FROM erasures WHERE customer_sha256 > {{after:String}} "
+            "GROUP BY customer_sha256 ORDER BY customer_sha256 LIMIT {at_most:UInt32}"
+        )
+        rows = self._database.query(sql, {"after": after, "at_most": at_most})
+        return [(str(customer), int(str(until))) for customer, until in rows]
 
     def count_rows(self, until_ms: Mapping[str, int]) -> Counter[str]:
         """Count the rows that name each of these customers.  Raises WarehouseError."""
@@ -76,7 +103,3 @@ def _parameters(until_ms: Mapping[str, int]) -> dict[str, object]:
 
 def _literal(value: object) -> str:
     return {"": "''", "None": "NULL", "[]": "[]"}[str(value)]
-
-
-def _is_instant(column: str) -> bool:
-    return column.endswith("_ms") or column == "loaded_at"

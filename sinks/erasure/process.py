@@ -8,6 +8,9 @@
 So a customer is gone within 60 s of the erasure's being read, unless emptying itself takes longer.  Another loader
 looks for new erasures before it writes, LOOK_MS apart; what it writes in between is why emptying is checked after
 SETTLE_MS.  A loader that dies leaves its erasures to the one that takes over its partitions.
+
+Erased customers are remembered in 16 bytes each.  Of the erasures under way at most MOST_AT_ONCE are held; the others
+are found undone in the warehouse once there is room.
 """
 
 import logging
@@ -18,6 +21,7 @@ from typing import Protocol
 
 from schemas.topics import ERASURES
 from sinks import metrics
+from sinks.erasure.customers import ErasedCustomers
 from sinks.erasure.redaction import redacted
 from sinks.rows import TABLES
 from sinks.warehouse import Row, Warehouse
@@ -26,6 +30,8 @@ LOOK_MS = 5_000
 SETTLE_MS = 30_000
 STEP_MS = 1_000
 CUSTOMERS_AT_ONCE = 1_000
+MOST_AT_ONCE = 20_000
+PAGE_CUSTOMERS = 100_000
 OVERLAP_MS = 600_000
 """Overlap of a look with the one before it, since clocks differ."""
 
@@ -43,6 +49,15 @@ class Erasures(Protocol):
 
     def recorded(self, since_ms: int) -> list[Row]:
         """Return the rows of `erasures` written since `since_ms`, instants in milliseconds.  Raises WarehouseError."""
+
+    def undone(self, at_most: int) -> list[Row]:
+        """Return rows of `erasures` that are not done, oldest first.  Raises WarehouseError."""
+
+    def done(self, ids: Sequence[str]) -> set[str]:
+        """Return which of these erasures are done.  Raises WarehouseError."""
+
+    def erased(self, after: str, at_most: int) -> list[tuple[str, int]]:
+        """Return erased customers by digest, in order, beyond `after`, and until when.  Raises WarehouseError."""
 
     def count_rows(self, until_ms: Mapping[str, int]) -> Counter[str]:
         """Count the rows that name each of these customers.  Raises WarehouseError."""
@@ -67,11 +82,18 @@ class ErasureProcess:
     """Erasures that one loader knows of, and those that it brings to their end.  `now_ms` is the wall clock."""
 
     def __init__(
-        self, erasures: Erasures, warehouse: Warehouse, now_ms: Callable[[], int], settle_ms: int = SETTLE_MS
+        self,
+        erasures: Erasures,
+        warehouse: Warehouse,
+        now_ms: Callable[[], int],
+        settle_ms: int = SETTLE_MS,
+        most_at_once: int = MOST_AT_ONCE,
     ) -> None:
+        self._most_at_once = most_at_once
         self._erasures, self._warehouse, self._now_ms, self._settle_ms = erasures, warehouse, now_ms, settle_ms
-        self._until_ms: dict[str, int] = {}
-        self._begun_ids: set[str] = set()
+        self._erased = ErasedCustomers()
+        self._under_way: set[str] = set()
+        self._is_behind = False
         self._unstarted: list[Row] = []
         self._removals: list[Removal] = []
         self._looked_ms = -1
@@ -84,22 +106,25 @@ class ErasureProcess:
     def look(self) -> None:
         """Read the erasures that other loaders recorded, at most once in LOOK_MS.  Raises WarehouseError."""
         now_ms, taking_over = self._now_ms(), self._looked_ms < 0
-        if taking_over or now_ms - self._looked_ms >= LOOK_MS:
-            rows = self._erasures.recorded(0 if taking_over else self._looked_ms - OVERLAP_MS)
-            self._learn(rows)
-            self._begun_ids |= {str(row[_ID]) for row in rows if row[_DONE]}
-            self._looked_ms = now_ms
-            if taking_over:
-                self._begin(rows)
+        if not taking_over and now_ms - self._looked_ms < LOOK_MS:
+            return
+        if taking_over:
+            self._erased = self._all_erased()
+            self._begin_undone()
+        else:
+            self._learn(self._erasures.recorded(self._looked_ms - OVERLAP_MS))
+        self._looked_ms = now_ms
 
     def take(self, rows: Sequence[Row]) -> None:
-        """Begin the erasures of these rows, which were just written."""
+        """Begin the erasures of these rows, which were just written.  Raises WarehouseError."""
         self._learn(rows)
-        self._begin(rows)
+        ids = [str(row[_ID]) for row in rows]
+        done = {found for at in range(0, len(ids), CUSTOMERS_AT_ONCE) for found in self._done(ids, at)}
+        self._begin(row for row in rows if row[_ID] not in done)
 
     def emptied(self, table: str, rows: Sequence[Row]) -> Sequence[Row]:
         """Return the rows as they may be written: emptied where their customer is erased."""
-        return redacted(table, rows, self._until_ms)
+        return redacted(table, rows, self._erased)
 
     def advance(self) -> None:
         """Bring erasures further, at most once in STEP_MS, longer after an error.  Raises WarehouseError."""
@@ -108,6 +133,8 @@ class ErasureProcess:
             return
         self._next_step_ms = now_ms + LOOK_MS
         self.look()
+        if self._is_behind and len(self._under_way) < self._most_at_once // 2:
+            self._begin_undone()
         while self._unstarted:
             self._start(self._unstarted[:CUSTOMERS_AT_ONCE], now_ms)
             del self._unstarted[:CUSTOMERS_AT_ONCE]
@@ -118,13 +145,32 @@ class ErasureProcess:
 
     def _learn(self, rows: Iterable[Row]) -> None:
         for customer, until_ms in _erased_until_ms(rows).items():
-            self._until_ms[customer] = max(until_ms, self._until_ms.get(customer, until_ms))
+            self._erased.learn(customer, until_ms)
+
+    def _all_erased(self) -> ErasedCustomers:
+        erased, after = ErasedCustomers(), ""
+        while page := self._erasures.erased(after, PAGE_CUSTOMERS):
+            for after, until_ms in page:
+                erased.learn(after, until_ms)
+        return erased
+
+    def _done(self, ids: Sequence[str], at: int) -> set[str]:
+        return self._erasures.done(ids[at : at + CUSTOMERS_AT_ONCE])
+
+    def _begin_undone(self) -> None:
+        rows = self._erasures.undone(self._most_at_once)
+        self._is_behind = len(rows) == self._most_at_once
+        self._begin(rows)
 
     def _begin(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            if row[_ID] not in self._begun_ids:
-                self._begun_ids.add(str(row[_ID]))
-                self._unstarted.append(row)
+            if row[_ID] in self._under_way:
+                continue
+            if len(self._under_way) >= self._most_at_once:
+                self._is_behind = True
+                return
+            self._under_way.add(str(row[_ID]))
+            self._unstarted.append(row)
 
     def _start(self, rows: list[Row], now_ms: int) -> None:
         removal = Removal(rows, now_ms + self._settle_ms)
@@ -141,6 +187,7 @@ class ErasureProcess:
         rows = [_finished(row, removal.named[str(row[_CUSTOMER])], now_ms) for row in removal.rows]
         self._warehouse.insert(_TABLE.name, _TABLE.columns, rows)
         self._removals.remove(removal)
+        self._under_way.difference_update(str(row[_ID]) for row in removal.rows)
         for row in removal.rows:
             metrics.ERASURE_SECONDS.observe(max(0, now_ms - _int(row[_LOADED])) / 1_000)
         log.info("erased customers=%d rows=%d", len(rows), removal.named.total())

@@ -4,16 +4,16 @@ A row of a customer who was erased keeps its place, its counts and its segments,
 person: ids of the customer, of orders, cases and events, comments, whole dead letters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from sinks.personal import PERSONAL, erased_customers
+from sinks.personal import PERSONAL, ErasedUntil, erased_customers
 from sinks.rows import TABLES
 from sinks.warehouse import Row
 
 _COLUMNS = {table.name: table.columns for table in TABLES.values()}
 
 
-def redacted(table: str, rows: Sequence[Row], until_ms: Mapping[str, int]) -> Sequence[Row]:
+def redacted(table: str, rows: Sequence[Row], until_ms: ErasedUntil) -> Sequence[Row]:
     """Empty the rows that an erasure covers; `until_ms` holds how far each customer is erased, keyed by digest."""
     personal = PERSONAL.get(table)
     if personal is None or not until_ms:

@@ -266,3 +266,24 @@ def test_many_are_erased_at_once(database: ClickHouse, clock: Clock) -> None:
     assert naming(database, "Ada") == []
     assert set(finished(database)) == {(clock(), 1)}
     assert database.query("SELECT count() FROM system.mutations WHERE database = currentDatabase()")[0][0] <= 15  # type: ignore[operator]
+
+
+def test_a_flood_of_erasures_is_done_part_by_part(warehouse: Memory | ClickHouse, clock: Clock) -> None:
+    """What finds no room waits in the warehouse, whoever recorded it; in the end all are done, each counted once."""
+    people = [f"Ada-{n}" for n in range(13)]
+    put(warehouse, *(ANSWERED._replace(survey_id=f"s{n}", customer_id=who) for n, who in enumerate(people)))
+    stored = TABLES[ERASURES.name].stored
+    assert stored is not None
+    gone = [GONE._replace(erasure_id=f"e{n:02}", customer_id=who) for n, who in enumerate(people)]
+    rows: list[Row] = [(*stored(e), ERASURES.name, 0, n, clock()) for n, e in enumerate(gone)]
+    erasures = warehouse if isinstance(warehouse, Memory) else ClickHouseErasures(warehouse)
+    one = ErasureProcess(erasures, warehouse, clock, SETTLE_MS, most_at_once=4)
+    insert(warehouse, ERASURES.name, rows)
+    one.take(rows)
+    for _ in range(8):
+        one.advance()
+        assert len(one._under_way) <= 4
+        settle(warehouse, one, clock)
+    assert naming(warehouse, "Ada") == []
+    assert [emptied for _, emptied in finished(warehouse)] == [1] * 13
+    assert all(done for done, _ in finished(warehouse))
