@@ -43,6 +43,7 @@ from streams.processing.rolling import Rolling, RollingRows
 from streams.state.lineage import Lineage
 from tests.bench.load import out
 from tests.bench.restore import BROKERS
+from tests.support.memory_feed import MemoryFeed
 
 PARTITIONS, WORKERS = 12, 4
 COUNTRIES, CATEGORIES = 25, 40
@@ -110,20 +111,21 @@ def partition_of(segment: str) -> int:
 def take_over(brokers: str, partitions: frozenset[int]) -> Taken:
     """Restore these partitions as a worker does."""
     codec, shipped, log = Codec(), program.load(), MemoryLog()
+    feed = MemoryFeed(log)
     processors: list[PartitionProcessor] = []
 
     def make_processor(number: int, _: int) -> PartitionProcessor:
-        processors.append(PartitionProcessor(number, shipped, codec, partition_of, wall_ms))
+        processors.append(PartitionProcessor(number, shipped, codec, partition_of))
         return processors[-1]
 
     def make_rows(count: int) -> RollingRows:
         return RollingRows(shipped, codec, wall_ms, lambda offset: offset, count)
 
     agents: list[Agent] = [
-        Journeys(log, codec, Fuse(FuseLimits()), lambda: None, wall_ms, make_processor),
-        Rolling(log, codec, lambda: None, make_rows),
+        Journeys(log, codec, Fuse(FuseLimits()), feed, lambda: None, wall_ms, make_processor),
+        Rolling(log, codec, feed, lambda: None, make_rows),
     ]
-    assignment = Assignment(partitions, PARTITIONS, Lineage(0, {}), lambda *_: range(0))
+    assignment = Assignment(partitions, PARTITIONS, Lineage(0, {}))
     before_mib, started, cpu = resident_mib(), time.perf_counter(), time.process_time()
     restores = [agent.restore(assignment) for agent in agents]
     with closing(KafkaReader(brokers, {})) as reader:
