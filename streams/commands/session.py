@@ -57,6 +57,18 @@ def table_of(*names: str) -> Table:
     return Table(*(Column(name, overflow="fold") for name in names))
 
 
+def cell(value: object) -> str:
+    """Format a value for a table: what would move a terminal's cursor, or worse, is written out."""
+    text = str(value)
+    return text if text.isprintable() else "".join(map(_written_out, text))
+
+
+def _written_out(character: str) -> str:
+    if character.isprintable() or character == "\n":
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode()
+
+
 def moment(at_ms: int) -> str:
     """Format an instant in milliseconds for a table: UTC, to the second."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at_ms / 1000))
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at_ms // 1000))

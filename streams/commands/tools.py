@@ -11,7 +11,7 @@ from schemas.topics import DEAD_LETTERS
 from sinks.clickhouse.client import connect
 from streams import program
 from streams import settings as all_settings
-from streams.commands.session import moment, out, read_settings, require_topics, table_of
+from streams.commands.session import cell, moment, out, read_settings, require_topics, table_of
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
@@ -24,7 +24,7 @@ def query(parsed: argparse.Namespace) -> int:
         names, rows = warehouse.table(parsed.sql)
     table = table_of(*names)
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*map(cell, row))
     out.print(table)
     return ExitCode.OK
 
@@ -40,9 +40,9 @@ def deadletters(parsed: argparse.Namespace) -> int:
         count, newest = _newest((record for _, record in reader.read([(DEAD_LETTERS, 0)])), parsed.last)
     for record in newest:
         death = _death(record)
-        place = (death.topic, str(death.partition), str(death.offset))
-        size_bytes = str(len(record.value or b""))
-        table.add_row(moment(record.timestamp), death.reason, *place, size_bytes, death.detail)
+        place = (death.topic, death.partition, death.offset)
+        told = (moment(record.timestamp), death.reason, *place, len(record.value or b""), death.detail)
+        table.add_row(*map(cell, told))
     out.print(table)
     out.print(f"{count} dead letters")
     return ExitCode.OK

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from schemas.reasons import Reason
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.story import Fields, StoryEntry, story
-from streams.commands.session import moment, out, read_settings, table_of
+from streams.commands.session import cell, moment, out, read_settings, table_of
 from streams.errors import ExitCode
 
 MEANINGS = {reason.value: reason.meaning for reason in Reason}
@@ -32,7 +32,7 @@ def run(parsed: argparse.Namespace) -> int:
         return ExitCode.OK
     table = table_of("time (UTC)", "what", "detail")
     for line in lines:
-        table.add_row(moment(line.at_ms), line.kind, line.detail)
+        table.add_row(moment(line.at_ms), line.kind, cell(line.detail))
     out.print(table)
     return ExitCode.OK
 

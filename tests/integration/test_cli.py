@@ -312,15 +312,21 @@ def test_dead_letters_are_listed_with_their_reasons(topics: dict[str, str]) -> N
         headers: list[tuple[str, str | bytes | None]] = [*wrap([], death)]
         producer.produce(DEAD_LETTERS, b"12345", b"C1", headers=headers, timestamp=1_769_860_800_000)
     producer.produce(DEAD_LETTERS, b"stranger")
+    forged: list[tuple[str, str | bytes | None]] = [
+        *wrap([], Death("\x1b[2J", "cleared\x9b2J\r\n\u2028", "\ud7ff\x07", -1, -(2**80), 1))
+    ]
+    producer.produce(DEAD_LETTERS, None, headers=forged, timestamp=2**62)
     assert producer.flush(10) == 0
     said = done("deadletters", "list", environ=topics)
+    assert not set(said) & set("\x1b\x9b\x07\r\u2028")
+    assert "\\x1b[2J" in said
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in said.splitlines() if line.startswith("│")]
     moment = "2026-01-31 12:00:00"
     assert rows[0] == [moment, "invalid_score", "nps.responses", "2", "7", "5", "score 11 is not 0 to 10"]
     assert rows[1] == [moment, "invalid_score", "nps.responses", "2", "8", "5", "score 12 is not 0 to 10"]
     assert rows[2][1:3] == ["unlabelled", DEAD_LETTERS]
-    assert said.endswith("3 dead letters\n")
-    newest = done("deadletters", "list", "--last", "1", environ=topics)
+    assert said.endswith("4 dead letters\n")
+    newest = done("deadletters", "list", "--last", "2", environ=topics)
     assert "unlabelled" in newest
     assert "invalid_score" not in newest
     for last in ("0", "-1"):

@@ -43,6 +43,9 @@ class RegistryServer(ThreadingHTTPServer):
         at = f"{self.user}@" if self.user else ""
         return f"http://{at}127.0.0.1:{self.server_port}"
 
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of clients that went away."""
+
     def register(self, subject: str, body: dict[str, object]) -> int:
         """The id of a schema under a subject, a new one for a new schema."""
         with self.lock:
