@@ -24,6 +24,7 @@ RECORDS: dict[str, type[Event]] = {
     WAKEUPS: Wakeup,
 }
 LARGEST_BYTES = 65_536
+YEAR_2000_MS, YEAR_2100_MS = 946_684_800_000, 4_102_444_800_000
 DAY_MS = 86_400_000
 
 Place = tuple[str, int, int]
@@ -74,7 +75,7 @@ def judge(topics: Mapping[str, Sequence[Row]], terms: Terms, now_ms: int, too_ea
             fault = event if isinstance(event, str) else _fault(event, row, terms, now_ms, place in too_early)
             if fault:
                 dead[place] = fault
-            if not isinstance(event, str) and fault not in ("wrong_key", "clock"):
+            if not isinstance(event, str) and fault not in ("wrong_key", "clock", "absurd_time"):
                 taken = Taken(place, row.timestamp_ms, event, fault)
                 customers.setdefault(event.customer_id, Customer()).taken.setdefault(topic, []).append(taken)
     return Inputs(rows, customers, {place: "too_early" if why == "clock" else why for place, why in dead.items()})
@@ -101,6 +102,8 @@ def _fault(event: Event, row: Row, terms: Terms, now_ms: int, was_too_early: boo
         return "clock"
     if isinstance(event, Wakeup):
         return ""
+    if not YEAR_2000_MS <= time_ms < YEAR_2100_MS:
+        return "absurd_time"
     if row.timestamp_ms - time_ms > terms.late_ms and not isinstance(event, ContactUpdate):
         return "too_late"
     if time_ms - row.timestamp_ms > terms.early_ms:

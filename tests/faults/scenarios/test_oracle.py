@@ -54,7 +54,7 @@ def test_every_invariant_looks_at_something() -> None:
     outputs = decode(world)
     assert {reason for deaths in outputs.deaths.values() for reason in deaths} == {
         "no_value", "undecodable", "unknown_schema", "wrong_type", "too_large", "wrong_key", "invalid_score",
-        "empty_response", "unknown_survey", "edit_closed", "too_late", "too_early",
+        "empty_response", "unknown_survey", "edit_closed", "too_late", "too_early", "absurd_time",
     }  # fmt: skip
     assert {one.reason for one in outputs.decisions()} == {
         None, "no_rule", "opted_out", "asked_recently", "cancelled"
