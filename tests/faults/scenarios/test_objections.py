@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from schemas.events import Record
-from tests.faults.harness.memory_pipeline import MemoryPipeline, as_row
+from tests.faults.harness.memory_pipeline import MemoryPipeline
+from tests.faults.harness.pure_pipeline import PurePipeline
 from tests.faults.harness.reading import World
 from tests.faults.harness.sampling import MIB, Sample, resident_bytes
 from tests.faults.oracle.inputs import RESPONSES
@@ -17,22 +18,26 @@ from tests.faults.oracle.samples import check_lag, check_memory
 from tests.faults.oracle.terms import PROGRAM, read_terms
 from tests.faults.oracle.warehouse_rows import LOADED
 from tests.faults.oracle.wrongs import WRONGS
-from tests.faults.traffic.generator import Mix, generate
+from tests.faults.traffic.generator import Mix, Sent, generate
 
 END_MS = 1_790_000_000_000
 TERMS = read_terms()
 
 
-def pipeline(seed: int) -> MemoryPipeline:
-    """A pipeline in memory with a history to read."""
-    sent = list(generate(seed, Mix(visits=120, customers=80), END_MS))
-    return MemoryPipeline(random.Random(seed), PROGRAM, sent, END_MS + 60_000)
+def history(seed: int) -> list[Sent]:
+    """A history with everything in it."""
+    return list(generate(seed, Mix(visits=200, customers=140), END_MS))
+
+
+def pipeline(seed: int, sent: list[Sent]) -> PurePipeline:
+    """The pure step over a history."""
+    return PurePipeline(random.Random(seed), PROGRAM, sent, END_MS + 60_000, live=True, awake_ratio=1.0)
 
 
 @pytest.fixture(scope="module")
 def right() -> World:
     """A world in which everything holds, with ClickHouse's tables as they must be."""
-    world = pipeline(2).run()
+    world = pipeline(2, history(2)).run()
     return replace(world, tables=loaded(world))
 
 
@@ -96,20 +101,17 @@ def test_an_audit_with_rows_is_objected_to(right: World) -> None:
 
 def test_a_lost_event_is_missed(right: World) -> None:
     """What the pipeline never read is missed: the input decides, not the output."""
-    ran = pipeline(2)
-    records = ran.topics.partitions
-    kept = {part: list(all_) for part, all_ in records.items()}
-    for part in [part for part in records if part[0] == "nps.purchases"]:
-        records[part] = [*records[part][:-10]]
-    world = ran.run()
-    whole = [as_row(part, one) for (topic, part), all_ in kept.items() if topic == "nps.purchases" for one in all_]
+    sent = history(2)
+    purchases = [one for one in sent if one.topic == "nps.purchases"]
+    world = pipeline(2, [one for one in sent if one not in purchases[-10:]]).run()
+    whole = right.topics["nps.purchases"]
     assert differing(judge(replace(world, topics={**world.topics, "nps.purchases": whole}), TERMS))
 
 
 @pytest.mark.parametrize("output", [ANSWERS, ALERTS, DECISIONS, DISPATCHES, PANES, DEAD])
 def test_a_commit_before_its_effects_is_objected_to(output: str) -> None:
     """All but the first record of an output were there only after their causes were committed."""
-    ran = pipeline(4)
+    ran = MemoryPipeline(random.Random(4), PROGRAM, history(4), END_MS + 60_000)
     world = ran.run()
     assert not differing(judge(world, TERMS, samples=ran.samples))
     last = ran.samples[-1]
