@@ -6,12 +6,11 @@ not, as if no worker had lived then.  A history lies there whole, as after an ou
 
 import random
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from schemas.codec import Codec
 from schemas.events import Alert, Answer, Decision, Erasure, Inbound, PaneTally, Record, SurveyDispatch, Wakeup
 from schemas.topics import (
     ALERTS,
@@ -36,6 +35,7 @@ from streams.processing.raw_record import dead_letter, pack, raw_fields, requeue
 from streams.processing.rolling import RollingRows
 from streams.program import load
 from tests.faults.harness.reading import Row, World
+from tests.faults.oracle.inputs import CODEC
 from tests.faults.traffic.mix import Sent
 
 PARTITIONS = 2
@@ -55,8 +55,9 @@ class PurePipeline:
     ) -> None:
         self.now_ms = now_ms
         self._r, self._awake_ratio = r, awake_ratio
-        self._program, self._codec = load(program), Codec()
+        self._program, self._codec = load(program), CODEC
         self._rows: dict[str, list[Row]] = {topic: [] for topic in BY_NAME}
+        self._ends: Counter[tuple[str, int]] = Counter()
         self._left: dict[tuple[str, int], deque[Row]] = {
             (topic, number): deque() for number in range(PARTITIONS) for topic in RANKS
         }
@@ -91,8 +92,8 @@ class PurePipeline:
 
     def _append(self, topic: str, out: Output) -> None:
         number = zlib.crc32(out.key or b"") % PARTITIONS
-        offset = sum(row.partition == number for row in self._rows[topic]) if topic in BY_NAME else 0
-        row = Row(number, offset, out.timestamp_ms, out.key, out.value, tuple(out.headers))
+        self._ends[topic, number] += 1
+        row = Row(number, self._ends[topic, number] - 1, out.timestamp_ms, out.key, out.value, tuple(out.headers))
         self._rows[topic].append(row)
         if (topic, number) in self._left:
             self._left[topic, number].append(row)

@@ -1,11 +1,15 @@
 """The answer to one survey, worked out anew from everything that was said whenever something more is.
 
-The newest score holds and counts in the minute of the first that was not withdrawn; of comments the newest holds.  Of
-what was said at one time the higher hash of source and id wins.
+What holds is what would hold had all come in order of time: the first score opens the answer and may be corrected until
+`limits.edit` after it; a withdrawal until then takes it back, and the next score opens it anew; what is said later than
+that is closed.  Of scores and of comments the last holds, and the answer counts in the minute in which it was opened.
+Of what was said at one time the higher hash of source and id is the later, and a withdrawal the last.  One source and
+id says one thing, however often: that of its earliest copy.
 """
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from math import inf
 from typing import NamedTuple
 
 from schemas.events import Alert, Answer, SurveyResponse
@@ -17,76 +21,77 @@ from tests.faults.oracle.sent import Sent
 from tests.faults.oracle.terms import Terms
 
 BANDS = (*["detractor"] * 7, *["passive"] * 2, *["promoter"] * 2)
-Stamp = tuple[int, int]
+
+
+class Part(NamedTuple):
+    """One thing that was said; without score and comment a withdrawal."""
+
+    time_ms: int
+    is_withdrawal: bool
+    mark: int
+    score: int | None
+    comment: str | None
 
 
 class Said(NamedTuple):
-    """What holds of all that was said: scores not withdrawn by time, the newest comment, the last withdrawal."""
+    """What holds of all that was said: when the answer was opened, its score and comment, the last withdrawal."""
 
-    scores: tuple[tuple[Stamp, int], ...] = ()
-    comment: tuple[Stamp, str] | None = None
+    opened_ms: int | None = None
+    score: int | None = None
+    comment: str | None = None
     withdrawn_ms: int = -1
 
 
-class State(NamedTuple):
-    """The answer itself: whoever is told of it anew must be told something else."""
+class Told(NamedTuple):
+    """What somebody who was told of an answer need not be told again."""
 
     score: int | None = None
-    counted: bool = False
+    counts: bool = False
     comment: str | None = None
 
 
-NOTHING_SAID = Said()
-NO_ANSWER = State()
+NOTHING_SAID, NOTHING_TOLD = Said(), Told()
 
 
 @dataclass(slots=True)
 class Sheet:
-    """All that was said about one survey."""
+    """All that was said about one survey; `parts` by the hash of source and id."""
 
     sent: Sent
     terms: Terms
-    known: set[tuple[str, str]] = field(default_factory=set)
-    scores: dict[Stamp, int] = field(default_factory=dict)
-    comment: tuple[Stamp, str] | None = None
-    withdrawn_ms: int = -1
+    parts: dict[int, Part] = field(default_factory=dict)
     clicks: set[Click] = field(default_factory=set)
     traps: set[int] = field(default_factory=set)
     said: Said = NOTHING_SAID
-    state: State = NO_ANSWER
+    told: Told = NOTHING_TOLD
     revision: int = 0
     severity: str = ""
 
     @property
     def is_answered(self) -> bool:
         """True when there is a score that was not withdrawn, or a comment."""
-        return bool(self.said.scores) or self.said.comment is not None
+        return self.said.score is not None or self.said.comment is not None
 
     def is_waiting(self, click: Click) -> bool:
-        """True while a click is neither an answer, nor withdrawn, nor a machine's."""
-        is_answer = self._stamp(click) in dict(self.said.scores)
-        return click.time_ms > self.withdrawn_ms and not is_answer and click not in self._machines()
+        """True while a click is neither a part of the answer nor a machine's."""
+        return self._mark(click) not in self.parts and click not in self._machines()
 
     def take(self, taken: Taken, outcome: Outcome) -> list[Click]:
         """Take a response; the clicks that wait from now on."""
         event = taken.event
         assert isinstance(event, SurveyResponse)
-        is_click = event.provisional and (event.voided or event.comment is None)
-        if self._is_closed(event, is_click):
+        if event.provisional and (event.voided or event.comment is None):
+            clicked = self._click(event)
+        else:
+            clicked = []
+            if not self._say(event):
+                return []
+        said = self._holds()
+        if event.time > self._closes_ms(said) and not clicked and not event.provisional:
             outcome.dead[taken.place] = "edit_closed"
             return []
-        clicked = self._click(event) if is_click else self._say(event)
-        said = self._holds()
-        if said != self.said:
-            self.said = said
-            self._publish(taken, event, outcome)
+        self._revise(said, taken, event, outcome)
         return clicked
-
-    def _is_closed(self, event: SurveyResponse, is_click: bool) -> bool:
-        """True for what comes after the edit window; a trap may come whenever it likes."""
-        is_trap = is_click and event.voided
-        scores = self.said.scores
-        return bool(scores) and not is_trap and event.time > scores[0][0][0] + self.terms.edit_ms
 
     def _click(self, event: SurveyResponse) -> list[Click]:
         if event.voided or event.score is None:
@@ -97,64 +102,83 @@ class Sheet:
         self.clicks.add(click)
         return [click] if is_new else []
 
-    def _say(self, event: SurveyResponse) -> list[Click]:
-        """A person speaks, or a click whose wait is over: once for each source and id."""
-        if (event.source, event.id) in self.known:
-            return []
-        self.known.add((event.source, event.id))
-        if event.voided:
-            self.withdrawn_ms = max(self.withdrawn_ms, event.time)
-            return []
-        stamp = (event.time, _hash(event.source, event.id))
-        if event.score is not None:
-            self.scores[stamp] = event.score
-        if event.comment is not None and (self.comment is None or stamp > self.comment[0]):
-            self.comment = (stamp, event.comment)
-        for click in self.clicks - self._machines():
-            self.scores[self._stamp(click)] = click.score
-        return []
+    def _say(self, event: SurveyResponse) -> bool:
+        """A person speaks, or a click whose wait is over; False for what is known."""
+        mark = _hash(event.source, event.id)
+        if mark in self.parts and self.parts[mark].time_ms <= event.time:
+            return False
+        words = (None, None) if event.voided else (event.score, event.comment)
+        self.parts[mark] = Part(event.time, event.voided, mark, *words)
+        if not event.voided and event.time <= self._closes_ms(self._holds()):
+            for click in self.clicks:
+                self.parts.setdefault(
+                    self._mark(click), Part(click.time_ms, False, self._mark(click), click.score, None)
+                )
+        return True
 
     def _holds(self) -> Said:
-        machines = {self._stamp(click) for click in self._machines()}
-        live = sorted((stamp, score) for stamp, score in self.scores.items()
-                      if stamp[0] > self.withdrawn_ms and stamp not in machines)  # fmt: skip
-        within = [one for one in live if one[0][0] <= live[0][0][0] + self.terms.edit_ms]
-        return Said(tuple(within), self.comment, self.withdrawn_ms)
+        """What holds, going through all that was said in order of time."""
+        machines, said = {self._mark(click) for click in self._machines()}, NOTHING_SAID
+        for part in sorted(self.parts.values()):
+            if part.mark in machines or part.time_ms > self._closes_ms(said):
+                continue
+            if part.is_withdrawal:
+                said = said._replace(opened_ms=None, score=None, withdrawn_ms=part.time_ms)
+            elif part.score is not None:
+                opened_ms = part.time_ms if said.opened_ms is None else said.opened_ms
+                said = said._replace(opened_ms=opened_ms, score=part.score)
+            if part.comment is not None:
+                said = said._replace(comment=part.comment)
+        return said
+
+    def _closes_ms(self, said: Said) -> float:
+        return inf if said.opened_ms is None else said.opened_ms + self.terms.edit_ms
 
     def _machines(self) -> set[Click]:
         return machine_made(self.clicks, self.traps, self.terms.confirm_ms)
 
-    def _stamp(self, click: Click) -> Stamp:
-        id_ = confirmation_of(self.sent.survey_id, click.time_ms, click.score)
-        return click.time_ms, _hash("nps.collector", id_)
+    def _mark(self, click: Click) -> int:
+        return _hash("nps.collector", confirmation_of(self.sent.survey_id, click.time_ms, click.score))
+
+    def _revise(self, said: Said, taken: Taken, event: SurveyResponse, outcome: Outcome) -> None:
+        """Publish the answer if anything of it is other than it was."""
+        before, told_before, self.said = self.said, self.told, said
+        ends_ms = (
+            self.sent.expires_ms if self.sent.cancelled_ms < 0 else min(self.sent.cancelled_ms, self.sent.expires_ms)
+        )
+        told = Told(said.score, said.opened_ms is not None and said.opened_ms < ends_ms, said.comment)
+        is_known = self.revision > 0 or said == NOTHING_SAID
+        is_same = told == told_before and said.opened_ms == before.opened_ms
+        if is_known and is_same and (told.counts or self._flag(said) == self._flag(before)):
+            return
+        self.told = told
+        self._publish(taken, event, outcome)
+        severity = self.terms.severity(said.score) if said.score is not None and told.counts else ""
+        if told != told_before and (severity or self.severity):
+            self._alert(severity, outcome.answers[taken.place], taken, outcome)
+        self.severity = severity
 
     def _publish(self, taken: Taken, event: SurveyResponse, outcome: Outcome) -> None:
         self.revision += 1
-        sent, scores = self.sent, self.said.scores
-        first_ms, score = (scores[0][0][0], scores[-1][1]) if scores else (event.time, None)
-        ends_ms = sent.expires_ms if sent.cancelled_ms < 0 else min(sent.cancelled_ms, sent.expires_ms)
-        counts = score is not None and first_ms < ends_ms
-        state = State(score, counts, self.said.comment[1] if self.said.comment else None)
+        sent, said, counts = self.sent, self.said, self.told.counts
+        opened_ms = event.time if said.opened_ms is None else said.opened_ms
         outcome.answers[taken.place] = Answer(
             survey_id=sent.survey_id, customer_id=sent.customer, survey=sent.ask.survey, rule=sent.ask.name,
             correlation_id=sent.about, response_source=event.source, response_id=event.id, revision=self.revision,
-            score=score, band=None if score is None else BANDS[score], comment=state.comment, counted=counts,
-            flag=None if counts else self._flag(), sent_ms=sent.due_ms, answered_ms=first_ms,
+            score=said.score, band=None if said.score is None else BANDS[said.score], comment=said.comment,
+            counted=counts, flag=None if counts else self._flag(said), sent_ms=sent.due_ms, answered_ms=opened_ms,
             received_ms=taken.now_ms, segments=sent.segments, dimensions=sent.dimensions, program="",
             version=taken.place[2],
         )  # fmt: skip
         outcome.votes.pop(sent.survey_id, None)
-        if score is not None and counts:
-            outcome.votes[sent.survey_id] = Vote(sent.segments, taken.place[1], first_ms, BANDS[score])
-        severity = self.terms.severity(score) if score is not None and counts else ""
-        if state != self.state and (severity or self.severity):
-            self._alert(severity, outcome.answers[taken.place], taken, outcome)
-        self.state, self.severity = state, severity
+        if said.score is not None and counts:
+            outcome.votes[sent.survey_id] = Vote(sent.segments, taken.place[1], opened_ms, BANDS[said.score])
 
-    def _flag(self) -> str:
-        if self.said.scores:
+    def _flag(self, said: Said) -> str:
+        """Why it does not count."""
+        if said.score is not None:
             return "cancelled" if 0 <= self.sent.cancelled_ms < self.sent.expires_ms else "expired"
-        return "voided" if self.withdrawn_ms >= 0 or self._machines() else "no_score"
+        return "voided" if said.withdrawn_ms >= 0 or self._machines() else "no_score"
 
     def _alert(self, severity: str, answer: Answer, taken: Taken, outcome: Outcome) -> None:
         id_ = alert_of(answer.survey_id, answer.revision)
@@ -162,7 +186,7 @@ class Sheet:
             alert_id=id_, dedup_key=answer.survey_id, status="open" if severity else "resolved",
             severity=severity or self.severity, customer_id=answer.customer_id, survey=answer.survey, rule=answer.rule,
             correlation_id=answer.correlation_id, score=answer.score, comment=answer.comment, revision=answer.revision,
-            answered_ms=answer.answered_ms if self.said.scores else taken.now_ms, received_ms=taken.now_ms,
+            answered_ms=taken.now_ms if answer.score is None else answer.answered_ms, received_ms=taken.now_ms,
             segments=answer.segments, program="", version=answer.version,
         )  # fmt: skip
 

@@ -29,6 +29,7 @@ RECORDS: dict[str, type[Event]] = {
 BEACON = "beacon"
 """Header of a confirmation that a page sent, not the pipeline."""
 
+CODEC = Codec()
 LARGEST_BYTES = 65_536
 LONGEST_ID_BYTES = 256
 LONGEST_COMMENT_BYTES = 16_384
@@ -76,11 +77,10 @@ def judge(
     `too_early` are the dead letters of that reason: whether a Kafka timestamp lay in the future depends on when it was
     read, so for those of the last day what happened is taken as given.
     """
-    codec = Codec()
     for topic, cls in RECORDS.items():
         for row in topics[topic]:
             place = (topic, row.partition, row.offset)
-            event = _decoded(codec, cls, row)
+            event = _decoded(cls, row)
             if isinstance(event, str):
                 yield Taken(place, row, None, event, not _is_ahead(row, terms, now_ms))
             elif row.key != event.customer_id.encode():
@@ -93,13 +93,13 @@ def judge(
                 yield Taken(place, row, _cut(event), _fault(event, row, terms))
 
 
-def _decoded(codec: Codec, cls: type[Event], row: Row) -> Event | str:
+def _decoded(cls: type[Event], row: Row) -> Event | str:
     """The event, or why it is none."""
     held = [row.key, row.value, *(part for name, value in row.headers for part in (name.encode(), value))]
     if sum(len(part) for part in held if part is not None) > LARGEST_BYTES:
         return "too_large"
     try:
-        return codec.decode(cls, row.value)
+        return CODEC.decode(cls, row.value)
     except Undecodable as error:
         return error.reason
 

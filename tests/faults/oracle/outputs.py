@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from schemas.codec import Codec
 from schemas.deadletters import NotADeadLetter, unwrap
 from schemas.events import Alert, Answer, Decision, Erasure, PaneTally, Record, SegmentNps, SurveyDispatch
 from tests.faults.harness.reading import Row, World
-from tests.faults.oracle.inputs import Place
+from tests.faults.oracle.inputs import CODEC, Place
 
 DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, PANES, ROLLING, DEAD = (
     f"nps.{name}"
@@ -63,9 +62,8 @@ _RECORDS: dict[str, type[Record]] = {
 
 def decode(world: World) -> Outputs:
     """Decode all outputs.  Raises schemas.codec.Undecodable: what the pipeline wrote must be readable."""
-    codec = Codec()
     told = {
-        topic: [Told(row, codec.decode(cls, row.value)) for row in world.topics[topic] if row.value is not None]
+        topic: [Told(row, CODEC.decode(cls, row.value)) for row in world.topics[topic] if row.value is not None]
         for topic, cls in _RECORDS.items()
     }
     deaths, unlabelled = _deaths(world)

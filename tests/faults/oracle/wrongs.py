@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from schemas.codec import Codec, Undecodable
+from schemas.codec import Undecodable
 from schemas.events import (
     Alert,
     Answer,
@@ -16,10 +16,8 @@ from schemas.events import (
     SurveyResponse,
 )
 from tests.faults.harness.reading import Row
-from tests.faults.oracle.inputs import RESPONSES
+from tests.faults.oracle.inputs import CODEC, RESPONSES
 from tests.faults.oracle.outputs import ALERTS, ANSWERS, DEAD, DECISIONS, DISPATCHES, ERASURES, PANES, ROLLING
-
-CODEC = Codec()
 
 
 class Wrong(NamedTuple):

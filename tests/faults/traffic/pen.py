@@ -4,10 +4,9 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 
-from schemas.codec import Codec
 from schemas.events import ContactUpdate, Inbound, Purchase, SupportCase, SurveyResponse
 from schemas.topics import CONTACTS, PURCHASES, RESPONSES, SUPPORT
-from tests.faults.oracle.inputs import BEACON
+from tests.faults.oracle.inputs import BEACON, CODEC
 from tests.faults.oracle.terms import Terms
 from tests.faults.traffic.mix import DAY_MS, Mix, Sent
 
@@ -30,7 +29,6 @@ class Pen:
 
     def __init__(self, r: random.Random, mix: Mix, terms: Terms, end_ms: int) -> None:
         self.r, self.mix, self.terms, self.end_ms = r, mix, terms, end_ms
-        self.codec = Codec()
         self._written: list[tuple[int, int, Sent]] = []
         self._copies: set[Sent] = set()
         self._responses: Counter[str] = Counter()
@@ -68,7 +66,7 @@ class Pen:
                 return
         traced = (("trace", event.customer_id.encode()), ("none", None)) if self.r.random() < 0.1 else ()
         headers = (*traced, *([(BEACON, b"")] if is_beacon else []))
-        sent = Sent(_TOPIC[type(event)], event.customer_id.encode(), self.codec.encode(event), at_ms, headers)
+        sent = Sent(_TOPIC[type(event)], event.customer_id.encode(), CODEC.encode(event), at_ms, headers)
         self.write(sent, min(at_ms, end_ms) if at_ms > DAY_MS else end_ms)
 
     def write(self, sent: Sent, turn_ms: int) -> None:

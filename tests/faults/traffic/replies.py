@@ -25,7 +25,8 @@ class Replies:
         if r.random() < 0.03:
             first_ms = self._due_ms + self._ask.expires_ms + r.randrange(-60_000, mix.spread_ms)
         if r.random() < mix.scanned_ratio:
-            self._scan(self._due_ms + mix.apart_ms + r.randrange(3_000))
+            reminded_ms = self._due_ms + self._ask.remind_after_ms
+            self._scan(r.choice((self._due_ms + mix.apart_ms, reminded_ms - mix.apart_ms - 3_000)) + r.randrange(3_000))
         if r.random() < mix.clicked_ratio:
             self._click(first_ms)
         elif r.random() < mix.untimed_ratio:

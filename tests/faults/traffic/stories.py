@@ -119,6 +119,6 @@ class Stories:
                 Replies(self._pen, event, ask, at_ms + ask.delay_ms).tell()
 
     def _poison(self) -> None:
-        for topic, key, value, headers in poisons(self._r, self._mix, self._pen.codec, self._name):
+        for topic, key, value, headers in poisons(self._r, self._mix, self._name):
             at_ms = self._end_ms - self._r.randrange(1, self._mix.span_ms)
             self._pen.write(Sent(topic, key, value, at_ms, headers), at_ms)
