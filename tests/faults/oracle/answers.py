@@ -81,17 +81,21 @@ class Sheet:
         event = taken.event
         assert isinstance(event, SurveyResponse)
         if event.provisional and (event.voided or event.comment is None):
-            clicked = self._click(event)
-        else:
-            clicked = []
-            if not self._say(event):
-                return []
-        said = self._holds()
-        if event.time > self._closes_ms(said) and not clicked and not event.provisional:
-            outcome.dead[taken.place] = "edit_closed"
+            waiting = self._click(event)
+            self._revise(taken, event, outcome)
+            return waiting
+        mark = _hash(event.source, event.id)
+        if mark in self._machine_marks() or (mark in self.parts and self.parts[mark].time_ms <= event.time):
             return []
-        self._revise(said, taken, event, outcome)
-        return clicked
+        words = (None, None) if event.voided else (event.score, event.comment)
+        self.parts[mark] = Part(event.time, event.voided, mark, *words)
+        if not event.voided:  # a person shows: every click is one of theirs, unless it is a machine's
+            clicked = [Part(click.time_ms, False, self._mark(click), click.score, None) for click in self.clicks]
+            self.parts = {part.mark: part for part in clicked} | self.parts
+        if event.time > self._closes_ms(self._holds()):
+            outcome.dead[taken.place] = "edit_closed"
+        self._revise(taken, event, outcome)
+        return []
 
     def _click(self, event: SurveyResponse) -> list[Click]:
         if event.voided or event.score is None:
@@ -102,23 +106,9 @@ class Sheet:
         self.clicks.add(click)
         return [click] if is_new else []
 
-    def _say(self, event: SurveyResponse) -> bool:
-        """A person speaks, or a click whose wait is over; False for what is known."""
-        mark = _hash(event.source, event.id)
-        if mark in self.parts and self.parts[mark].time_ms <= event.time:
-            return False
-        words = (None, None) if event.voided else (event.score, event.comment)
-        self.parts[mark] = Part(event.time, event.voided, mark, *words)
-        if not event.voided and event.time <= self._closes_ms(self._holds()):
-            for click in self.clicks:
-                self.parts.setdefault(
-                    self._mark(click), Part(click.time_ms, False, self._mark(click), click.score, None)
-                )
-        return True
-
     def _holds(self) -> Said:
         """What holds, going through all that was said in order of time."""
-        machines, said = {self._mark(click) for click in self._machines()}, NOTHING_SAID
+        machines, said = self._machine_marks(), NOTHING_SAID
         for part in sorted(self.parts.values()):
             if part.mark in machines or part.time_ms > self._closes_ms(said):
                 continue
@@ -137,11 +127,15 @@ class Sheet:
     def _machines(self) -> set[Click]:
         return machine_made(self.clicks, self.traps, self.terms.confirm_ms)
 
+    def _machine_marks(self) -> set[int]:
+        return {self._mark(click) for click in self._machines()}
+
     def _mark(self, click: Click) -> int:
         return _hash("nps.collector", confirmation_of(self.sent.survey_id, click.time_ms, click.score))
 
-    def _revise(self, said: Said, taken: Taken, event: SurveyResponse, outcome: Outcome) -> None:
+    def _revise(self, taken: Taken, event: SurveyResponse, outcome: Outcome) -> None:
         """Publish the answer if anything of it is other than it was."""
+        said = self._holds()
         before, told_before, self.said = self.said, self.told, said
         ends_ms = (
             self.sent.expires_ms if self.sent.cancelled_ms < 0 else min(self.sent.cancelled_ms, self.sent.expires_ms)
