@@ -6,14 +6,14 @@ Clicks are a machine's for good when three different scores of one survey lie wi
 is a link that no person can see or a HEAD request.  This depends on times alone, never on the order of arrival.
 """
 
-from collections.abc import Iterable
 from typing import TypeVar
 
 from schemas.events import SurveyResponse
+from streams.domain import parts
 from streams.domain.effects import Confirm, Step
 from streams.domain.ids import confirmation_id, fingerprint
 from streams.domain.policy import Program
-from streams.domain.state import Click, Clicks, Given, Invitation, Journey
+from streams.domain.state import Click, Clicks, Given, Invitation, Journey, Part
 
 SOURCE = "nps.collector"
 CONFIRMED = "survey.confirmed"
@@ -22,9 +22,6 @@ MOST_CLICKS = 64
 """The most clicks of a survey that are remembered, and the most traps: the newest."""
 
 _MACHINE_SCORES = 3
-Score = tuple[int, int, int]
-"""Time, fingerprint and score, as an answer keeps it."""
-
 T = TypeVar("T", int, Click)
 
 
@@ -52,15 +49,14 @@ def machine_made(clicks: Clicks, within_ms: int) -> frozenset[Click]:
     return frozenset(machines)
 
 
-def human_scores(invitation: Invitation, given: Given, is_person: bool, within_ms: int) -> tuple[Score, ...]:
-    """The given scores without those of machine-made clicks; once a person shows, with those of all other clicks."""
-    clicks = invitation.clicks or Clicks()
-    machines = machine_made(clicks, within_ms)
-    scores = set(given.scores) - _scores(invitation.survey_id, machines)
-    if is_person:
-        confirmed = [click for click in clicks.seen if click not in machines and click.time_ms > given.voided_ms]
-        scores |= _scores(invitation.survey_id, confirmed)
-    return tuple(sorted(scores))
+def machine_marks(survey_id: str, clicks: Clicks, within_ms: int) -> frozenset[int]:
+    """The fingerprints of the answers that machine-made clicks would become."""
+    return frozenset([_mark(survey_id, click) for click in machine_made(clicks, within_ms)])
+
+
+def parts_of(survey_id: str, clicks: Clicks) -> list[Part]:
+    """The parts of the answer that the clicks become, all of them, once a person shows."""
+    return [(click.time_ms, _mark(survey_id, click), click.score) for click in clicks.seen]
 
 
 def confirmation(survey_id: str, customer_id: str, click: Click) -> SurveyResponse:
@@ -93,16 +89,15 @@ def is_unconfirmed(invitation: Invitation, program: Program) -> bool:
 
 
 def _is_unconfirmed(invitation: Invitation, click: Click, program: Program) -> bool:
-    """True while a click is neither an answer yet, nor withdrawn, nor a machine's."""
-    clicks, given = invitation.clicks or Clicks(), invitation.given or Given()
-    if click not in clicks.seen or click.time_ms <= given.voided_ms:
+    """True while a click is neither a part of the answer yet nor a machine's."""
+    clicks, mark = invitation.clicks or Clicks(), _mark(invitation.survey_id, click)
+    if click not in clicks.seen or any(known == mark for _, known, _ in parts.parts_of(invitation.given or Given())):
         return False
-    answered = _scores(invitation.survey_id, [click]) <= set(given.scores)
-    return not answered and click not in machine_made(clicks, program.limits.confirm_ms)
+    return click not in machine_made(clicks, program.limits.confirm_ms)
 
 
-def _scores(survey_id: str, clicks: Iterable[Click]) -> set[Score]:
-    return {(click.time_ms, fingerprint(SOURCE, _id_of(survey_id, click)), click.score) for click in clicks}
+def _mark(survey_id: str, click: Click) -> int:
+    return fingerprint(SOURCE, _id_of(survey_id, click))
 
 
 def _id_of(survey_id: str, click: Click) -> str:

@@ -7,29 +7,23 @@ window that holds the answer changes and no other.
 from schemas.events import Answer, SurveyResponse
 from schemas.reasons import Reason
 from schemas.records import new, positional, replacer
-from streams.domain import clicks
+from streams.domain import clicks, parts
 from streams.domain.alerts import alert, severity
 from streams.domain.effects import Count, Ignore, Reject, Step
 from streams.domain.ids import fingerprint
 from streams.domain.nps import Band, band
+from streams.domain.parts import NO_ANSWER
 from streams.domain.policy import Program
 from streams.domain.state import Clicks, Given, Invitation, Journey, Parked, Waiting
-
-NO_ANSWER = Given()
 
 MOST_PARKED = 64
 """The most parked responses of a customer; the oldest gives way."""
 
-MOST_CORRECTIONS = 16
-"""The most scores kept of an answer besides the first."""
-
-Scores = tuple[tuple[int, int, int], ...]
-"""(time, fingerprint, score) of each, in order of time, as `Given` keeps them."""
-
 _with_invitations = replacer(Journey, "invitations", "reminders")
 _with_given = replacer(Invitation, "given")
-_merged = replacer(Given, "scores", "comment", "comment_stamp")
-_next_revision = replacer(Given, "revision", "counted", "severity")
+_with_class = replacer(Given, "counted", "severity")
+_next_revision = replacer(Given, "revision")
+_NO_MACHINES: frozenset[int] = frozenset()
 
 
 def fault(event: SurveyResponse) -> Reject | None:
@@ -84,15 +78,12 @@ def _take_click(
 ) -> tuple[Invitation, Journey]:
     """Take a click or a trap: a click waits, and scores that turn out to be a machine's no longer count."""
     before, clicks_before = invitation.given or NO_ANSWER, invitation.clicks or Clicks()
-    if not event.voided and (closed := _edit_closed(before, event, step.program)):
-        step.effects.append(closed)
-        return invitation, journey
     if (clicks_after := clicks.with_click(clicks_before, event)) == clicks_before:
         step.effects.append(Ignore(Reason.DUPLICATE))
         return invitation, journey
     invitation = invitation._replace(clicks=clicks_after)
-    given = _without_machine_clicks(invitation, before, before, False, step.program)
-    if given is not before:
+    given = _evaluated(invitation, before, step.program) if before.revision else before
+    if given != before:
         invitation = _revised(invitation, before, given, event, step)
     for click in set(clicks_after.seen) - set(clicks_before.seen):
         due_ms = max(event.time, step.now_ms) + step.program.limits.confirm_ms
@@ -101,81 +92,77 @@ def _take_click(
 
 
 def _take_answer(invitation: Invitation, event: SurveyResponse, step: Step) -> Invitation:
+    """Take an answer, or a part, correction or withdrawal of one.  What is closed is remembered and a dead letter."""
     before, program = invitation.given or NO_ANSWER, step.program
-    if before.scores and (closed := _edit_closed(before, event, program)):
-        step.effects.append(closed)
-        return invitation
-    stamp = (event.time, fingerprint(event.source, event.id))
-    given = _void(before, event.time) if event.voided else _merge(before, event, stamp, program.limits.edit_ms)
-    if invitation.clicks is not None:
-        given = _without_machine_clicks(invitation, before, given, not event.voided, program)
+    score = parts.VOID if event.voided else parts.WORDS if event.score is None else event.score
+    comment = None if event.voided else event.comment
+    given = parts.with_part(before, (event.time, fingerprint(event.source, event.id), score), comment)
     if given is before:
-        stamps = {before.comment_stamp, *((at_ms, mark) for at_ms, mark, _ in before.scores)}
-        repeated = stamp in stamps or (event.voided and event.time == before.voided_ms)
-        step.effects.append(Ignore(Reason.DUPLICATE if repeated else Reason.SUPERSEDED))
+        step.effects.append(Ignore(Reason.DUPLICATE))
         return invitation
-    return _revised(invitation, before, given, event, step)
+    if invitation.clicks is not None and not event.voided:
+        for click in clicks.parts_of(invitation.survey_id, invitation.clicks):
+            given = parts.with_part(given, click, None)
+    given = _evaluated(invitation, given, program)
+    closes_ms = parts.closing_ms(given.parts, program.limits.edit_ms)
+    revised = _revised(invitation, before, given, event, step)
+    if closes_ms is not None and event.time > closes_ms:
+        step.effects.append(Reject(Reason.EDIT_CLOSED, f"corrections ended at {closes_ms}"))
+    elif revised.given is not None and revised.given.revision == before.revision:
+        step.effects.append(Ignore(Reason.SUPERSEDED))
+    return revised
 
 
-def _edit_closed(before: Given, event: SurveyResponse, program: Program) -> Reject | None:
-    if before.scores and event.time > (end_ms := before.scores[0][0] + program.limits.edit_ms):
-        return Reject(Reason.EDIT_CLOSED, f"corrections ended at {end_ms}")
-    return None
-
-
-def _without_machine_clicks(
-    invitation: Invitation, before: Given, given: Given, is_person: bool, program: Program
-) -> Given:
-    """The scores of `given` without machine-made clicks; `before` itself when nothing changed."""
-    scores = clicks.human_scores(invitation, given, is_person, program.limits.confirm_ms)
-    given = given._replace(scores=_within_edit_window(list(scores), program.limits.edit_ms) if scores else ())
-    return before if given == before else given
+def _evaluated(invitation: Invitation, given: Given, program: Program) -> Given:
+    """What holds of the answer, without what machines made."""
+    limits, machines = program.limits, _NO_MACHINES
+    if invitation.clicks is not None:
+        machines = clicks.machine_marks(invitation.survey_id, invitation.clicks, limits.confirm_ms)
+    return parts.evaluate(given, machines, limits.edit_ms)
 
 
 def _revised(invitation: Invitation, before: Given, given: Given, event: SurveyResponse, step: Step) -> Invitation:
-    """The invitation with the next revision of its answer, which is counted, published and alerted on."""
+    """The invitation with its answer; where it changed as the next revision, counted, published and alerted on.
+
+    An alert tells of a score, a band or a comment that is new: whoever was paged is not paged again for less.
+    """
     given = _classified(invitation, given, step.program)
+    if _content(given) == _content(before) and _is_like(invitation, given, before, step.program):
+        return _with_given(invitation, given)
+    given = _next_revision(given, before.revision + 1)
     if given.counted != before.counted:
         _count(invitation.segments, before.counted, given.counted, step)
     step.effects.append(_answer_record(invitation, given, event, step))
-    if given.severity or before.severity:
+    if (given.severity or before.severity) and _content(given) != _content(before):
         step.effects.append(alert(invitation, given, before.severity, step))
     return _with_given(invitation, given)
 
 
-def _merge(given: Given, event: SurveyResponse, stamp: tuple[int, int], edit_ms: int) -> Given:
-    """The answer so far joined with the response; `given` itself when the response holds nothing new."""
-    scores, comment, comment_stamp = given.scores, given.comment, given.comment_stamp
-    if event.score is not None and event.time > given.voided_ms and (score := (*stamp, event.score)) not in scores:
-        scores = _within_edit_window(sorted((*scores, score)), edit_ms) if scores else (score,)
-    if event.comment is not None and stamp > comment_stamp:
-        comment, comment_stamp = event.comment, stamp
-    if scores is given.scores and comment_stamp is given.comment_stamp:
-        return given
-    return _merged(given, scores, comment, comment_stamp)
+def _content(given: Given) -> tuple[int | None, Band | None, str | None]:
+    """Score, band if it counts, and comment of an answer: what an alert tells."""
+    score = given.scores[-1][2] if given.scores else None
+    return score, given.counted[1] if given.counted is not None else None, given.comment
 
 
-def _void(given: Given, at_ms: int) -> Given:
-    if at_ms <= given.voided_ms:
-        return given
-    return given._replace(voided_ms=at_ms, scores=tuple(score for score in given.scores if score[0] > at_ms))
-
-
-def _within_edit_window(scores: list[tuple[int, int, int]], edit_ms: int) -> Scores:
-    """The first score and the last few within its edit window: enough to find the first after a late withdrawal."""
-    first, *later = scores
-    return (first, *[score for score in later if score[0] <= first[0] + edit_ms][-MOST_CORRECTIONS:])
+def _is_like(invitation: Invitation, given: Given, before: Given, program: Program) -> bool:
+    """True when two answers of one content are also of one instant, and both count or do not for one reason."""
+    if given.scores[:1] != before.scores[:1] and given.scores[0][0] != before.scores[0][0]:
+        return False
+    if given.counted is not None:
+        return given.counted == before.counted
+    is_known = bool(before.revision or not parts.parts_of(given))
+    return is_known and _flag(invitation, given, program) == _flag(invitation, before, program)
 
 
 def _classified(invitation: Invitation, given: Given, program: Program) -> Given:
-    """The next revision of the answer, with its instant and band in the tallies, if it counts, and its severity."""
+    """The answer with its instant and band in the tallies, if it counts, and its severity."""
     scores, ended_ms = given.scores, invitation.cancelled_ms
     counted, alert_severity = None, ""
     if scores and scores[0][0] < (invitation.expires_ms if ended_ms < 0 else min(ended_ms, invitation.expires_ms)):
         score = scores[-1][2]
         counted = (scores[0][0], band(score))
         alert_severity = severity(score, program.alerts)
-    return _next_revision(given, given.revision + 1, counted, alert_severity)
+    return _with_class(given, counted, alert_severity)
 
 
 def _count(

@@ -34,12 +34,17 @@ class Pending(NamedTuple):
     history: bool = False
 
 
+Part = tuple[int, int, int]
+"""Part of an answer: its time, the fingerprint of its source and id, and its score (see `streams.domain.parts`)."""
+
+
 class Given(NamedTuple):
     """The answer to a survey so far; the same whatever the order of arrival.
 
-    `scores` are (time, fingerprint, score) in order of time, of those not withdrawn since and within the edit window of
-    the first; the last score holds.  The comment with the highest stamp (time, fingerprint) holds.  `counted` is the
-    instant and band that the panes hold now, `severity` that of the open alert.
+    `parts` is all that was said, in order of time, and `others` are (time, fingerprint, text) of the comments that do
+    not hold.  What holds of it: `scores`, the first part and the last one with a score that counts; the comment with
+    the highest stamp (time, fingerprint); `voided_ms`, the last withdrawal.  `counted` is the instant and band that the
+    panes hold now, `severity` that of the open alert.
     """
 
     revision: int = 0
@@ -49,6 +54,8 @@ class Given(NamedTuple):
     voided_ms: int = -1
     counted: tuple[int, Band] | None = None
     severity: str = ""
+    parts: tuple[Part, ...] = ()
+    others: tuple[tuple[int, int, str], ...] = ()
 
 
 class Click(NamedTuple):

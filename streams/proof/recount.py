@@ -42,7 +42,9 @@ def answers(reader: Reader, partitions: int, codec: Codec, rules: Rules) -> list
             dispatch = codec.decode(SurveyDispatch, record.value)
             surveys[dispatch.survey_id] = dispatch
         elif (response := _valid(codec, record.value, record.key, record.timestamp, rules)) is not None:
-            responses_of.setdefault(response.survey_id, {})[response.source, response.id] = response
+            told = responses_of.setdefault(response.survey_id, {})
+            name = response.source, response.id
+            told[name] = min(told.get(name, response), response, key=lambda copy: copy.time)
     counted = []
     for survey_id, responses in responses_of.items():
         if survey_id in surveys:
@@ -83,10 +85,15 @@ def _valid(
 
 
 def _counted(survey: SurveyDispatch, responses: list[SurveyResponse], rules: Rules) -> list[Counted]:
-    """Find the newest score that was not withdrawn, at the time of the first; empty for none."""
-    withdrawn_ms = max((r.time for r in responses if r.voided), default=-1)
-    scored = sorted((r.time, r.score) for r in responses if r.score is not None and r.time > withdrawn_ms)
-    scored = [(at_ms, score) for at_ms, score in scored if scored and at_ms <= scored[0][0] + rules.edit_ms]
-    if not scored or scored[0][0] >= survey.expires_ms:
+    """Find the newest score that was not withdrawn, at the time of the first, in order of time; empty for none."""
+    first_ms, score = None, 0
+    for response in sorted(responses, key=lambda r: (r.time, r.voided, r.score or 0)):
+        if first_ms is not None and response.time > first_ms + rules.edit_ms:
+            break
+        if response.voided:
+            first_ms = None
+        elif response.score is not None:
+            first_ms, score = response.time if first_ms is None else first_ms, response.score
+    if first_ms is None or first_ms >= survey.expires_ms:
         return []
-    return [Counted(survey.survey_id, tuple(survey.segments), scored[0][0], scored[-1][1] or 0)]
+    return [Counted(survey.survey_id, tuple(survey.segments), first_ms, score)]

@@ -23,6 +23,7 @@ from streams.kafka.ports import KafkaRecord, Output
 from streams.processing.partition import PartitionProcessor
 from streams.state.tables import JourneyEntry
 from tests.support.histories import Moment, Run, wakeup
+from tests.support.instants import is_inside
 from tests.support.laws import examples
 from tests.support.tables import through_bytes
 from tests.support.trigger_histories import (
@@ -39,7 +40,6 @@ from tests.support.trigger_histories import (
     histories,
     lived,
     loaded,
-    minute_of_day,
     statements,
     told_by,
     triggers,
@@ -81,8 +81,8 @@ def test_never_early_and_never_outside_local_hours(history: list[Moment]) -> Non
         at_once = [each for at, each in statements(history) if at == dispatch.due_ms]
         zone = max((named for named in said if named[2]), default=(0, 0, HOME))[2]
         assert rule.hours is not None
-        minutes = minute_of_day(dispatch.due_ms, zone if zone in ZONES else HOME) * 60_000
-        assert at_once or rule.hours.opens_ms <= minutes < rule.hours.closes_ms
+        window = (rule.hours.opens_ms // 60_000, rule.hours.closes_ms // 60_000)
+        assert at_once or is_inside(window, zone if zone in ZONES else HOME, dispatch.due_ms)
 
 
 @LAW

@@ -101,32 +101,42 @@ def test_redelivery_adds_nothing(said: list[SurveyResponse]) -> None:
 @given(responses(), st.sampled_from([OPEN, SHORT_LIVED]))
 def test_answers_counts_and_alerts_agree_at_every_step(said: list[SurveyResponse], asks: object) -> None:
     """After each response: revisions rise by one, tallies hold the last answer, and its alert is open or resolved."""
-    journey, open_severity, revision = run([ASKED], SHORT_LIVED if asks is SHORT_LIVED else OPEN), "", 0
-    total = Tally()
+    journey, revision = run([ASKED], SHORT_LIVED if asks is SHORT_LIVED else OPEN), 0
+    total, before = Tally(), None
     for number, each in enumerate(said):
         effects = journey.take((FIRST_MS + 2 * DAY_MS + number, each))
         for answer in [effect for effect in effects if isinstance(effect, Answer)]:
             revision += 1
             assert answer.revision == revision
             assert (answer.flag is None) == answer.counted
-            open_severity = check_alert(answer, effects, open_severity)
+            check_alert(answer, effects, before)
+            before = answer
             total = Tally(*(sum(net(journey)[key] for key in net(journey) if key[1] is each) for each in Band))
             assert total.n == int(answer.counted)
             assert net(journey) == Final(answer.score, None, answer.answered_ms, answer.flag).tallies
 
 
-def check_alert(answer: Answer, effects: list[Effect], severity_before: str) -> str:
-    """Every revision of a counted detractor alerts with its own id; the first that is none resolves; no others."""
-    alerts = [effect for effect in effects if isinstance(effect, Alert)]
+def severity_of(answer: Answer | None) -> str:
+    """How bad a counted answer is."""
     severe = {0: "critical", 1: "critical", 2: "critical", 3: "error", 4: "error", 5: "warning", 6: "warning"}
-    severity = severe.get(answer.score, "") if answer.counted and answer.score is not None else ""
-    assert len(alerts) == int(bool(severity or severity_before))
+    return severe.get(answer.score, "") if answer and answer.counted and answer.score is not None else ""
+
+
+def content(answer: Answer | None) -> tuple[object, ...]:
+    """What an alert tells."""
+    return (answer.score, answer.counted, answer.comment) if answer else (None, False, None)
+
+
+def check_alert(answer: Answer, effects: list[Effect], before: Answer | None) -> None:
+    """A counted detractor whose score or comment is new alerts with its own id; the first that is none resolves."""
+    alerts = [effect for effect in effects if isinstance(effect, Alert)]
+    severity, severity_before = severity_of(answer), severity_of(before)
+    assert len(alerts) == int(bool(severity or severity_before) and content(answer) != content(before))
     for alert in alerts:
         assert alert.alert_id == alert_id(SURVEY, answer.revision)
         assert (alert.dedup_key, alert.revision, alert.score) == (SURVEY, answer.revision, answer.score)
         assert (alert.status, alert.severity) == (("open", severity) if severity else ("resolved", severity_before))
         assert alert.comment == answer.comment
-    return severity
 
 
 @given(st.integers().filter(lambda score: not 0 <= score <= 10))

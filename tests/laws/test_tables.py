@@ -41,6 +41,8 @@ GIVEN = st.builds(
     voided_ms=INSTANTS,
     counted=st.one_of(st.none(), st.tuples(INSTANTS, st.sampled_from(Band))),
     severity=TEXT,
+    parts=st.lists(st.tuples(INSTANTS, st.integers(-(2**63), 2**63 - 1), st.integers(-2, 10)), max_size=3).map(tuple),
+    others=st.lists(st.tuples(INSTANTS, st.integers(-(2**63), 2**63 - 1), TEXT), max_size=2).map(tuple),
 )
 SHARES = st.floats(0, 1)
 PENDING = st.builds(

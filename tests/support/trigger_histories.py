@@ -5,7 +5,6 @@ Every event is one small tuple, so that histories are cheap to draw and shrink w
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
@@ -146,12 +145,6 @@ def triggers(history: list[Moment]) -> dict[str, Purchase | SupportCase]:
 def statements(history: list[Moment]) -> list[tuple[int, ContactUpdate]]:
     """The contact updates that were taken, with the time at which they were read; none of them is too late."""
     return [(at, event) for at, event in history if isinstance(event, ContactUpdate) and event.time <= at + 300_000]
-
-
-def minute_of_day(at_ms: int, time_zone: str) -> int:
-    """What the clock on the wall shows there."""
-    local = datetime.fromtimestamp(at_ms // 1000, ZoneInfo(time_zone))
-    return local.hour * 60 + local.minute
 
 
 def told_by(history: list[Moment], at_ms: int) -> list[ContactUpdate]:

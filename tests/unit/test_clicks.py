@@ -12,7 +12,7 @@ from streams.domain.effects import Confirm, Count, Effect, Ignore, Reject
 from streams.domain.journey import next_timer_ms
 from streams.domain.nps import Band
 from streams.domain.panes import DAY_MS, MINUTE_MS
-from streams.domain.responses import NO_ANSWER
+from streams.domain.parts import NO_ANSWER
 from tests.support.answers import ASKED, EXPIRES_MS, FIRST_MS, SEGMENTS, SURVEY, net
 from tests.support.clicks import WAIT_MS, beacon, click, trap, visited
 from tests.support.histories import OPEN, START_MS, purchase, response, run, wakeup
@@ -131,11 +131,15 @@ def test_expired_clicks_are_kept_and_flagged() -> None:
 
 
 def test_clicks_after_the_edit_window_are_rejected() -> None:
-    """As any other correction; a trap says nothing and is no fault."""
+    """As any other correction, once they are confirmed; a trap says nothing and is no fault."""
     closed_ms = FIRST_MS + OPEN.limits.edit_ms + 1
     journey = run([ASKED, (FIRST_MS, response("r", FIRST_MS, 9))], OPEN)
-    assert [type(effect) for effect in journey.take((closed_ms, click(closed_ms, 3)))] == [Reject]
-    assert journey.take((closed_ms, trap(closed_ms))) == []
+    assert journey.take((closed_ms, click(closed_ms, 3))) == []
+    (confirm,) = journey.take(wakeup(closed_ms + WAIT_MS))
+    assert isinstance(confirm, Confirm)
+    assert [type(effect) for effect in journey.take((confirm.at_ms, confirm.response))] == [Reject]
+    assert journey.take((closed_ms, trap(closed_ms + WAIT_MS))) == []
+    assert journey.answers[SURVEY].score == 9
 
 
 def test_a_click_before_its_survey_waits_for_it() -> None:
