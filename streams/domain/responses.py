@@ -93,12 +93,12 @@ def _take_click(
 
 def _take_answer(invitation: Invitation, event: SurveyResponse, step: Step) -> Invitation:
     """Take an answer, or a part, correction or withdrawal of one.  What is closed is remembered and a dead letter."""
-    before, program = invitation.given or NO_ANSWER, step.program
+    before, program, mark = invitation.given or NO_ANSWER, step.program, fingerprint(event.source, event.id)
     score = parts.VOID if event.voided else parts.WORDS if event.score is None else event.score
     comment = None if event.voided else event.comment
-    given = parts.with_part(before, (event.time, fingerprint(event.source, event.id), score), comment)
-    if given is before:
-        step.effects.append(Ignore(Reason.DUPLICATE))
+    given = parts.with_part(before, (event.time, mark, score), comment)
+    if given is before or mark in _machine_marks(invitation, program):
+        step.effects.append(Ignore(Reason.DUPLICATE if given is before else Reason.SUPERSEDED))
         return invitation
     if invitation.clicks is not None and not event.voided:
         for click in clicks.parts_of(invitation.survey_id, invitation.clicks):
@@ -113,12 +113,16 @@ def _take_answer(invitation: Invitation, event: SurveyResponse, step: Step) -> I
     return revised
 
 
+def _machine_marks(invitation: Invitation, program: Program) -> frozenset[int]:
+    """The fingerprints of confirmations that say nothing, for a machine clicked."""
+    if invitation.clicks is None:
+        return _NO_MACHINES
+    return clicks.machine_marks(invitation.survey_id, invitation.clicks, program.limits.confirm_ms)
+
+
 def _evaluated(invitation: Invitation, given: Given, program: Program) -> Given:
     """What holds of the answer, without what machines made."""
-    limits, machines = program.limits, _NO_MACHINES
-    if invitation.clicks is not None:
-        machines = clicks.machine_marks(invitation.survey_id, invitation.clicks, limits.confirm_ms)
-    return parts.evaluate(given, machines, limits.edit_ms)
+    return parts.evaluate(given, _machine_marks(invitation, program), program.limits.edit_ms)
 
 
 def _revised(invitation: Invitation, before: Given, given: Given, event: SurveyResponse, step: Step) -> Invitation:
