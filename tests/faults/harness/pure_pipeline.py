@@ -10,8 +10,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
-from schemas.events import Alert, Answer, Decision, Erasure, Inbound, PaneTally, Record, SurveyDispatch, Wakeup
+from schemas.events import Alert, Answer, Decision, Erasure, Inbound, PaneTally, SurveyDispatch, Wakeup
 from schemas.topics import (
     ALERTS,
     ANSWERS,
@@ -29,22 +30,33 @@ from streams.domain.effects import Confirm, Count, Effect, Reject, Requeue, Sche
 from streams.domain.journey import next_timer_ms, step
 from streams.domain.panes import Pane, panes
 from streams.domain.state import NEW, Journey
-from streams.kafka.ports import KafkaRecord, Output
+from streams.kafka.ports import KafkaRecord, Output, TopicPartition
 from streams.processing.intake import accept
 from streams.processing.raw_record import dead_letter, pack, raw_fields, requeued, unpack
 from streams.processing.rolling import RollingRows
 from streams.program import load
 from tests.faults.harness.reading import Row, World
+from tests.faults.harness.sampling import Sample
 from tests.faults.oracle.inputs import CODEC
 from tests.faults.traffic.mix import Sent
 
 PARTITIONS = 2
 RANKS = ("nps.contacts", "nps.purchases", "nps.support", "nps.responses", "nps.wakeups")
-PUBLISHED: dict[type[Record], str] = {
+Published: TypeAlias = Decision | SurveyDispatch | Answer | Alert | Erasure
+PUBLISHED: dict[type[Published], str] = {
     Decision: DECISIONS.name, SurveyDispatch: DISPATCHES.name, Answer: ANSWERS.name, Alert: ALERTS.name,
     Erasure: ERASURES.name,
 }  # fmt: skip
+SAMPLED_RATIO = 0.02
 BANDS = ("promoter", "passive", "detractor")
+
+
+class Cause(NamedTuple):
+    """A record in hand, with its topic and as a journey keeps it."""
+
+    topic: str
+    row: Row
+    raw: bytes
 
 
 class PurePipeline:
@@ -57,11 +69,13 @@ class PurePipeline:
         self._r, self._awake_ratio = r, awake_ratio
         self._program, self._codec = load(program), CODEC
         self._rows: dict[str, list[Row]] = {topic: [] for topic in BY_NAME}
-        self._ends: Counter[tuple[str, int]] = Counter()
-        self._left: dict[tuple[str, int], deque[Row]] = {
+        self.samples: list[Sample] = []
+        self._ends: Counter[TopicPartition] = Counter()
+        self._committed: Counter[TopicPartition] = Counter()
+        self._left: dict[TopicPartition, deque[Row]] = {
             (topic, number): deque() for number in range(PARTITIONS) for topic in RANKS
         }
-        self._times: dict[tuple[str, int], int] = dict.fromkeys(self._left, 0)
+        self._times: dict[TopicPartition, int] = dict.fromkeys(self._left, 0)
         self._journeys: dict[bytes, Journey] = {}
         self._timers: dict[bytes, int] = {}
         self._asleep: dict[bytes, int] = {}
@@ -80,6 +94,7 @@ class PurePipeline:
                 self._timers.pop(key, None)
                 self._wake(key, self.now_ms)
             self._read()
+        self._sample()
         self._roll()
         return World(self._rows, None, (), self.now_ms)
 
@@ -106,8 +121,19 @@ class PurePipeline:
                 if not self._wake_before(at_ms, number):
                     self._read_to_ms[number] = at_ms
                     self._take(part, self._left[part].popleft())
+                    self._commit(part)
 
-    def _rank(self, part: tuple[str, int]) -> tuple[int, int]:
+    def _commit(self, part: TopicPartition) -> None:
+        """Commit each record when all that comes of it is written; now and then somebody looks."""
+        self._committed[part] += 1
+        if self._r.random() < SAMPLED_RATIO:
+            self._sample()
+
+    def _sample(self) -> None:
+        parts = [(topic, number) for topic in BY_NAME for number in range(PARTITIONS)]
+        self.samples.append(Sample(self.now_ms, dict(self._committed), {one: self._ends[one] for one in parts}, {}))
+
+    def _rank(self, part: TopicPartition) -> tuple[int, int]:
         """The time of the topic's head, and which topic comes first at one time."""
         at_ms = self._left[part][0].timestamp_ms
         if at_ms <= self.now_ms + self._program.limits.early_ms:
@@ -132,21 +158,21 @@ class PurePipeline:
         wakeup = self._codec.encode(Wakeup(key.decode(), at_ms))
         self._append(WAKEUPS.name, Output(WAKEUPS.name, wakeup, key, -1, at_ms, ()))
 
-    def _take(self, part: tuple[str, int], row: Row) -> None:
-        topic, _ = part
+    def _take(self, part: TopicPartition, row: Row) -> None:
         record = KafkaRecord(row.offset, row.timestamp_ms, row.key, row.value, row.headers)
-        event = accept(self._codec, INBOUND_RECORDS[topic], record, self.now_ms + self._program.limits.early_ms)
-        raw = pack(raw_fields(topic, row.partition, record))
+        latest_ms = self.now_ms + self._program.limits.early_ms
+        event = accept(self._codec, INBOUND_RECORDS[part[0]], record, latest_ms)
+        cause = Cause(part[0], row, pack(raw_fields(*part, record)))
         if isinstance(event, Reject):
-            self._put(event, row, raw)
-            return
-        key = row.key or b""
-        self._step(key, event, row, raw)
+            self._put(event, cause)
+        else:
+            self._step(event, cause)
 
-    def _step(self, key: bytes, event: Inbound, row: Row, raw: bytes) -> None:
+    def _step(self, event: Inbound, cause: Cause) -> None:
+        row, key = cause.row, cause.row.key or b""
         is_history = any(name == HISTORY_HEADER for name, _ in row.headers)
-        before = self._journeys.get(key, NEW)
-        journey, effects = step(before, event, self._program, min(row.timestamp_ms, self.now_ms), raw, is_history)
+        now_ms = min(row.timestamp_ms, self.now_ms)
+        journey, effects = step(self._journeys.get(key, NEW), event, self._program, now_ms, cause.raw, is_history)
         self._journeys[key] = journey
         due_ms = next_timer_ms(journey, self._program)
         if due_ms is None:
@@ -154,25 +180,26 @@ class PurePipeline:
         elif self._asleep.get(key) != due_ms:
             self._timers[key] = due_ms
         for effect in effects:
-            self._put(effect, row, raw)
+            self._put(effect, cause)
         self._count([effect for effect in effects if isinstance(effect, Count)], row)
 
-    def _put(self, effect: Effect, row: Row, raw: bytes) -> None:
+    def _put(self, effect: Effect, cause: Cause) -> None:
         if isinstance(effect, Scheduled):
-            self._publish(effect.decision, 0, row)
+            self._publish(effect.decision, 0, cause)
         elif isinstance(effect, Reject):
-            self._append("nps.dead-letters", dead_letter(unpack(effect.raw or raw), effect))
+            self._append("nps.dead-letters", dead_letter(unpack(effect.raw or cause.raw), effect))
         elif isinstance(effect, Requeue):
             self._append(RESPONSES.name, requeued(unpack(effect.raw)))
         elif isinstance(effect, Confirm):
             answer = self._codec.encode(effect.response)
-            self._append(RESPONSES.name, Output(RESPONSES.name, answer, row.key, -1, effect.at_ms, ()))
+            self._append(RESPONSES.name, Output(RESPONSES.name, answer, cause.row.key, -1, effect.at_ms, ()))
         elif isinstance(effect, Decision | SurveyDispatch | Answer | Alert | Erasure):
-            self._publish(effect, row.offset, row)
+            self._publish(effect, cause.row.offset, cause)
 
-    def _publish(self, value: Decision | SurveyDispatch | Answer | Alert | Erasure, version: int, row: Row) -> None:
-        topic = PUBLISHED[type(value)]
-        self._append(topic, Output(topic, self._codec.encode(value, version), row.key, -1, self.now_ms, ()))
+    def _publish(self, value: Published, version: int, cause: Cause) -> None:
+        topic, headers = PUBLISHED[type(value)], (("nps-cause", cause.topic.encode()),)
+        encoded = self._codec.encode(value, version)
+        self._append(topic, Output(topic, encoded, cause.row.key, -1, self.now_ms, headers))
 
     def _count(self, counts: Sequence[Count], row: Row) -> None:
         changed = set()

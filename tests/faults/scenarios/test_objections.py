@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from schemas.events import Record
-from tests.faults.harness.memory_pipeline import MemoryPipeline
 from tests.faults.harness.pure_pipeline import PurePipeline
 from tests.faults.harness.reading import World
 from tests.faults.harness.sampling import MIB, Sample, resident_bytes
@@ -26,7 +25,7 @@ TERMS = read_terms()
 
 def history(seed: int) -> list[Sent]:
     """A history with everything in it."""
-    return list(generate(seed, Mix(visits=200, customers=140), END_MS))
+    return list(generate(seed, Mix(visits=200, customers=140, long_ratio=0, absurd_ratio=0), END_MS))
 
 
 def pipeline(seed: int, sent: list[Sent]) -> PurePipeline:
@@ -111,7 +110,7 @@ def test_a_lost_event_is_missed(right: World) -> None:
 @pytest.mark.parametrize("output", [ANSWERS, ALERTS, DECISIONS, DISPATCHES, PANES, DEAD])
 def test_a_commit_before_its_effects_is_objected_to(output: str) -> None:
     """All but the first record of an output were there only after their causes were committed."""
-    ran = MemoryPipeline(random.Random(4), PROGRAM, history(4), END_MS + 60_000)
+    ran = pipeline(4, history(4))
     world = ran.run()
     assert not differing(judge(world, TERMS, samples=ran.samples))
     last = ran.samples[-1]
