@@ -18,9 +18,6 @@ from tests.faults.oracle.outcome import Left, Outcome, copy_of
 from tests.faults.oracle.sent import Cancel, Sent, Trigger, Verdict, about, decision
 from tests.faults.oracle.terms import Ask, Terms
 
-MOST_SCHEDULED = 50
-MOST_HELD = 64
-
 
 @dataclass(slots=True)
 class Customer:
@@ -131,7 +128,7 @@ class Customer:
                 self._decide(event, ask, Verdict("suppressed", now_ms, "cancelled", cancel.id))
                 return
         reason = self._objection(ask, due_ms)
-        if reason is None and len(self.scheduled) >= MOST_SCHEDULED:
+        if reason is None and self._is_full():
             reason = "too_many_triggers"
         if reason is not None:
             self._decide(event, ask, Verdict("suppressed", now_ms, reason))
@@ -141,6 +138,11 @@ class Customer:
         if due_ms > self.clock_ms:
             id_ = decision_of(self.name, event.source, event.id)
             self.outcome.pending[id_] = decision(event, ask, Verdict("pending", due_ms), self.terms)
+
+    def _is_full(self) -> bool:
+        """True when one survey more would be too many, scheduled or known."""
+        known = max(len(self.scheduled) + len(self.sent), len(self.asked))
+        return len(self.scheduled) >= self.terms.most_scheduled or known >= self.terms.most_known
 
     def _objection(self, ask: Ask, due_ms: int) -> str | None:
         """Why the customer must not be asked then."""
@@ -219,7 +221,7 @@ class Customer:
         sheet = self.sent.get(event.survey_id)
         if sheet is None:
             self.held.append((event.survey_id, taken))
-            if len(self.held) > MOST_HELD:
+            if len(self.held) > self.terms.most_held:
                 self.outcome.dead[self.held.pop(0)[1].place] = "unknown_survey"
             return
         wait_ms = max(event.time, taken.now_ms) + self.terms.confirm_ms

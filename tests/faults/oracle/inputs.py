@@ -31,12 +31,11 @@ BEACON = "beacon"
 
 CODEC = Codec()
 LARGEST_BYTES = 65_536
-LONGEST_ID_BYTES = 256
+LONGEST_NAME_BYTES = 256
 LONGEST_COMMENT_BYTES = 16_384
 EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000
 """2000-01-01 and 2100-01-01: an event of another time is of none."""
 
-IDS = ("source", "id", "type", "customer_id", "order_id", "case_id", "survey_id")
 DAY_MS = 86_400_000
 
 Place = tuple[str, int, int]
@@ -116,11 +115,13 @@ def _was_ahead(event: Event, row: Row, terms: Terms, now_ms: int) -> bool:
 
 def _foreign(event: Event) -> str:
     """What no event of any customer is like."""
-    if any(len(getattr(event, name, "").encode()) > LONGEST_ID_BYTES for name in IDS):
-        return "too_long"
-    if not isinstance(event, Wakeup) and not EARLIEST_MS <= event.time < LATEST_MS:
+    if isinstance(event, Wakeup):
+        return ""
+    if not EARLIEST_MS <= event.time < LATEST_MS:
         return "absurd_time"
-    return ""
+    names = [text for name, text in event._asdict().items() if isinstance(text, str) and name != "comment"]
+    names += getattr(event, "attributes", ())
+    return "too_long" if any(len(name.encode()) > LONGEST_NAME_BYTES for name in names) else ""
 
 
 def _fault(event: Event, row: Row, terms: Terms) -> str:

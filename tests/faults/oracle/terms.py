@@ -64,6 +64,9 @@ class Terms:
     edit_ms: int
     hold_ms: int
     confirm_ms: int
+    most_scheduled: int
+    most_known: int
+    most_held: int
     severities: tuple[tuple[str, int], ...]
     """Severity and the highest score that has it, worst first."""
 
@@ -99,7 +102,7 @@ def read_terms(path: Path = PROGRAM) -> Terms:
     """The terms in a program file; the file is taken to be right."""
     file = tomllib.loads(path.read_text())
     limits, alerts, quarantine = file["limits"], file["alerts"], file["quarantine"]
-    segments = file.get("segments", {})
+    segments, customer = file.get("segments", {}), file.get("customer", {})
     return Terms(
         asks=tuple(_ask(rule) for rule in file["rules"]),
         types=frozenset(file.get("events", {}).get("types", ())),
@@ -114,6 +117,9 @@ def read_terms(path: Path = PROGRAM) -> Terms:
         edit_ms=_ms(limits["edit"]),
         hold_ms=_ms(limits["hold"]),
         confirm_ms=_ms(limits.get("confirm", "30s")),
+        most_scheduled=customer.get("scheduled", 50),
+        most_known=customer.get("invitations", 200),
+        most_held=customer.get("held", 64),
         severities=tuple((name, alerts[f"{name}_max"]) for name in ("critical", "error", "warning")),
     )
 

@@ -25,7 +25,7 @@ TERMS = read_terms()
 
 def history(seed: int) -> list[Sent]:
     """A history with everything in it."""
-    return list(generate(seed, Mix(visits=200, customers=140, long_ratio=0, absurd_ratio=0), END_MS))
+    return list(generate(seed, Mix(visits=200, customers=140), END_MS))
 
 
 def pipeline(seed: int, sent: list[Sent]) -> PurePipeline:

@@ -31,12 +31,19 @@ class Pen:
         self.r, self.mix, self.terms, self.end_ms = r, mix, terms, end_ms
         self._written: list[tuple[int, int, Sent]] = []
         self._copies: set[Sent] = set()
+        self._long_winded: set[str] = set()
         self._responses: Counter[str] = Counter()
 
     def written(self) -> Iterator[Sent]:
         """Every record, in the order of writing."""
         for _, _, sent in sorted(self._written, key=lambda one: one[:2]):
             yield sent
+
+    def is_first_long(self, customer: str) -> bool:
+        """True once for each customer, who has room for one long comment."""
+        is_first = customer not in self._long_winded
+        self._long_winded.add(customer)
+        return is_first
 
     def skewed(self, at_ms: int) -> int:
         """The event's own time: mostly just now, at times late, too late, early, too early or absurd."""

@@ -39,8 +39,9 @@ class Replies:
     def _go_on(self, first_ms: int) -> None:
         r, mix, spread_ms = self._pen.r, self._pen.mix, self._pen.mix.spread_ms
         if r.random() < 0.4:
-            comment = LONG_COMMENT if r.random() < mix.long_ratio else r.choice(COMMENTS)
-            self._respond(1, first_ms + r.randrange(spread_ms), None, comment)
+            self._respond(1, first_ms + r.randrange(spread_ms), None, r.choice(COMMENTS))
+        if r.random() < mix.long_ratio and self._pen.is_first_long(self._customer):
+            self._respond("long", first_ms + r.randrange(spread_ms), r.randrange(11), LONG_COMMENT, once=True)
         number = 2
         while r.random() < mix.corrected_ratio and number < 8:
             later_ms = r.choice((0, r.randrange(spread_ms), self._pen.terms.edit_ms + r.choice((0, 1, DAY_MS))))
@@ -53,7 +54,7 @@ class Replies:
 
     def _respond(
         self, number: int | str, at_ms: int, score: int | None = None, comment: str | None = None, *,
-        voided: bool = False, customer: str = "", survey: str = "",
+        voided: bool = False, customer: str = "", survey: str = "", once: bool = False,
     ) -> None:  # fmt: skip
         """One response by a way of its own."""
         pen = self._pen
@@ -62,7 +63,8 @@ class Replies:
             customer_id=customer or self._customer, survey_id=survey or self.survey, score=score, comment=comment,
             voided=voided, channel="email",
         )  # fmt: skip
-        pen.emit(response, at_ms + pen.r.choice((0, 0, 0, pen.r.randrange(pen.mix.spread_ms))))
+        written_ms = at_ms + pen.r.choice((0, 0, 0, pen.r.randrange(pen.mix.spread_ms)))
+        (pen.emit_once if once else pen.emit)(response, written_ms)
 
     def _push_untimed(self, at_ms: int) -> None:
         """An answer without a time has that of its arrival: told again it has another."""
