@@ -119,7 +119,7 @@ class PurePipeline:
                 part = min(heads, key=self._rank)
                 at_ms = self._rank(part)[0]
                 if not self._wake_before(at_ms, number):
-                    self._read_to_ms[number] = at_ms
+                    self._read_to_ms[number] = max(self._read_to_ms[number], at_ms)
                     self._take(part, self._left[part].popleft())
                     self._commit(part)
 

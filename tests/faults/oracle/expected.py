@@ -15,7 +15,7 @@ from itertools import groupby
 from tests.faults.harness.reading import World
 from tests.faults.oracle.customer import Customer
 from tests.faults.oracle.found import found_by_customer
-from tests.faults.oracle.inputs import BEACON, ORDER, RESPONSES, Place, Taken, judge
+from tests.faults.oracle.inputs import ORDER, RESPONSES, Place, Taken, judge
 from tests.faults.oracle.numbers import Cell, Tally, panes
 from tests.faults.oracle.order import Timed, in_step, timed
 from tests.faults.oracle.outcome import Outcome, copy_of
@@ -107,7 +107,7 @@ def _written(records: Iterable[Taken]) -> frozenset[Place]:
         if taken.place[0] != RESPONSES or taken.event is None:
             continue
         copy = copy_of(taken.row)
-        if copy in seen or (taken.confirms and BEACON not in dict(taken.row.headers)):
+        if copy in seen or taken.confirms:
             found.add(taken.place)
         seen.add(copy)
     return frozenset(found)

@@ -61,10 +61,10 @@ class Taken(NamedTuple):
 
     @property
     def confirms(self) -> str:
-        """The id of an answer that confirms a click; empty for any other event."""
+        """The id of an answer by which the pipeline, and no page, confirms a click; empty for any other event."""
         event = self.event
         if isinstance(event, SurveyResponse) and (event.source, event.type) == ("nps.collector", "survey.confirmed"):
-            return event.id
+            return "" if BEACON in dict(self.row.headers) else event.id
         return ""
 
 

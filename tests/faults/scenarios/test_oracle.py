@@ -45,7 +45,7 @@ def test_the_real_code_agrees(part: int, crash_ratio: float) -> None:
 
 def test_every_invariant_looks_at_something() -> None:
     """Over one larger history no invariant goes without anything to check, and every reason for it all occurs."""
-    world = pure(1, list(generate(1, Mix(visits=1_200, customers=800, burst=60), END_MS))).run()
+    world = pure(1, list(generate(1, Mix(visits=1_500, customers=1_000, burst=150), END_MS))).run()
     findings = judge(world, TERMS)
     assert not differing(findings), differing(findings)
     assert all(found.checked for found in findings), findings

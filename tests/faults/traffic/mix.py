@@ -36,7 +36,7 @@ class Mix:
     burst: int = 0
     types: tuple[str, ...] = (
         *["order.delivered"] * 8, *["case.solved"] * 5, *["order.collected"] * 3, *["order.toured"] * 2,
-        "order.installed", "order.paid", "order.lost",
+        *["order.installed"] * 2, "order.paid", "order.lost",
     )  # fmt: skip
     answered_ratio: float = 0.75
     clicked_ratio: float = 0.3

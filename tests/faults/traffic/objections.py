@@ -33,13 +33,13 @@ def consent(pen: Pen, id_: str, customer: str, ask: Ask, at_ms: int) -> None:
 def contact(pen: Pen, id_: str, customer: str, ask: Ask, at_ms: int) -> None:
     """A withdrawal, a bounce, a wish or a mistake, and at times the opposite later."""
     r = pen.r
-    channel = r.choice((*ask.channels, "email", "*"))
+    channel, channels = r.choice((*ask.channels, "email", "*")), ask.channels or ("email",)
     matters: list[tuple[Mapping[str, object], Mapping[str, object]]] = [
         (
             {"consents": {f"{ask.purpose}/{channel}": "withdrawn"}},
             {"consents": {f"{ask.purpose}/{channel}": "granted"}},
         ),
-        ({"bounces": {channel.replace("*", "sms"): "bounced"}}, {"bounces": {channel.replace("*", "sms"): "cleared"}}),
+        ({"bounces": dict.fromkeys(channels, "bounced")}, {"bounces": {channels[0]: "cleared"}}),
         ({"preferred_channel": channel.replace("*", "web")}, {"preferred_channel": "email"}),
         ({"consents": {f"{ask.purpose}/email": "withdrawn", f"{ask.purpose}/sms": "granted"}}, {}),
         ({"consents": {f"{ask.purpose}/fax": "withdrawn"}}, {"bounces": {"email": "hard"}}),

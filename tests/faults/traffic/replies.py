@@ -18,12 +18,13 @@ class Replies:
         self._pen, self._ask, self._due_ms, self._customer = pen, ask, due_ms, trigger.customer_id
         self.survey = survey_of(trigger.customer_id, trigger.source, trigger.id, ask.name)
 
-    def tell(self) -> None:
-        """Everything that this customer, or somebody else, says about the survey."""
+    def tell(self, first_ms: int | None = None) -> None:
+        """Everything that this customer, or somebody else, says about the survey, from `first_ms` on if it is given."""
         r, mix = self._pen.r, self._pen.mix
-        first_ms = self._due_ms + mix.apart_ms + r.randrange(mix.spread_ms)
-        if r.random() < 0.03:
-            first_ms = self._due_ms + self._ask.expires_ms + r.randrange(-60_000, mix.spread_ms)
+        if first_ms is None:
+            first_ms = self._due_ms + mix.apart_ms + r.randrange(mix.spread_ms)
+            if r.random() < 0.03:
+                first_ms = self._due_ms + self._ask.expires_ms + r.randrange(-60_000, mix.spread_ms)
         if r.random() < mix.scanned_ratio:
             reminded_ms = self._due_ms + self._ask.remind_after_ms
             self._scan(r.choice((self._due_ms + mix.apart_ms, reminded_ms - mix.apart_ms - 3_000)) + r.randrange(3_000))

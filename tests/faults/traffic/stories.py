@@ -63,7 +63,7 @@ class Stories:
         if r.random() < mix.erased_ratio:
             objections.erase(pen, f"{event.id}-erased", customer, self._aside(due_ms))
         if ask is not None and r.random() < mix.answered_ratio:
-            Replies(pen, event, ask, due_ms).tell()
+            Replies(pen, event, ask, due_ms).tell(at_ms + r.randrange(overtaken_ms) if overtaken_ms else None)
 
     def _aside(self, due_ms: int) -> int:
         """About the time at which a survey is due, before or after."""
@@ -113,6 +113,7 @@ class Stories:
         for number in range(self._mix.burst):
             at_ms = start_ms + number * 20
             event = self._trigger("order.delivered", f"{self._name}-burst-{number}", customer, at_ms)
+            event = event._replace(time=at_ms)
             self._pen.emit(event, at_ms)
             ask = self._terms.ask_for(event.type, event.attributes)
             if number % 20 == 0 and ask is not None:
