@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.events import Record
+from schemas.events import Decision, Record
 from tests.faults.harness.pure_pipeline import PurePipeline
 from tests.faults.harness.reading import World
 from tests.faults.harness.sampling import MIB, Sample, resident_bytes
+from tests.faults.oracle.forgotten import EMPTIED_WITHIN_MS, Forgotten
 from tests.faults.oracle.inputs import RESPONSES
 from tests.faults.oracle.invariants import differing, judge
 from tests.faults.oracle.outputs import ALERTS, ANSWERS, DEAD, DECISIONS, DISPATCHES, PANES, decode
@@ -90,6 +91,19 @@ def test_a_wrong_row_is_objected_to(right: World, table: str, how: str) -> None:
     )
     objections = differing(judge(replace(right, tables={**right.tables, table: spoiled}), TERMS))
     assert [f"ClickHouse {table}" in found.what for found in objections] == [True], objections
+
+
+def test_rows_of_the_erased_are_emptied_in_time(right: World) -> None:
+    """For a minute and a half they may be there in full; from then on what names the customer must be gone."""
+    assert right.tables is not None
+    outputs, later = decode(right), replace(right, now_ms=right.now_ms + EMPTIED_WITHIN_MS + 1)
+    forgotten = Forgotten(right, outputs)
+    gone = {one.decision_id: forgotten.emptied("decisions", one) for one in outputs.values(DECISIONS, Decision)}
+    assert any(gone.values())
+    assert "ClickHouse decisions, emptied of the erased" in {found.what for found in differing(judge(later, TERMS))}
+    rows = [{**row, **gone[row["decision_id"]]} for row in right.tables["decisions"]]
+    later = replace(later, tables={**right.tables, "decisions": rows})
+    assert not [found for found in differing(judge(later, TERMS)) if "decisions" in found.what]
 
 
 def test_an_audit_with_rows_is_objected_to(right: World) -> None:
