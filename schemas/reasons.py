@@ -21,6 +21,8 @@ class Reason(StrEnum):
     UNKNOWN_SCHEMA = "unknown_schema", "The header names a schema that was never released or registered."
     WRONG_TYPE = "wrong_type", "A valid record of another type, on the wrong topic."
     TOO_LARGE = "too_large", "More than 64 KiB with key and headers: no event is."
+    TOO_LONG = "too_long", "An id, a name or another short text of more than 256 bytes; the detail names the field."
+    ABSURD_TIME = "absurd_time", "The event's time lies before 2000 or after 2099: another unit, or none was given."
     WRONG_KEY = "wrong_key", "The record's key is not its customer_id."
     INVALID_SCORE = "invalid_score", "The score is not a whole number from 0 to 10; never clamped."
     EMPTY_RESPONSE = "empty_response", "Neither score nor comment nor withdrawal."
@@ -41,7 +43,8 @@ class Reason(StrEnum):
 
     # ignored: nothing new in it
     DUPLICATE = "duplicate", "Already taken: the same source and id, or the same correction."
-    SUPERSEDED = "superseded", "A newer correction of the same answer was already taken."
+    SUPERSEDED = "superseded", "A newer correction of the same answer was already taken, or it changes nothing."
+    CUT = "cut", "A comment longer than is kept of an answer or a customer: cut, and all else was taken."
 
     # suppressed: the trigger leads to no survey
     NO_RULE = "no_rule", "No rule asks for a survey after such an event."
@@ -56,6 +59,11 @@ class Reason(StrEnum):
     SAMPLED_OUT = "sampled_out", "Not among the share of customers that the rule's `sample` asks."
     DAILY_LIMIT = "daily_limit", "The rule asked this customer `at_most_a_day` times within 24 hours."
     ALREADY_PENDING = "already_pending", "A survey of higher priority is about to be sent to the customer."
+    TOO_MANY_TRIGGERS = (
+        "too_many_triggers",
+        "More surveys of one customer are scheduled or known than `[customer]` has room for.",
+    )
+
     MISSED = "missed", "Found to be due more than the rule's `send_within` after it was: too late to make sense."
     ERASED = "erased", "The customer was erased, and this happened before."
 
@@ -73,7 +81,8 @@ class Reason(StrEnum):
 
 
 FAULTS = frozenset({
-    Reason.NO_VALUE, Reason.UNDECODABLE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_TYPE, Reason.TOO_LARGE, Reason.WRONG_KEY,
+    Reason.NO_VALUE, Reason.UNDECODABLE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_TYPE, Reason.TOO_LARGE, Reason.TOO_LONG,
+    Reason.ABSURD_TIME, Reason.WRONG_KEY,
     Reason.INVALID_SCORE, Reason.EMPTY_RESPONSE, Reason.INVALID_CONTACT, Reason.TOO_EARLY,
 })  # fmt: skip
 """Reasons that lie in the record alone, whenever it is read: many of them mean a faulty producer, or a bug of ours.

@@ -124,7 +124,7 @@ def _map(values: Mapping[str, str]) -> bytes:
     return _pairs(tuple(values.items()))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def _pairs(values: tuple[tuple[str, str], ...]) -> bytes:
     """Encode a map's entries; cached, because the same dimensions come again and again."""
     if not values:
@@ -136,7 +136,7 @@ def _array(values: Sequence[str]) -> bytes:
     return _strings(tuple(values))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def _strings(values: tuple[str, ...]) -> bytes:
     """Encode an array of strings; cached, because the same segments come again and again."""
     if not values:

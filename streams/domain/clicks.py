@@ -6,6 +6,7 @@ Clicks are a machine's for good when three different scores of one survey lie wi
 is a link that no person can see or a HEAD request.  This depends on times alone, never on the order of arrival.
 """
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from schemas.events import SurveyResponse
@@ -13,7 +14,7 @@ from streams.domain import parts
 from streams.domain.effects import Confirm, Step
 from streams.domain.ids import confirmation_id, fingerprint
 from streams.domain.policy import Program
-from streams.domain.state import Click, Clicks, Given, Invitation, Journey, Part
+from streams.domain.state import AnswerPart, Click, Clicks, Given, Invitation, Journey, Waiting
 
 SOURCE = "nps.collector"
 CONFIRMED = "survey.confirmed"
@@ -30,11 +31,11 @@ def is_provisional(event: SurveyResponse) -> bool:
     return event.provisional and (event.voided or event.comment is None)
 
 
-def with_click(clicks: Clicks, event: SurveyResponse) -> Clicks:
-    """The clicks and a provisional response, click or trap; equal to `clicks` when it is known."""
+def with_click(clicks: Clicks, event: SurveyResponse, at_most: int = MOST_CLICKS) -> Clicks:
+    """The clicks and a provisional response, click or trap; equal to `clicks` when it is known, or older than all."""
     if event.voided or event.score is None:
-        return clicks._replace(traps=_newest({*clicks.traps, event.time}))
-    return clicks._replace(seen=_newest({*clicks.seen, Click(event.time, event.score)}))
+        return clicks._replace(traps=_newest({*clicks.traps, event.time}, at_most))
+    return clicks._replace(seen=_newest({*clicks.seen, Click(event.time, event.score)}, at_most))
 
 
 def machine_made(clicks: Clicks, within_ms: int) -> frozenset[Click]:
@@ -54,7 +55,7 @@ def machine_marks(survey_id: str, clicks: Clicks, within_ms: int) -> frozenset[i
     return frozenset([_mark(survey_id, click) for click in machine_made(clicks, within_ms)])
 
 
-def parts_of(survey_id: str, clicks: Clicks) -> list[Part]:
+def parts_of(survey_id: str, clicks: Clicks) -> list[AnswerPart]:
     """The parts of the answer that the clicks become, all of them, once a person shows."""
     return [(click.time_ms, _mark(survey_id, click), click.score) for click in clicks.seen]
 
@@ -70,8 +71,11 @@ def confirmation(survey_id: str, customer_id: str, click: Click) -> SurveyRespon
 def confirm_due(journey: Journey, step: Step, to_ms: int) -> Journey:
     """Confirm the clicks whose wait is over at `to_ms`, as answers on the responses' topic; drop those of machines."""
     due = [waiting for waiting in journey.waiting if waiting.due_ms <= to_ms]
-    if not due:
-        return journey
+    return confirm(journey, step, due) if due else journey
+
+
+def confirm(journey: Journey, step: Step, due: Sequence[Waiting]) -> Journey:
+    """Confirm these clicks, as answers on the responses' topic; drop those of machines."""
     clicked = {invitation.survey_id: invitation for invitation in journey.invitations if invitation.clicks}
     for waiting in sorted(due):
         invitation = clicked.get(waiting.survey_id)
@@ -79,7 +83,7 @@ def confirm_due(journey: Journey, step: Step, to_ms: int) -> Journey:
             answer = confirmation(waiting.survey_id, step.customer_id, waiting.click)
             at_ms = min(waiting.due_ms, waiting.click.time_ms + step.program.limits.late_ms)
             step.effects.append(Confirm(answer, at_ms))
-    return journey._replace(waiting=tuple(waiting for waiting in journey.waiting if waiting.due_ms > to_ms))
+    return journey._replace(waiting=tuple(waiting for waiting in journey.waiting if waiting not in due))
 
 
 def waits_ms(journey: Journey, invitation: Invitation, program: Program) -> list[int]:
@@ -113,5 +117,5 @@ def _id_of(survey_id: str, click: Click) -> str:
     return confirmation_id(survey_id, click.time_ms, click.score)
 
 
-def _newest(values: set[T]) -> tuple[T, ...]:
-    return tuple(sorted(values)[-MOST_CLICKS:])
+def _newest(values: set[T], at_most: int) -> tuple[T, ...]:
+    return tuple(sorted(values)[-at_most:])

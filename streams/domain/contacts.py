@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from schemas.events import ContactUpdate
 from schemas.reasons import Reason
+from streams.domain import bounds
 from streams.domain.effects import Reject
 from streams.domain.policy import CHANNELS, Program, Rule
 from streams.domain.state import NO_CONTACT, NO_STATEMENT, Contact, Journey, Statement
@@ -28,6 +29,8 @@ Flags = tuple[tuple[str, int, bool], ...]
 def fault(event: ContactUpdate, contact: Contact | None) -> Reject | None:
     """The rejection of an invalid update, None for a valid one.  A misspelt withdrawal must not get lost in silence."""
     for name, value in event.consents.items():
+        if len(name.encode()) > bounds.MOST_CONSENT_BYTES:
+            return Reject(Reason.TOO_LONG, f"consents: a name of more than {bounds.MOST_CONSENT_BYTES} bytes")
         purpose, slash, channel = name.rpartition("/")
         if not (purpose and slash and channel in (*CHANNELS, EVERY) and value in (GRANTED, WITHDRAWN)):
             return Reject(Reason.INVALID_CONTACT, f"consent {name!r}: {value!r}, expected purpose/channel: granted ...")

@@ -14,10 +14,10 @@ first score that holds and the comment that does.
 from bisect import bisect_left
 
 from schemas.records import replacer
-from streams.domain.state import Given, Part
+from streams.domain.state import AnswerPart, Given
 
 VOID, WORDS = -1, -2
-"""What stands for a score in a withdrawal, and in a part that is only a comment."""
+"""Stand for a score in a withdrawal, and in a part that is only a comment."""
 
 MOST_PARTS = 64
 """The most parts of an answer that are remembered."""
@@ -31,18 +31,18 @@ _with_parts = replacer(Given, "parts", "others")
 _evaluated = replacer(Given, "scores", "comment", "comment_stamp", "voided_ms", "parts", "others")
 
 
-def parts_of(given: Given) -> tuple[Part, ...]:
+def parts_of(given: Given) -> tuple[AnswerPart, ...]:
     """All parts that are remembered, in order of time; of an answer from an older state those that it kept."""
     if given.parts or not given.revision:
         return given.parts
     known = {mark for _, mark, _ in given.scores}
-    voids: list[Part] = [(given.voided_ms, 0, VOID)] if given.voided_ms >= 0 else []
+    voids: list[AnswerPart] = [(given.voided_ms, 0, VOID)] if given.voided_ms >= 0 else []
     at_ms, mark = given.comment_stamp
-    words: list[Part] = [(at_ms, mark, WORDS)] if given.comment is not None and mark not in known else []
+    words: list[AnswerPart] = [(at_ms, mark, WORDS)] if given.comment is not None and mark not in known else []
     return tuple(sorted([*given.scores, *voids, *words]))
 
 
-def with_part(given: Given, part: Part, comment: str | None) -> Given:
+def with_part(given: Given, part: AnswerPart, comment: str | None) -> Given:
     """The answer so far and one part more, not evaluated yet; `given` itself when the part is known."""
     at_ms, mark, _ = part
     parts = parts_of(given)
@@ -52,7 +52,7 @@ def with_part(given: Given, part: Part, comment: str | None) -> Given:
     return _with_parts(given, tuple(sorted([*(each for each in parts if each[1] != mark), part])), others)
 
 
-def closing_ms(parts: tuple[Part, ...], edit_ms: int) -> int | None:
+def closing_ms(parts: tuple[AnswerPart, ...], edit_ms: int) -> int | None:
     """The last instant at which a part can hold; None while there is no score, or each is withdrawn in time.
 
     It is `edit_ms` after the earliest score that has no withdrawal from it until then.
@@ -66,8 +66,11 @@ def closing_ms(parts: tuple[Part, ...], edit_ms: int) -> int | None:
     return None
 
 
-def evaluate(given: Given, machines: frozenset[int], edit_ms: int) -> Given:
-    """Work out what holds of the parts that are no machine's; `machines` are the marks of those that are."""
+def evaluate(given: Given, machines: frozenset[int], edit_ms: int, most_parts: int = MOST_PARTS) -> Given:
+    """Work out what holds of the parts that are no machine's; `machines` are the marks of those that are.
+
+    Of more than `most_parts` the oldest are forgotten, but never the first score that holds or the comment that does.
+    """
     parts = tuple([part for part in parts_of(given) if part[1] not in machines]) if machines else parts_of(given)
     closes_ms = closing_ms(parts, edit_ms)
     taken = parts if closes_ms is None else tuple([part for part in parts if part[0] <= closes_ms])
@@ -78,15 +81,15 @@ def evaluate(given: Given, machines: frozenset[int], edit_ms: int) -> Given:
     comment, stamp, others = given.comment, given.comment_stamp, given.others
     if comment is not None or others:
         comment, stamp, others = _comments(given, parts, closes_ms)
-    if len(parts) > MOST_PARTS:
-        held = {*scores[:1], *[part for part in parts if part[:2] == stamp]}
-        newest = [part for part in parts if part not in held][len(held) - MOST_PARTS :]
+    if len(parts) > most_parts:
+        held = {part for part in parts if part in scores[:1] or part[:2] == stamp}
+        newest = [part for part in parts if part not in held][len(parts) - most_parts :]
         parts = tuple(sorted([*held, *newest]))
     return _evaluated(given, scores, comment, stamp, voided_ms, parts, others)
 
 
 def _comments(
-    given: Given, parts: tuple[Part, ...], closes_ms: int | None
+    given: Given, parts: tuple[AnswerPart, ...], closes_ms: int | None
 ) -> tuple[str | None, tuple[int, int], tuple[tuple[int, int, str], ...]]:
     """The newest comment that is not closed, its stamp, and the comments that do not hold now."""
     told = [(at_ms, mark, text) for at_ms, mark, text in given.others]

@@ -113,6 +113,27 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomerBounds:
+    """The most that is known of one customer, so that a guest id shared by thousands costs no more than a person.
+
+    `scheduled` surveys wait to be sent; of `invitations`, the sent ones and those, there are as many: a trigger beyond
+    either is suppressed.  `triggers` are remembered, then the oldest goes, and is new when it comes again.  `held`
+    responses wait for their survey, then the oldest is given up.
+    """
+
+    scheduled: int = 50
+    invitations: int = 200
+    triggers: int = 2_000
+    held: int = 64
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a bound below 1, and for one above which a journey might not fit into a record."""
+        bounds, most = (self.scheduled, self.invitations, self.triggers, self.held), (200, 400, 2_000, 64)
+        if not all(1 <= bound <= limit for bound, limit in zip(bounds, most, strict=True)):
+            raise ValueError(f"customer.scheduled, invitations, triggers and held must be 1 to {most}")
+
+
+@dataclass(frozen=True, slots=True)
 class AlertPolicy:
     """Highest score of each severity; a higher detractor score than `warning_max` raises no alert."""
 
@@ -143,6 +164,7 @@ class Program:
     caps: Mapping[str, Cap] = field(default_factory=dict)
     events: frozenset[str] = frozenset()
     """Every event type there may be; empty when none is unknown."""
+    customer: CustomerBounds = field(default_factory=CustomerBounds)
 
     def __post_init__(self) -> None:
         """Raises ValueError for a program that contradicts itself; each message says what to change."""

@@ -7,7 +7,7 @@ window that holds the answer changes and no other.
 from schemas.events import Answer, SurveyResponse
 from schemas.reasons import Reason
 from schemas.records import new, positional, replacer
-from streams.domain import clicks, parts
+from streams.domain import bounds, clicks, parts
 from streams.domain.alerts import alert, severity
 from streams.domain.effects import Count, Ignore, Reject, Step
 from streams.domain.ids import fingerprint
@@ -15,9 +15,6 @@ from streams.domain.nps import Band, band
 from streams.domain.parts import NO_ANSWER
 from streams.domain.policy import Program
 from streams.domain.state import Clicks, Given, Invitation, Journey, Parked, Waiting
-
-MOST_PARKED = 64
-"""The most parked responses of a customer; the oldest gives way."""
 
 _with_invitations = replacer(Journey, "invitations", "reminders")
 _with_given = replacer(Invitation, "given")
@@ -44,7 +41,7 @@ def respond(journey: Journey, event: SurveyResponse, step: Step) -> Journey:
             if event.provisional and clicks.is_provisional(event):
                 updated, journey = _take_click(journey, invitation, event, step)
             else:
-                updated = _take_answer(invitation, event, step)
+                updated = _take_answer(journey, invitation, event, step)
             if updated is invitation:
                 return journey
             invitations, reminders = list(journey.invitations), journey.reminders
@@ -52,9 +49,14 @@ def respond(journey: Journey, event: SurveyResponse, step: Step) -> Journey:
             if reminders and updated.is_answered:
                 reminders = tuple([message for message in reminders if message.survey_id != updated.survey_id])
             return _with_invitations(journey, tuple(invitations), reminders)
-    parked = (*journey.parked, Parked(event.survey_id, step.now_ms + limits.park_ms, step.raw))
-    step.effects.extend(_unknown_survey(oldest) for oldest in parked[:-MOST_PARKED])
-    return journey._replace(parked=parked[-MOST_PARKED:])
+    held = Parked(event.survey_id, step.now_ms + limits.park_ms, step.raw)
+    if len(step.raw) > bounds.LARGEST_HELD_BYTES:
+        step.effects.append(_unknown_survey(held))
+        return journey
+    parked = (*journey.parked, held)
+    too_many = bounds.given_up(parked, step.program.customer.held)
+    step.effects.extend(_unknown_survey(oldest) for oldest in parked[:too_many])
+    return journey._replace(parked=parked[too_many:])
 
 
 def give_up(journey: Journey, step: Step) -> Journey:
@@ -78,32 +80,40 @@ def _take_click(
 ) -> tuple[Invitation, Journey]:
     """Take a click or a trap: a click waits, and scores that turn out to be a machine's no longer count."""
     before, clicks_before = invitation.given or NO_ANSWER, invitation.clicks or Clicks()
-    if (clicks_after := clicks.with_click(clicks_before, event)) == clicks_before:
+    at_most = bounds.clicks_room(journey.invitations, clicks.MOST_CLICKS)
+    if (clicks_after := clicks.with_click(clicks_before, event, at_most)) == clicks_before:
         step.effects.append(Ignore(Reason.DUPLICATE))
         return invitation, journey
     invitation = invitation._replace(clicks=clicks_after)
-    given = _evaluated(invitation, before, step.program) if before.revision else before
+    given = _evaluated(invitation, before, parts.MOST_PARTS, step.program) if before.revision else before
     if given != before:
         invitation = _revised(invitation, before, given, event, step)
     for click in set(clicks_after.seen) - set(clicks_before.seen):
         due_ms = max(event.time, step.now_ms) + step.program.limits.confirm_ms
+        if len(journey.waiting) >= bounds.MOST_WAITING:
+            journey = clicks.confirm(journey, step, [min(journey.waiting)])
         journey = journey._replace(waiting=(*journey.waiting, Waiting(due_ms, invitation.survey_id, click)))
     return invitation, journey
 
 
-def _take_answer(invitation: Invitation, event: SurveyResponse, step: Step) -> Invitation:
+def _take_answer(journey: Journey, invitation: Invitation, event: SurveyResponse, step: Step) -> Invitation:
     """Take an answer, or a part, correction or withdrawal of one.  What is closed is remembered and a dead letter."""
     before, program, mark = invitation.given or NO_ANSWER, step.program, fingerprint(event.source, event.id)
     score = parts.VOID if event.voided else parts.WORDS if event.score is None else event.score
-    comment = None if event.voided else event.comment
+    comment = None if event.voided or event.comment is None else event.comment
+    if comment is not None:
+        comment = bounds.cut(comment, bounds.comment_room(journey.invitations))
     given = parts.with_part(before, (event.time, mark, score), comment)
     if given is before or mark in _machine_marks(invitation, program):
         step.effects.append(Ignore(Reason.DUPLICATE if given is before else Reason.SUPERSEDED))
         return invitation
+    if comment is not None and comment != event.comment:
+        step.effects.append(Ignore(Reason.CUT))
     if invitation.clicks is not None and not event.voided:
         for click in clicks.parts_of(invitation.survey_id, invitation.clicks):
             given = parts.with_part(given, click, None)
-    given = _evaluated(invitation, given, program)
+    most_parts = bounds.parts_room(journey.invitations, parts.MOST_PARTS) if before.revision else parts.MOST_PARTS
+    given = _evaluated(invitation, given, most_parts, program)
     closes_ms = parts.closing_ms(given.parts, program.limits.edit_ms)
     revised = _revised(invitation, before, given, event, step)
     if closes_ms is not None and event.time > closes_ms:
@@ -120,9 +130,9 @@ def _machine_marks(invitation: Invitation, program: Program) -> frozenset[int]:
     return clicks.machine_marks(invitation.survey_id, invitation.clicks, program.limits.confirm_ms)
 
 
-def _evaluated(invitation: Invitation, given: Given, program: Program) -> Given:
-    """What holds of the answer, without what machines made."""
-    return parts.evaluate(given, _machine_marks(invitation, program), program.limits.edit_ms)
+def _evaluated(invitation: Invitation, given: Given, most_parts: int, program: Program) -> Given:
+    """The answer without what machines made, and with what holds of it."""
+    return parts.evaluate(given, _machine_marks(invitation, program), program.limits.edit_ms, most_parts)
 
 
 def _revised(invitation: Invitation, before: Given, given: Given, event: SurveyResponse, step: Step) -> Invitation:

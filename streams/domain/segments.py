@@ -25,7 +25,7 @@ def capture(attributes: Mapping[str, str], program: Program) -> tuple[Dimensions
     return _captured(names, tuple([attributes.get(name, MISSING) for name in names]), program.combinations)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def _captured(
     names: tuple[str, ...], values: tuple[str, ...], combinations: tuple[tuple[str, ...], ...]
 ) -> tuple[Dimensions, tuple[str, ...]]:

@@ -34,7 +34,7 @@ class Pending(NamedTuple):
     history: bool = False
 
 
-Part = tuple[int, int, int]
+AnswerPart = tuple[int, int, int]
 """Part of an answer: its time, the fingerprint of its source and id, and its score (see `streams.domain.parts`)."""
 
 
@@ -54,7 +54,7 @@ class Given(NamedTuple):
     voided_ms: int = -1
     counted: tuple[int, Band] | None = None
     severity: str = ""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[AnswerPart, ...] = ()
     others: tuple[tuple[int, int, str], ...] = ()
 
 

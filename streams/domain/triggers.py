@@ -3,7 +3,7 @@
 from schemas.events import Trigger
 from schemas.reasons import Reason
 from schemas.records import positional, replacer
-from streams.domain import decisions, eligibility
+from streams.domain import bounds, decisions, eligibility
 from streams.domain.conditions import attributes_of
 from streams.domain.decisions import correlation
 from streams.domain.dispatching import cancels, defer, rule_of
@@ -24,7 +24,7 @@ def trigger(journey: Journey, event: Trigger, step: Step) -> Journey:
         if seen == known:
             step.effects.append(Ignore(Reason.DUPLICATE))
             return journey
-    journey = _with_seen(journey, (*journey.seen, (known, event.time)))
+    journey = _with_seen(journey, (*journey.seen, (known, event.time))[-program.customer.triggers :])
     is_cancel = event.type in program.cancel_types
     if is_cancel:
         journey = _cancel(journey, event, step)
@@ -54,7 +54,10 @@ def _schedule(journey: Journey, event: Trigger, rule: Rule, step: Step) -> Journ
     if suppress is not None:
         step.effects.append(decisions.suppression(event, rule, suppress, step))
         return journey
-    pending = _pending(event, rule, due_ms, step)
+    pending, customer = _pending(event, rule, due_ms, step), step.program.customer
+    if bounds.is_full(journey, customer.scheduled, customer.invitations, pending):
+        step.effects.append(decisions.suppression(event, rule, Suppress(Reason.TOO_MANY_TRIGGERS), step))
+        return journey
     if due_ms > journey.clock_ms:
         step.effects.append(Scheduled(decisions.decision(pending, rule, None, due_ms, step)))
     return journey._replace(pending=(*journey.pending, pending))
@@ -102,7 +105,8 @@ def _cancel(journey: Journey, event: Trigger, step: Step) -> Journey:
         else:
             remaining.append(pending)
     cancel = Cancel(event.type, subject, event.id, event.time)
-    journey = journey._replace(pending=tuple(remaining), cancels=(*journey.cancels, cancel))
+    cancels_ = bounds.newest_cancels((*journey.cancels, cancel))
+    journey = journey._replace(pending=tuple(remaining), cancels=cancels_)
     if any(rule.cancel_closes for rule in program.rules):
         invitations = tuple(_closed(invitation, cancel, program) for invitation in journey.invitations)
         journey = journey._replace(invitations=invitations)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from streams.domain.policy import AlertPolicy, Cap, Limits, Program
+from streams.domain.policy import AlertPolicy, Cap, CustomerBounds, Limits, Program
 from streams.domain.windows import Window
 from streams.errors import BadProgram
 from streams.program import file
@@ -63,6 +63,9 @@ def _program(tables: file.ProgramFile) -> Program:
         hash=hashlib.sha256(msgspec.json.encode(tables, order="sorted")).hexdigest()[:12],
         caps={name: Cap(table.at_most, ms_at(table.every, f"channels.{name}.every")) for name, table in channels},
         events=frozenset(tables.events.types),
+        customer=CustomerBounds(
+            tables.customer.scheduled, tables.customer.invitations, tables.customer.triggers, tables.customer.held
+        ),
     )
 
 

@@ -12,6 +12,9 @@ def check(program: file.ProgramFile) -> None:
     """Refuse a file that contradicts itself.  Raises Contradiction, naming two lines, or ValidationError for one."""
     _check_lists(program)
     _check_names(program)
+    if program.customer.scheduled > program.customer.invitations:
+        message = "customer.scheduled is more than customer.invitations: what is scheduled is known once it is sent"
+        raise Contradiction(message, "customer.scheduled", "customer.invitations")
     for index, rule in enumerate(program.rules):
         path = f"rules[{index}]"
         _check_words(rule, path)

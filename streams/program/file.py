@@ -104,6 +104,15 @@ class LimitsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     confirm: str = "30s"
 
 
+class CustomerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[customer]`: the most that is known of one customer, as `streams.domain.policy.CustomerBounds` explains it."""
+
+    scheduled: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+    invitations: Annotated[int, msgspec.Meta(ge=1, le=400)] = 200
+    triggers: Annotated[int, msgspec.Meta(ge=1, le=2_000)] = 2_000
+    held: Annotated[int, msgspec.Meta(ge=1, le=64)] = 64
+
+
 class AlertsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[alerts]`: the highest score of each severity."""
 
@@ -124,3 +133,4 @@ class ProgramFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     sending: SendingTable | None = None
     channels: dict[str, ChannelTable] = {}
     events: EventsTable = EventsTable()
+    customer: CustomerTable = CustomerTable()

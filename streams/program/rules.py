@@ -5,6 +5,7 @@ import msgspec
 from streams.domain.conditions import AtLeast, Condition, Exists
 from streams.domain.hours import Hours, zone
 from streams.domain.policy import Rule
+from streams.domain.segments import LONGEST
 from streams.program import file
 from streams.program.complaint import error_at
 from streams.program.duration import hours_ms, ms_at
@@ -53,6 +54,13 @@ def rule(table: file.RuleTable, sending: file.SendingTable | None, path: str) ->
 
 
 def _condition(condition: str | list[str] | file.ConditionTable, path: str) -> Condition:
+    found = _any_condition(condition, path)
+    if isinstance(found, frozenset) and (long := next((text for text in sorted(found) if len(text) > LONGEST), None)):
+        raise error_at(f"{long!r} never holds: attributes are cut at {LONGEST} characters", path)
+    return found
+
+
+def _any_condition(condition: str | list[str] | file.ConditionTable, path: str) -> Condition:
     if isinstance(condition, str):
         return frozenset({condition})
     if isinstance(condition, list):

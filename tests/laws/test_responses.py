@@ -14,7 +14,6 @@ from streams.domain.effects import Effect, Ignore, Reject
 from streams.domain.ids import alert_id
 from streams.domain.nps import Band, Tally, band
 from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS
-from streams.domain.responses import MOST_PARKED
 from tests.support.answers import ASKED, EXPIRES_MS, FIRST_MS, SHORT_LIVED, SURVEY, net, told
 from tests.support.histories import (
     OPEN,
@@ -150,7 +149,7 @@ def test_invalid_score_is_rejected(score: int) -> None:
 @given(st.integers(0, 20))
 def test_held_responses_are_bounded(more: int) -> None:
     """The oldest give way, as dead letters: none is lost, and the journey stays small."""
-    moments = [(START_MS, response(f"r{n}", START_MS, 9, survey=f"s{n}")) for n in range(MOST_PARKED + more)]
+    moments = [(START_MS, response(f"r{n}", START_MS, 9, survey=f"s{n}")) for n in range(OPEN.customer.held + more)]
     journey = run(moments, OPEN)
     assert [held.survey_id for held in journey.journey.parked] == [m[1].survey_id for m in moments[more:]]
     assert [journey.kept[r.raw or b""] for r in journey.all(Reject)] == moments[:more]

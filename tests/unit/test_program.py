@@ -253,3 +253,35 @@ def test_new_keys_change_the_hash_only_where_they_are_used() -> None:
     plain = parse(TEXT, "a").hash
     assert parse(TEXT.replace(SUPPORT, f"{SUPPORT}\npriority = 0"), "b").hash == plain
     assert parse(TEXT.replace(SUPPORT, f"{SUPPORT}\nsample = 0.5"), "c").hash != plain
+
+
+CUSTOMER = TEXT + "\n[customer]\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "most", "default"),
+    [("scheduled", 200, 50), ("invitations", 400, 200), ("triggers", 2_000, 2_000), ("held", 64, 64)],
+)
+def test_what_is_known_of_a_customer_is_bounded(key: str, most: int, default: int) -> None:
+    """Left out it is the default; the most is taken; below 1 or above the most is refused with its line."""
+    assert getattr(load().customer, key) == getattr(parse(CUSTOMER, "my.toml").customer, key) == default
+    known = "invitations = 400\n" if key == "scheduled" else ""
+    assert getattr(parse(f"{CUSTOMER}{key} = {most}\n{known}", "my.toml").customer, key) == most
+    for wrong in (0, -1, most + 1):
+        line, message = complaint(f"{CUSTOMER}{key} = {wrong}\n")
+        assert line == line_of("\n[customer]\n", CUSTOMER) + 2
+        assert str(most if wrong > most else 1) in message
+
+
+def test_more_scheduled_than_known_is_a_contradiction() -> None:
+    """Both lines are named."""
+    line, message = complaint(f"{CUSTOMER}scheduled = 20\ninvitations = 10\n")
+    assert (line, "customer.invitations" in message) == (line_of("\n[customer]\n", CUSTOMER) + 2, True)
+    assert message.endswith(f"line {line + 1}")
+
+
+def test_a_condition_on_more_than_is_kept_is_refused() -> None:
+    """Attributes are cut at 64 characters, so a longer value would never hold."""
+    where = 'where = { priority = ["normal", "high"] }'
+    line, message = complaint(TEXT.replace(where, 'where = { priority = "' + "x" * 65 + '" }'))
+    assert (line, "cut at 64 characters" in message) == (line_of(where), True)
