@@ -54,6 +54,7 @@ Words that are ours, and some of the field that mean one thing here:
     lineage       the topics, by id and epoch, from which state was made
     pane          one segment's minute, hour or day, with its tally
     parked        a response that waits in its journey until its survey is sent
+    part          one thing said to a survey: a score, a comment, both, or a withdrawal
     program       the rules, segments, windows and limits in nps.toml
     provisional   a click on a score link that has not been confirmed yet
     quarantine    the time in which a customer is not asked again

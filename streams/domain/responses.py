@@ -19,6 +19,7 @@ from streams.domain.state import Clicks, Given, Invitation, Journey, Parked, Wai
 _with_invitations = replacer(Journey, "invitations", "reminders")
 _with_given = replacer(Invitation, "given")
 _with_class = replacer(Given, "counted", "severity")
+_with_score = replacer(Given, "scores", "parts")
 _next_revision = replacer(Given, "revision")
 _NO_MACHINES: frozenset[int] = frozenset()
 
@@ -98,13 +99,15 @@ def _take_click(
 
 def _take_answer(journey: Journey, invitation: Invitation, event: SurveyResponse, step: Step) -> Invitation:
     """Take an answer, or a part, correction or withdrawal of one.  What is closed is remembered and a dead letter."""
-    before, program, mark = invitation.given or NO_ANSWER, step.program, fingerprint(event.source, event.id)
+    before, program = invitation.given or NO_ANSWER, step.program
     score = parts.VOID if event.voided else parts.WORDS if event.score is None else event.score
-    comment = None if event.voided or event.comment is None else event.comment
+    part, comment = (event.time, fingerprint(event.source, event.id), score), None if event.voided else event.comment
+    if comment is None and score >= 0 and before is NO_ANSWER and invitation.clicks is None:
+        return _revised(invitation, before, _with_score(before, (part,), (part,)), event, step)
     if comment is not None:
         comment = bounds.cut(comment, bounds.comment_room(journey.invitations))
-    given = parts.with_part(before, (event.time, mark, score), comment)
-    if given is before or mark in _machine_marks(invitation, program):
+    given = parts.with_part(before, part, comment)
+    if given is before or part[1] in _machine_marks(invitation, program):
         step.effects.append(Ignore(Reason.DUPLICATE if given is before else Reason.SUPERSEDED))
         return invitation
     if comment is not None and comment != event.comment:
@@ -141,13 +144,14 @@ def _revised(invitation: Invitation, before: Given, given: Given, event: SurveyR
     An alert tells of a score, a band or a comment that is new: whoever was paged is not paged again for less.
     """
     given = _classified(invitation, given, step.program)
-    if _content(given) == _content(before) and _is_like(invitation, given, before, step.program):
+    is_news = _content(given) != _content(before)
+    if not is_news and _is_like(invitation, given, before, step.program):
         return _with_given(invitation, given)
     given = _next_revision(given, before.revision + 1)
     if given.counted != before.counted:
         _count(invitation.segments, before.counted, given.counted, step)
     step.effects.append(_answer_record(invitation, given, event, step))
-    if (given.severity or before.severity) and _content(given) != _content(before):
+    if is_news and (given.severity or before.severity):
         step.effects.append(alert(invitation, given, before.severity, step))
     return _with_given(invitation, given)
 

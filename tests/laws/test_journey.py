@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Answer, Decision, SurveyDispatch
+from schemas.reasons import Reason
 from streams.domain.effects import Count, Effect, Reject, Requeue
 from streams.domain.ids import survey_id
 from streams.domain.journey import is_blank, next_timer_ms, step
@@ -154,10 +155,14 @@ def test_woken_until_all_is_forgotten(history: list[Moment]) -> None:
 @settings(max_examples=examples(120))
 @given(histories())
 def test_a_rejected_event_changes_only_the_time(history: list[Moment]) -> None:
-    """Apart from what fell due before it, a bad event leaves no trace in the journey."""
+    """Apart from what fell due before it, a bad event leaves no trace; a closed correction may revive."""
     journey = NEW
     for now_ms, event in history:
         advanced, _ = step(journey, opted("-", None, now_ms), SHORT, now_ms)
         journey, effects = step(journey, event, SHORT, now_ms)
-        if any(isinstance(effect, Reject) and effect.raw is None for effect in effects):
+        reasons = [effect.reason for effect in effects if isinstance(effect, Reject) and effect.raw is None]
+        if reasons == [Reason.EDIT_CLOSED]:
+            assert journey._replace(invitations=()) == advanced._replace(invitations=())
+            assert not any(isinstance(effect, Answer | Count) for effect in effects)
+        elif reasons:
             assert journey == advanced
