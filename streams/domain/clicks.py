@@ -86,6 +86,15 @@ def confirm(journey: Journey, step: Step, due: Sequence[Waiting]) -> Journey:
     return journey._replace(waiting=tuple(waiting for waiting in journey.waiting if waiting not in due))
 
 
+def waits_ms(journey: Journey, invitation: Invitation, program: Program) -> list[int]:
+    """The times at which the wait of this survey's clicks is over, of those that are no machine's as far as known."""
+    return [
+        waiting.due_ms
+        for waiting in journey.waiting
+        if waiting.survey_id == invitation.survey_id and _is_unconfirmed(invitation, waiting.click, program)
+    ]
+
+
 def is_unconfirmed(invitation: Invitation, program: Program) -> bool:
     """True when a person seems to have clicked and the answer is not there yet: it waits, or is being put back."""
     clicks = invitation.clicks.seen if invitation.clicks is not None else ()

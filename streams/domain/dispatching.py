@@ -144,7 +144,7 @@ def _remind(journey: Journey, reminder: Message, step: Step, to_ms: int) -> Jour
         return journey
     if eligibility.refusal(journey, rule):
         return journey
-    waits_ms = [waiting.due_ms for waiting in journey.waiting if waiting.survey_id == reminder.survey_id]
+    waits_ms = clicks.waits_ms(journey, invitation, step.program)
     if waits_ms:
         return _with_reminder(journey, invitation, reminder, rule, max(*waits_ms, now_ms))
     if clicks.is_unconfirmed(invitation, step.program):

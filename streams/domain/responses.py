@@ -107,8 +107,8 @@ def _take_answer(journey: Journey, invitation: Invitation, event: SurveyResponse
     if comment is not None:
         comment = bounds.cut(comment, bounds.comment_room(journey.invitations))
     given = parts.with_part(before, part, comment)
-    if given is before:
-        step.effects.append(Ignore(Reason.DUPLICATE))
+    if given is before or part[1] in _machine_marks(invitation, program):
+        step.effects.append(Ignore(Reason.DUPLICATE if given is before else Reason.SUPERSEDED))
         return invitation
     if comment is not None and comment != event.comment:
         step.effects.append(Ignore(Reason.CUT))
@@ -126,12 +126,16 @@ def _take_answer(journey: Journey, invitation: Invitation, event: SurveyResponse
     return revised
 
 
+def _machine_marks(invitation: Invitation, program: Program) -> frozenset[int]:
+    """The fingerprints of confirmations that say nothing, for a machine clicked."""
+    if invitation.clicks is None:
+        return _NO_MACHINES
+    return clicks.machine_marks(invitation.survey_id, invitation.clicks, program.limits.confirm_ms)
+
+
 def _evaluated(invitation: Invitation, given: Given, most_parts: int, program: Program) -> Given:
     """The answer without what machines made, and with what holds of it."""
-    limits, machines = program.limits, _NO_MACHINES
-    if invitation.clicks is not None:
-        machines = clicks.machine_marks(invitation.survey_id, invitation.clicks, limits.confirm_ms)
-    return parts.evaluate(given, machines, limits.edit_ms, most_parts)
+    return parts.evaluate(given, _machine_marks(invitation, program), program.limits.edit_ms, most_parts)
 
 
 def _revised(invitation: Invitation, before: Given, given: Given, event: SurveyResponse, step: Step) -> Invitation:

@@ -108,6 +108,16 @@ def test_a_later_human_answer_still_counts(human: SurveyResponse) -> None:
     assert net(journey) == Counter({(human.time // MINUTE_MS, Band.PASSIVE): 1})
 
 
+def test_the_confirmation_of_a_machine_shows_nobody() -> None:
+    """A page that only a scanner looked at confirms no other click, however often it says so."""
+    scan = [(FIRST_MS, click(FIRST_MS, n)) for n in (0, 5, 10)]
+    later_ms = FIRST_MS + WAIT_MS
+    journey = run([ASKED, *scan, (later_ms, click(later_ms, 8))], OPEN)
+    for _ in range(2):
+        assert journey.take((later_ms + 1, beacon(FIRST_MS, 5))) == [Ignore(Reason.SUPERSEDED)]
+    assert not journey.answers
+
+
 def test_a_trap_takes_nothing_from_a_person() -> None:
     """Yesterday's answer stands when today a scanner looks at the old mail; a score that nobody clicked does too."""
     journey = run([ASKED, (FIRST_MS, response("r", FIRST_MS, 9)), (FIRST_MS, click(FIRST_MS, 9))], OPEN)

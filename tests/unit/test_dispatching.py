@@ -13,6 +13,7 @@ from streams.domain.ids import survey_id
 from streams.domain.journey import next_timer_ms, step
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.domain.policy import Rule
+from tests.support.clicks import click
 from tests.support.histories import (
     CUSTOMER,
     QUARANTINE_MS,
@@ -205,6 +206,16 @@ def test_an_answer_that_was_read_before_its_survey_needs_no_reminder() -> None:
     early: Moment = (NINE_MS - 1, response("r", NINE_MS - 1, 9, survey=TO))
     journey = run([early, (NINE_MS, ASKED), wakeup(NINE_MS + 3 * DAY_MS)], REMINDING)
     assert sent(journey) == [(0, NINE_MS)]
+
+
+@pytest.mark.parametrize("woken_ms", [(), (NINE_MS + 3 * DAY_MS,)])
+def test_a_reminder_does_not_wait_for_a_machine(woken_ms: tuple[int, ...]) -> None:
+    """Three scores at one instant are no person's: it leaves at its own time, whether or not somebody is woken then."""
+    at_ms = NINE_MS + 3 * DAY_MS - 1_000
+    scan = [(at_ms, click(at_ms, score)._replace(survey_id=TO)) for score in (0, 5, 10)]
+    woken = [wakeup(at) for at in (*woken_ms, NINE_MS + 4 * DAY_MS)]
+    journey = run([(NINE_MS, ASKED), *scan, *woken], REMINDING)
+    assert sent(journey)[:2] == [(0, NINE_MS), (1, NINE_MS + 3 * DAY_MS)]
 
 
 def test_a_reminder_that_is_too_late_is_left_out() -> None:

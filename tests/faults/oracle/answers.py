@@ -1,160 +1,190 @@
-"""What a survey's responses must add up to, whatever the order in which they came.
+"""The answer to one survey, worked out anew from everything that was said whenever something more is.
 
-A response that is read before its survey was sent is put back behind the others, so the order of responses has one
-unknown: how many were read too soon.  `outcomes` tells what must be published for each possibility; all of them end
-alike but for what an edit window had closed on.
+What holds is what would hold had all come in order of time: the first score opens the answer and may be corrected until
+`limits.edit` after it; a withdrawal until then takes it back, and the next score opens it anew; what is said later than
+that is closed.  Of scores and of comments the last holds, and the answer counts in the minute in which it was opened.
+Of what was said at one time the higher hash of source and id is the later, and a withdrawal the last.  One source and
+id says one thing, however often: that of its earliest copy.
 """
 
-from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from math import inf
 from typing import NamedTuple
 
-from schemas.events import SurveyDispatch, SurveyResponse
-from tests.faults.oracle.inputs import Place, Taken
-from tests.faults.oracle.terms import Terms, alert_of
+from schemas.events import Alert, Answer, SurveyResponse
+from tests.faults.oracle.clicks import Click, machine_made
+from tests.faults.oracle.ids import alert_of, confirmation_of
+from tests.faults.oracle.inputs import Taken
+from tests.faults.oracle.outcome import Outcome, Vote
+from tests.faults.oracle.sent import Sent
+from tests.faults.oracle.terms import Terms
 
 BANDS = (*["detractor"] * 7, *["passive"] * 2, *["promoter"] * 2)
 
 
-class Revision(NamedTuple):
-    """An answer after the response at `place`."""
+class Part(NamedTuple):
+    """One thing that was said; without score and comment a withdrawal."""
 
-    place: Place
-    revision: int
+    time_ms: int
+    is_withdrawal: bool
+    mark: int
     score: int | None
     comment: str | None
-    counted: bool
-    flag: str | None
-    answered_ms: int
-    received_ms: int
 
 
-class Page(NamedTuple):
-    """An alert that a revision must raise or resolve."""
+class Said(NamedTuple):
+    """What holds of all that was said: when the answer was opened, its score and comment, the last withdrawal."""
 
-    alert_id: str
-    status: str
-    severity: str
-    revision: int
-    place: Place
+    opened_ms: int | None = None
+    score: int | None = None
+    comment: str | None = None
+    withdrawn_ms: int = -1
 
 
-class Counted(NamedTuple):
-    """What the panes hold of a survey."""
+class Told(NamedTuple):
+    """What somebody who was told of an answer need not be told again."""
 
-    at_ms: int
-    band: str
+    score: int | None = None
+    counts: bool = False
+    comment: str | None = None
+
+
+NOTHING_SAID, NOTHING_TOLD = Said(), Told()
 
 
 @dataclass(slots=True)
-class Outcome:
-    """All that responses to one survey lead to; `held` were read too soon, `dead` came after the edit window."""
+class Sheet:
+    """All that was said about one survey; `parts` by the hash of source and id."""
 
-    held: Sequence[Place] = ()
-    revisions: list[Revision] = field(default_factory=list)
-    pages: list[Page] = field(default_factory=list)
-    dead: dict[Place, str] = field(default_factory=dict)
-    ignored: list[Place] = field(default_factory=list)
-    counted: Counted | None = None
+    sent: Sent
+    terms: Terms
+    parts: dict[int, Part] = field(default_factory=dict)
+    clicks: set[Click] = field(default_factory=set)
+    traps: set[int] = field(default_factory=set)
+    said: Said = NOTHING_SAID
+    told: Told = NOTHING_TOLD
+    revision: int = 0
+    severity: str = ""
 
+    @property
+    def is_answered(self) -> bool:
+        """True when there is a score that was not withdrawn, or a comment."""
+        return self.said.score is not None or self.said.comment is not None
 
-def outcomes(
-    dispatch: SurveyDispatch, responses: Sequence[Taken], given_up: Collection[Place], terms: Terms
-) -> Iterator[Outcome]:
-    """What may have come of faultless responses to this survey; `given_up` died waiting for it."""
-    for too_soon in range(len(responses) + 1):
-        held, read = responses[:too_soon], responses[too_soon:]
-        known = {_name(taken) for taken in read}
-        if all(taken.place in given_up or _name(taken) in known for taken in held):
-            yield _Register(dispatch, terms, Outcome(held=[taken.place for taken in held])).after(read)
+    def is_waiting(self, click: Click) -> bool:
+        """True while a click is neither a part of the answer nor a machine's."""
+        return self._mark(click) not in self.parts and click not in self._machines()
 
+    def take(self, taken: Taken, outcome: Outcome) -> list[Click]:
+        """Take a response; the clicks that wait from now on."""
+        event = taken.event
+        assert isinstance(event, SurveyResponse)
+        if event.provisional and (event.voided or event.comment is None):
+            waiting = self._click(event)
+            self._revise(taken, event, outcome)
+            return waiting
+        mark = _hash(event.source, event.id)
+        if mark in self._machine_marks() or (mark in self.parts and self.parts[mark].time_ms <= event.time):
+            return []
+        words = (None, None) if event.voided else (event.score, event.comment)
+        self.parts[mark] = Part(event.time, event.voided, mark, *words)
+        if not event.voided:  # a person shows: every click is one of theirs, unless it is a machine's
+            clicked = [Part(click.time_ms, False, self._mark(click), click.score, None) for click in self.clicks]
+            self.parts = {part.mark: part for part in clicked} | self.parts
+        if event.time > self._closes_ms(self._holds()):
+            outcome.dead[taken.place] = "edit_closed"
+        self._revise(taken, event, outcome)
+        return []
 
-class _Said(NamedTuple):
-    """What would hold had the parts come in order of time."""
+    def _click(self, event: SurveyResponse) -> list[Click]:
+        if event.voided or event.score is None:
+            self.traps.add(event.time)
+            return []
+        click = Click(event.time, event.score)
+        is_new = click not in self.clicks
+        self.clicks.add(click)
+        return [click] if is_new else []
 
-    score: int | None
-    first_ms: int | None
-    comment: str | None
-    withdrawn: bool
-    closes_ms: int | None
-
-
-class _Register:
-    """One answer: the earliest copy of each part, gone through in order of time after each that is read."""
-
-    def __init__(self, dispatch: SurveyDispatch, terms: Terms, outcome: Outcome) -> None:
-        self._dispatch, self._terms, self._outcome = dispatch, terms, outcome
-        self._parts: dict[tuple[str, str], SurveyResponse] = {}
-        self._revision, self._severity = 0, ""
-        self._seen: tuple[object, ...] = (None, None, None, False, None)
-
-    def after(self, responses: Sequence[Taken]) -> Outcome:
-        for taken in responses:
-            event, name = taken.event, _name(taken)
-            assert isinstance(event, SurveyResponse)
-            if name in self._parts and self._parts[name].time <= event.time:
-                self._outcome.ignored.append(taken.place)
+    def _holds(self) -> Said:
+        """What holds, going through all that was said in order of time."""
+        machines, said = self._machine_marks(), NOTHING_SAID
+        for part in sorted(self.parts.values()):
+            if part.mark in machines or part.time_ms > self._closes_ms(said):
                 continue
-            self._parts[name] = event
-            said = self._said()
-            is_dead = said.closes_ms is not None and event.time > said.closes_ms
-            if is_dead:
-                self._outcome.dead[taken.place] = "edit_closed"
-            if not self._publish(taken, event.time, said) and not is_dead:
-                self._outcome.ignored.append(taken.place)
-        return self._outcome
-
-    def _said(self) -> _Said:
-        first_ms, score, comment, withdrawn = None, None, None, False
-        for part in sorted(self._parts.values(), key=_in_time):
-            if first_ms is not None and part.time > first_ms + self._terms.edit_ms:
-                break
-            if part.voided:
-                first_ms, score, withdrawn = None, None, True
-                continue
-            if part.score is not None:
-                first_ms, score = part.time if first_ms is None else first_ms, part.score
+            if part.is_withdrawal:
+                said = said._replace(opened_ms=None, score=None, withdrawn_ms=part.time_ms)
+            elif part.score is not None:
+                opened_ms = part.time_ms if said.opened_ms is None else said.opened_ms
+                said = said._replace(opened_ms=opened_ms, score=part.score)
             if part.comment is not None:
-                comment = part.comment
-        return _Said(score, first_ms, comment, withdrawn, first_ms and first_ms + self._terms.edit_ms)
+                said = said._replace(comment=part.comment)
+        return said
 
-    def _publish(self, taken: Taken, said_ms: int, said: _Said) -> bool:
-        """Publish the answer unless all that is seen of it was so before."""
-        score, first_ms = said.score, said_ms if said.first_ms is None else said.first_ms
-        counts = score is not None and first_ms < self._dispatch.expires_ms
-        scoreless = "voided" if said.withdrawn else "no_score"
-        flag = None if counts else "expired" if score is not None else scoreless
-        seen = (score, said.first_ms, said.comment, counts, flag)
-        if seen == self._seen:
-            return False
-        self._revision += 1
-        self._outcome.revisions.append(
-            Revision(taken.place, self._revision, score, said.comment, counts, flag, first_ms, taken.now_ms)
+    def _closes_ms(self, said: Said) -> float:
+        return inf if said.opened_ms is None else said.opened_ms + self.terms.edit_ms
+
+    def _machines(self) -> set[Click]:
+        return machine_made(self.clicks, self.traps, self.terms.confirm_ms)
+
+    def _machine_marks(self) -> set[int]:
+        return {self._mark(click) for click in self._machines()}
+
+    def _mark(self, click: Click) -> int:
+        return _hash("nps.collector", confirmation_of(self.sent.survey_id, click.time_ms, click.score))
+
+    def _revise(self, taken: Taken, event: SurveyResponse, outcome: Outcome) -> None:
+        """Publish the answer if anything of it is other than it was."""
+        said = self._holds()
+        before, told_before, self.said = self.said, self.told, said
+        ends_ms = (
+            self.sent.expires_ms if self.sent.cancelled_ms < 0 else min(self.sent.cancelled_ms, self.sent.expires_ms)
         )
-        self._outcome.counted = Counted(first_ms, BANDS[score]) if counts and score is not None else None
-        is_news = (seen[0], *seen[2:4]) != (self._seen[0], *self._seen[2:4])
-        self._page(self._terms.severity(score) if counts and score is not None else "", taken.place, is_news)
-        self._seen = seen
-        return True
+        told = Told(said.score, said.opened_ms is not None and said.opened_ms < ends_ms, said.comment)
+        is_known = self.revision > 0 or said == NOTHING_SAID
+        is_same = told == told_before and said.opened_ms == before.opened_ms
+        if is_known and is_same and (told.counts or self._flag(said) == self._flag(before)):
+            return
+        self.told = told
+        self._publish(taken, event, outcome)
+        severity = self.terms.severity(said.score) if said.score is not None and told.counts else ""
+        if told != told_before and (severity or self.severity):
+            self._alert(severity, outcome.answers[taken.place], taken, outcome)
+        self.severity = severity
 
-    def _page(self, severity: str, place: Place, is_news: bool) -> None:
-        if is_news and (severity or self._severity):
-            status = "open" if severity else "resolved"
-            name = alert_of(self._dispatch.survey_id, self._revision)
-            self._outcome.pages.append(Page(name, status, severity or self._severity, self._revision, place))
-        self._severity = severity
+    def _publish(self, taken: Taken, event: SurveyResponse, outcome: Outcome) -> None:
+        self.revision += 1
+        sent, said, counts = self.sent, self.said, self.told.counts
+        opened_ms = event.time if said.opened_ms is None else said.opened_ms
+        outcome.answers[taken.place] = Answer(
+            survey_id=sent.survey_id, customer_id=sent.customer, survey=sent.ask.survey, rule=sent.ask.name,
+            correlation_id=sent.about, response_source=event.source, response_id=event.id, revision=self.revision,
+            score=said.score, band=None if said.score is None else BANDS[said.score], comment=said.comment,
+            counted=counts, flag=None if counts else self._flag(said), sent_ms=sent.due_ms, answered_ms=opened_ms,
+            received_ms=taken.now_ms, segments=sent.segments, dimensions=sent.dimensions, program="",
+            version=taken.place[2],
+        )  # fmt: skip
+        outcome.votes.pop(sent.survey_id, None)
+        if said.score is not None and counts:
+            outcome.votes[sent.survey_id] = Vote(sent.segments, taken.place[1], opened_ms, BANDS[said.score])
+
+    def _flag(self, said: Said) -> str:
+        """Why it does not count."""
+        if said.score is not None:
+            return "cancelled" if 0 <= self.sent.cancelled_ms < self.sent.expires_ms else "expired"
+        return "voided" if said.withdrawn_ms >= 0 or self._machines() else "no_score"
+
+    def _alert(self, severity: str, answer: Answer, taken: Taken, outcome: Outcome) -> None:
+        id_ = alert_of(answer.survey_id, answer.revision)
+        outcome.alerts[id_] = Alert(
+            alert_id=id_, dedup_key=answer.survey_id, status="open" if severity else "resolved",
+            severity=severity or self.severity, customer_id=answer.customer_id, survey=answer.survey, rule=answer.rule,
+            correlation_id=answer.correlation_id, score=answer.score, comment=answer.comment, revision=answer.revision,
+            answered_ms=taken.now_ms if answer.score is None else answer.answered_ms, received_ms=taken.now_ms,
+            segments=answer.segments, program="", version=answer.version,
+        )  # fmt: skip
 
 
-def _in_time(part: SurveyResponse) -> tuple[int, bool, int]:
-    return part.time, part.voided, _fingerprint(part.source, part.id)
-
-
-def _name(taken: Taken) -> tuple[str, str]:
-    assert isinstance(taken.event, SurveyResponse)
-    return taken.event.source, taken.event.id
-
-
-def _fingerprint(source: str, id_: str) -> int:
+def _hash(source: str, id_: str) -> int:
     text = f"{len(source)}:{source}{len(id_)}:{id_}"
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)

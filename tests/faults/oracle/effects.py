@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from schemas.events import Alert, Answer, Decision, PaneTally, SurveyDispatch
-from tests.faults.oracle.answers import BANDS, Revision
 from tests.faults.oracle.expected import Expected
 from tests.faults.oracle.inputs import RESPONSES
 from tests.faults.oracle.outputs import ALERTS, ANSWERS, DEAD, DECISIONS, DISPATCHES, OFFSET_BITS, PANES, Outputs, Told
@@ -60,7 +59,7 @@ def _name(value: Decision | SurveyDispatch | Answer | Alert) -> object:
 
 def _buried(expected: Expected, outputs: Outputs) -> Iterator[Effect]:
     """Dead letters of what could be seen to be wrong at once; what was held back dies later than it is committed."""
-    for (topic, partition, offset), reason in expected.dead.items():
+    for (topic, partition, offset), reason in expected.outcome.dead.items():
         copies = outputs.deaths.get((topic, partition, offset), {}).get(reason)
         if copies and reason != "unknown_survey":
             row = min((one.row for one in copies), key=lambda row: row.offset)
@@ -74,24 +73,22 @@ def _counted(expected: Expected, outputs: Outputs) -> Iterator[Effect]:
         if isinstance(value, PaneTally) and (value.segment, value.resolution) == ("all", "day"):
             told = (value.version & OFFSET_BITS, (PANES, row.partition), row.offset)
             panes.setdefault((value.start_ms, value.source_partition), []).append(told)
-    for survey in expected.answered.values():
-        before: Revision | None = None
-        for revision in survey.outcome.revisions:
-            offset = revision.place[2]
-            for start_ms in _days(before, revision):
-                records = panes.get((start_ms, survey.partition), [])
+    for revisions in expected.outcome.revisions().values():
+        before: Answer | None = None
+        for (_, partition, offset), answer in revisions:
+            for start_ms in _days(before, answer):
+                records = panes.get((start_ms, partition), [])
                 if including := records[bisect_left(records, offset, key=lambda told: told[0]) :][:1]:
-                    yield Effect((RESPONSES, survey.partition), offset, *including[0][1:])
-            before = revision
+                    yield Effect((RESPONSES, partition), offset, *including[0][1:])
+            before = answer
 
 
-def _days(before: Revision | None, after: Revision) -> set[int]:
+def _days(before: Answer | None, after: Answer) -> set[int]:
     """The days whose panes the revision changes."""
     held = {_vote(one) for one in (before, after) if one is not None}
     votes = {vote for vote in held if vote is not None}
     return {at_ms - at_ms % DAY_MS for at_ms, _ in votes} if len(held) > 1 or before is None else set()
 
 
-def _vote(revision: Revision) -> tuple[int, str] | None:
-    counts = revision.counted and revision.score is not None
-    return (revision.answered_ms, BANDS[revision.score or 0]) if counts else None
+def _vote(answer: Answer) -> tuple[int, str | None] | None:
+    return (answer.answered_ms, answer.band) if answer.counted else None

@@ -1,93 +1,113 @@
 """What must have come of the inbound topics, worked out anew from their records and the program file.
 
-Shares the codec with the pipeline and nothing else.  Where a result rightly depends on the order in which topics were
-read, the dispatches that did happen are taken as given for what follows from them, and judged by themselves.
+Shares the codec with the pipeline and nothing else.  There is one right outcome: that of all records in order of time.
+Records that the pipeline wrote itself (wakeups, responses that it put back, clicks that it confirmed) are inputs as all
+others are, read where they lie; that each of them should be there, and none else, is checked besides.
+
+While producers write, order of time is known only as far as records are on time: who lives sees what is there.  So what
+comes of live traffic may also be that of one topic read `slack_ms` behind the others, customer by customer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import groupby
 
-from schemas.events import SurveyDispatch, SurveyResponse
 from tests.faults.harness.reading import World
-from tests.faults.oracle.answers import Outcome, outcomes
-from tests.faults.oracle.inputs import RESPONSES, Customer, Inputs, Place, Taken, judge
-from tests.faults.oracle.numbers import Cell, Tally, Vote, panes
+from tests.faults.oracle.customer import Customer
+from tests.faults.oracle.found import found_by_customer
+from tests.faults.oracle.inputs import ORDER, RESPONSES, Place, Taken, judge
+from tests.faults.oracle.numbers import Cell, Tally, panes
+from tests.faults.oracle.order import Timed, in_step, timed
+from tests.faults.oracle.outcome import Outcome, copy_of
 from tests.faults.oracle.outputs import Outputs
 from tests.faults.oracle.terms import Terms
-from tests.faults.oracle.triggers import Asking
-
-
-class Answered(NamedTuple):
-    """One survey's responses: what was published, and which of the right outcomes that is, or else the likeliest."""
-
-    dispatch: SurveyDispatch
-    partition: int
-    outcome: Outcome
-    is_right: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """All that must be there.
+    """All that must be there, and what is, with the records that it comes of; `written` are the pipeline's own."""
 
-    `dead` are the dead letters by place, `waiting` the places of responses that may still wait for their survey or be
-    given up; `asking` is each customer's asking, `answered` each survey's answer.
-    """
-
-    inputs: Inputs
-    asking: Mapping[str, Asking]
-    answered: Mapping[str, Answered]
-    dead: Mapping[Place, str]
-    waiting: frozenset[Place]
+    outcome: Outcome
+    found: Outcome
+    read: Mapping[Place, Taken]
+    written: frozenset[Place]
     panes: Mapping[tuple[Cell, int], Tally]
 
 
-def expect(world: World, outputs: Outputs, terms: Terms, settle_ms: int) -> Expected:
-    """What must be there at `world.now_ms`; what became due in the last `settle_ms` may be there."""
+def expect(world: World, outputs: Outputs, terms: Terms, slack_ms: int = 0) -> Expected:
+    """What must be there once all that lies in the inbound topics is read."""
     too_early = {place for place, death in outputs.deaths.items() if "too_early" in death}
-    inputs = judge(world.topics, terms, world.now_ms, too_early)
-    asking = {name: Asking(customer, terms) for name, customer in inputs.customers.items()}
-    given_up = {place for place, death in outputs.deaths.items() if "unknown_survey" in death}
-    answered: dict[str, Answered] = {}
-    dead, waiting = dict(inputs.dead), set[Place]()
-    for name, customer in inputs.customers.items():
-        for survey_id, responses in _by_survey(customer).items():
-            dispatch = outputs.dispatched.get((name, survey_id))
-            if dispatch is None:
-                dead |= {one.place: "unknown_survey" for one in responses}
-                waiting |= {r.place for r in responses if r.now_ms + terms.hold_ms > world.now_ms - settle_ms}
-                continue
-            told = answered[survey_id] = _answered(dispatch, responses, given_up, outputs, terms)
-            dead |= told.outcome.dead
-            dead |= {place: "unknown_survey" for place in told.outcome.held if place in given_up}
-    return Expected(inputs, asking, answered, dead, frozenset(waiting), panes(_votes(answered)))
+    records = sorted(judge(world.topics, terms, world.now_ms, too_early), key=lambda one: one.place[1:])
+    read, written = {one.place: one for one in records}, _written(records)
+    found = found_by_customer(outputs, read, written)
+    outcome = Outcome()
+    for _, partition in groupby(records, key=lambda one: one.place[1]):
+        replay = Replay(timed(partition), written, terms)
+        outcome.add(replay.nobodys)
+        for name, customer in replay.customers.items():
+            theirs = found.get(name, Outcome())
+            right = [customer.outcome, *(replay.alternatives(name, slack_ms) if slack_ms else ())]
+            outcome.add(next((one for one in right if one == theirs), customer.outcome))
+    everything = Outcome()
+    for theirs in found.values():
+        everything.add(theirs)
+    return Expected(outcome, everything, read, written, panes(outcome.votes.values()))
 
 
-def _by_survey(customer: Customer) -> dict[str, list[Taken]]:
-    """The faultless responses, in order, by the survey that they name."""
-    found: dict[str, list[Taken]] = {}
-    for taken in customer.of(RESPONSES):
-        if not taken.fault and isinstance(taken.event, SurveyResponse):
-            found.setdefault(taken.event.survey_id, []).append(taken)
-    return found
+class Replay:
+    """One partition, read in order of time; `nobodys` is what comes of records without a customer."""
+
+    def __init__(self, records: Sequence[Timed], written: frozenset[Place], terms: Terms) -> None:
+        self._records, self._written, self._terms = records, written, terms
+        self.nobodys = Outcome()
+        self.customers: dict[str, Customer] = {}
+        for taken in in_step(records, self._is_caused(self.customers)):
+            self._take(taken, self.customers)
+        for customer in self.customers.values():
+            customer.outcome.left += customer.left()
+
+    def alternatives(self, name: str, slack_ms: int) -> Iterable[Outcome]:
+        """What may come of one customer's records where a topic was read late."""
+        theirs = [one for one in self._records if one.taken.event is not None and one.taken.event.customer_id == name]
+        for topic in ORDER:
+            alone: dict[str, Customer] = {}
+            for taken in in_step(theirs, self._is_caused(alone), {topic: slack_ms}):
+                self._take(taken, alone)
+            alone[name].outcome.left += alone[name].left()
+            yield alone[name].outcome
+
+    def _take(self, taken: Taken, customers: dict[str, Customer]) -> None:
+        if taken.event is None:
+            self.nobodys.dead[taken.place] = taken.fault
+            return
+        name = taken.event.customer_id
+        customer = customers.setdefault(name, Customer(name, self._terms))
+        if not self._is_caused(customers)(taken):
+            customer.outcome.uncaused.append(taken.place)
+        customer.take(taken)
+
+    def _is_caused(self, customers: Mapping[str, Customer]) -> Callable[[Taken], bool]:
+        """True for what came from outside, and for what the pipeline wrote for a reason that was read before."""
+
+        def is_caused(taken: Taken) -> bool:
+            if taken.place not in self._written or taken.event is None:
+                return True
+            customer = customers.get(taken.event.customer_id)
+            if customer is None:
+                return False
+            return copy_of(taken.row) in customer.outcome.put_back or taken.confirms in customer.outcome.confirmed
+
+        return is_caused
 
 
-def _answered(
-    dispatch: SurveyDispatch, responses: Sequence[Taken], given_up: set[Place], outputs: Outputs, terms: Terms
-) -> Answered:
-    possible = list(outcomes(dispatch, responses, given_up, terms))
-    published = outputs.offsets_of(dispatch.survey_id)
-    closed = {one.place for one in responses if "edit_closed" in outputs.deaths.get(one.place, ())}
-    for outcome in possible:
-        if {one.place[2] for one in outcome.revisions} == published and outcome.dead.keys() == closed:
-            return Answered(dispatch, responses[0].place[1], outcome, True)
-    return Answered(dispatch, responses[0].place[1], possible[0], False)
-
-
-def _votes(answered: Mapping[str, Answered]) -> list[Vote]:
-    return [
-        Vote(tuple(one.dispatch.segments), one.partition, one.outcome.counted)
-        for one in answered.values()
-        if one.outcome.counted is not None
-    ]
+def _written(records: Iterable[Taken]) -> frozenset[Place]:
+    """The responses that the pipeline put on the topic: second copies, alike in everything, and confirmations."""
+    seen, found = set(), set()
+    for taken in records:
+        if taken.place[0] != RESPONSES or taken.event is None:
+            continue
+        copy = copy_of(taken.row)
+        if copy in seen or taken.confirms:
+            found.add(taken.place)
+        seen.add(copy)
+    return frozenset(found)

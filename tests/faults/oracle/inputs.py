@@ -3,18 +3,21 @@
 Written from the README alone.  Only the codec and the records' names are shared with the pipeline.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from schemas.codec import Codec, Undecodable
 from schemas.events import ContactUpdate, Purchase, SupportCase, SurveyResponse, Wakeup
 from tests.faults.harness.reading import Row
-from tests.faults.oracle.terms import Terms
+from tests.faults.oracle.contacts import is_meaningless
+from tests.faults.oracle.terms import LONGEST_VALUE, Terms
 
 PURCHASES, SUPPORT, CONTACTS, RESPONSES, WAKEUPS = (
     f"nps.{name}" for name in ("purchases", "support", "contacts", "responses", "wakeups")
 )
+ORDER = (CONTACTS, PURCHASES, SUPPORT, RESPONSES, WAKEUPS)
+"""In which topics of one partition come at one time."""
+
 Event: TypeAlias = Purchase | SupportCase | ContactUpdate | SurveyResponse | Wakeup
 RECORDS: dict[str, type[Event]] = {
     PURCHASES: Purchase,
@@ -23,8 +26,16 @@ RECORDS: dict[str, type[Event]] = {
     RESPONSES: SurveyResponse,
     WAKEUPS: Wakeup,
 }
+BEACON = "beacon"
+"""Header of a confirmation that a page sent, not the pipeline."""
+
+CODEC = Codec()
 LARGEST_BYTES = 65_536
-YEAR_2000_MS, YEAR_2100_MS = 946_684_800_000, 4_102_444_800_000
+LONGEST_NAME_BYTES = 256
+LONGEST_COMMENT_BYTES = 16_384
+EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000
+"""2000-01-01 and 2100-01-01: an event of another time is of none."""
+
 DAY_MS = 86_400_000
 
 Place = tuple[str, int, int]
@@ -32,82 +43,97 @@ Place = tuple[str, int, int]
 
 
 class Taken(NamedTuple):
-    """An event that a journey sees, at the customer's time `now_ms`; one with a fault only moves that time."""
+    """A record as it is read: its event, None for one that no journey sees, and what is wrong with it.
+
+    `moves_time` is false for a Kafka timestamp in the future: that record moves neither its topic's nor anybody's time.
+    """
 
     place: Place
-    now_ms: int
-    event: Event
+    row: Row
+    event: Event | None
     fault: str = ""
+    moves_time: bool = True
+
+    @property
+    def now_ms(self) -> int:
+        """The customer's time."""
+        return self.row.timestamp_ms
+
+    @property
+    def confirms(self) -> str:
+        """The id of an answer by which the pipeline, and no page, confirms a click; empty for any other event."""
+        event = self.event
+        if isinstance(event, SurveyResponse) and (event.source, event.type) == ("nps.collector", "survey.confirmed"):
+            return "" if BEACON in dict(self.row.headers) else event.id
+        return ""
 
 
-@dataclass(slots=True)
-class Customer:
-    """All events of one customer, by topic, in the order of their partition."""
-
-    taken: dict[str, list[Taken]] = field(default_factory=dict)
-
-    def of(self, topic: str) -> Sequence[Taken]:
-        """The events on one topic."""
-        return self.taken.get(topic, ())
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """Every inbound record, judged: `dead` says why a record must be a dead letter, by its place."""
-
-    rows: Mapping[Place, Row]
-    customers: Mapping[str, Customer]
-    dead: Mapping[Place, str]
-
-
-def judge(topics: Mapping[str, Sequence[Row]], terms: Terms, now_ms: int, too_early: Collection[Place]) -> Inputs:
+def judge(
+    topics: Mapping[str, Sequence[Row]], terms: Terms, now_ms: int, too_early: Collection[Place]
+) -> Iterator[Taken]:
     """Judge all records as of `now_ms`.
 
     `too_early` are the dead letters of that reason: whether a Kafka timestamp lay in the future depends on when it was
     read, so for those of the last day what happened is taken as given.
     """
-    codec, rows, customers, dead = Codec(), {}, dict[str, Customer](), dict[Place, str]()
     for topic, cls in RECORDS.items():
         for row in topics[topic]:
             place = (topic, row.partition, row.offset)
-            rows[place] = row
-            event = _decoded(codec, cls, row)
-            fault = event if isinstance(event, str) else _fault(event, row, terms, now_ms, place in too_early)
-            if fault:
-                dead[place] = fault
-            if not isinstance(event, str) and fault not in ("wrong_key", "clock", "absurd_time"):
-                taken = Taken(place, row.timestamp_ms, event, fault)
-                customers.setdefault(event.customer_id, Customer()).taken.setdefault(topic, []).append(taken)
-    return Inputs(rows, customers, {place: "too_early" if why == "clock" else why for place, why in dead.items()})
+            event = _decoded(cls, row)
+            if isinstance(event, str):
+                yield Taken(place, row, None, event, not _is_ahead(row, terms, now_ms))
+            elif row.key != event.customer_id.encode():
+                yield Taken(place, row, None, "wrong_key", not _is_ahead(row, terms, now_ms))
+            elif _is_ahead(row, terms, now_ms) or (place in too_early and _was_ahead(event, row, terms, now_ms)):
+                yield Taken(place, row, None, "too_early", moves_time=False)
+            elif reason := _foreign(event):
+                yield Taken(place, row, None, reason)
+            else:
+                yield Taken(place, row, _cut(event), _fault(event, row, terms))
 
 
-def _decoded(codec: Codec, cls: type[Event], row: Row) -> Event | str:
+def _decoded(cls: type[Event], row: Row) -> Event | str:
     """The event, or why it is none."""
     held = [row.key, row.value, *(part for name, value in row.headers for part in (name.encode(), value))]
     if sum(len(part) for part in held if part is not None) > LARGEST_BYTES:
         return "too_large"
     try:
-        return codec.decode(cls, row.value)
+        return CODEC.decode(cls, row.value)
     except Undecodable as error:
         return error.reason
 
 
-def _fault(event: Event, row: Row, terms: Terms, now_ms: int, was_too_early: bool) -> str:
-    """What is wrong with an event; 'clock' for a Kafka timestamp in the future, which no journey sees."""
-    if row.key != event.customer_id.encode():
-        return "wrong_key"
+def _is_ahead(row: Row, terms: Terms, now_ms: int) -> bool:
+    return row.timestamp_ms > now_ms + terms.early_ms
+
+
+def _was_ahead(event: Event, row: Row, terms: Terms, now_ms: int) -> bool:
+    """True when only its Kafka timestamp can have been too early."""
     time_ms = event.due_ms if isinstance(event, Wakeup) else event.time
-    refused = was_too_early and row.timestamp_ms > now_ms - DAY_MS and time_ms - row.timestamp_ms <= terms.early_ms
-    if refused or row.timestamp_ms > now_ms + terms.early_ms:
-        return "clock"
+    return row.timestamp_ms > now_ms - DAY_MS and time_ms - row.timestamp_ms <= terms.early_ms
+
+
+def _foreign(event: Event) -> str:
+    """What no event of any customer is like."""
     if isinstance(event, Wakeup):
         return ""
-    if not YEAR_2000_MS <= time_ms < YEAR_2100_MS:
+    if not EARLIEST_MS <= event.time < LATEST_MS:
         return "absurd_time"
-    if row.timestamp_ms - time_ms > terms.late_ms and not isinstance(event, ContactUpdate):
-        return "too_late"
-    if time_ms - row.timestamp_ms > terms.early_ms:
+    names = [text for name, text in event._asdict().items() if isinstance(text, str) and name != "comment"]
+    names += getattr(event, "attributes", ())
+    return "too_long" if any(len(name.encode()) > LONGEST_NAME_BYTES for name in names) else ""
+
+
+def _fault(event: Event, row: Row, terms: Terms) -> str:
+    """What is wrong with an event that its customer's time is moved by."""
+    if isinstance(event, Wakeup):
+        return ""
+    if event.time - row.timestamp_ms > terms.early_ms:
         return "too_early"
+    if isinstance(event, ContactUpdate):
+        return "invalid_contact" if is_meaningless(event) else ""
+    if row.timestamp_ms - event.time > terms.late_ms:
+        return "too_late"
     return _meaningless(event) if isinstance(event, SurveyResponse) else ""
 
 
@@ -116,3 +142,12 @@ def _meaningless(event: SurveyResponse) -> str:
         return "invalid_score"
     says_nothing = event.score is None and event.comment is None and not event.voided
     return "empty_response" if says_nothing else ""
+
+
+def _cut(event: Event) -> Event:
+    """The event with no more of its texts than is kept."""
+    if isinstance(event, Purchase | SupportCase):
+        return event._replace(attributes={name: value[:LONGEST_VALUE] for name, value in event.attributes.items()})
+    if isinstance(event, SurveyResponse) and event.comment is not None:
+        return event._replace(comment=event.comment.encode()[:LONGEST_COMMENT_BYTES].decode(errors="ignore"))
+    return event

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from math import sqrt
-from typing import NamedTuple
 
-from tests.faults.oracle.answers import Counted
+from tests.faults.oracle.outcome import Vote
 from tests.faults.oracle.terms import LENGTHS_MS, Terms, cells_of, resolution_of
 
 PLACE = {"promoter": 0, "passive": 1, "detractor": 2}
@@ -15,20 +14,12 @@ Cell = tuple[str, str, int]
 Tally = tuple[int, int, int]
 
 
-class Vote(NamedTuple):
-    """An answer that counts: in which segments, from which partition of the responses."""
-
-    segments: tuple[str, ...]
-    partition: int
-    counted: Counted
-
-
 def panes(votes: Iterable[Vote]) -> dict[tuple[Cell, int], Tally]:
     """The tally of each pane and source partition that holds anything."""
     tallies: dict[tuple[Cell, int], list[int]] = {}
     for vote in votes:
-        for cell in cells_of(vote.segments, vote.counted.at_ms):
-            tallies.setdefault((cell, vote.partition), [0, 0, 0])[PLACE[vote.counted.band]] += 1
+        for cell in cells_of(vote.segments, vote.at_ms):
+            tallies.setdefault((cell, vote.partition), [0, 0, 0])[PLACE[vote.band]] += 1
     return {key: (tally[0], tally[1], tally[2]) for key, tally in tallies.items()}
 
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from schemas.codec import Codec
 from schemas.deadletters import NotADeadLetter, unwrap
-from schemas.events import Alert, Answer, Decision, PaneTally, Record, SegmentNps, SurveyDispatch
+from schemas.events import Alert, Answer, Decision, Erasure, PaneTally, Record, SegmentNps, SurveyDispatch
 from tests.faults.harness.reading import Row, World
-from tests.faults.oracle.inputs import Place
+from tests.faults.oracle.inputs import CODEC, Place
 
-DECISIONS, DISPATCHES, ANSWERS, ALERTS, PANES, ROLLING, DEAD = (
-    f"nps.{name}" for name in ("decisions", "dispatches", "answers", "alerts", "panes", "rolling", "dead-letters")
+DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, PANES, ROLLING, DEAD = (
+    f"nps.{name}"
+    for name in ("decisions", "dispatches", "answers", "alerts", "erasures", "panes", "rolling", "dead-letters")
 )
-TOPICS = (DECISIONS, DISPATCHES, ANSWERS, ALERTS, PANES, ROLLING, DEAD)
+TOPICS = (DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, PANES, ROLLING, DEAD)
 OFFSET_BITS = (1 << 48) - 1
 """A version is the topics' epoch above the offset of its cause."""
 
@@ -43,7 +43,6 @@ class Outputs:
     told: Mapping[str, list[Told]]
     deaths: Mapping[Place, Mapping[str, list[Buried]]]
     unlabelled: list[Row]
-    dispatched: Mapping[tuple[str, str], SurveyDispatch]
     answers: Mapping[str, list[Answer]]
 
     def values(self, topic: str, cls: type[R]) -> list[R]:
@@ -54,34 +53,25 @@ class Outputs:
         """What was decided for good; a pending decision only says that there will be one."""
         return [one for one in self.values(DECISIONS, Decision) if one.outcome != "pending"]
 
-    def offsets_of(self, survey_id: str) -> set[int]:
-        """The offsets of the responses that changed this survey's answer."""
-        return {answer.version & OFFSET_BITS for answer in self.answers.get(survey_id, ())}
-
 
 _RECORDS: dict[str, type[Record]] = {
-    DECISIONS: Decision, DISPATCHES: SurveyDispatch, ANSWERS: Answer, ALERTS: Alert, PANES: PaneTally,
-    ROLLING: SegmentNps,
+    DECISIONS: Decision, DISPATCHES: SurveyDispatch, ANSWERS: Answer, ALERTS: Alert, ERASURES: Erasure,
+    PANES: PaneTally, ROLLING: SegmentNps,
 }  # fmt: skip
 
 
 def decode(world: World) -> Outputs:
     """Decode all outputs.  Raises schemas.codec.Undecodable: what the pipeline wrote must be readable."""
-    codec = Codec()
     told = {
-        topic: [Told(row, codec.decode(cls, row.value)) for row in world.topics[topic] if row.value is not None]
+        topic: [Told(row, CODEC.decode(cls, row.value)) for row in world.topics[topic] if row.value is not None]
         for topic, cls in _RECORDS.items()
     }
     deaths, unlabelled = _deaths(world)
-    dispatched: dict[tuple[str, str], SurveyDispatch] = {}
-    for _, value in told[DISPATCHES]:
-        if isinstance(value, SurveyDispatch):
-            dispatched.setdefault((value.customer_id, value.survey_id), value)
     answers: dict[str, list[Answer]] = {}
     for _, value in told[ANSWERS]:
         if isinstance(value, Answer):
             answers.setdefault(value.survey_id, []).append(value)
-    return Outputs(told, deaths, unlabelled, dispatched, answers)
+    return Outputs(told, deaths, unlabelled, answers)
 
 
 def _deaths(world: World) -> tuple[dict[Place, dict[str, list[Buried]]], list[Row]]:
@@ -97,3 +87,15 @@ def _deaths(world: World) -> tuple[dict[Place, dict[str, list[Buried]]], list[Ro
         place = (death.topic, death.partition, death.offset)
         deaths.setdefault(place, {}).setdefault(death.reason, []).append(buried)
     return deaths, unlabelled
+
+
+def comparable(record: R) -> R:
+    """The record without program and epoch, its texts and lists as the oracle makes them."""
+    changes: dict[str, object] = {"program": "", "version": getattr(record, "version", 0) & OFFSET_BITS}
+    if hasattr(record, "segments"):
+        changes["segments"] = tuple(record.segments)
+    if hasattr(record, "dimensions"):
+        changes["dimensions"] = dict(record.dimensions)
+    if hasattr(record, "personalisation"):
+        changes["personalisation"] = dict(record.personalisation)
+    return record._replace(**changes)  # type: ignore[arg-type, return-value]

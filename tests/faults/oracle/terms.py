@@ -1,6 +1,8 @@
-"""The program file as the oracle understands it, read with tomllib alone, and the ids that events must lead to.
+"""The program file as the oracle understands it, read with tomllib alone.
 
-Nothing here comes from the pipeline: a mistake there must not be repeated here.
+Nothing here comes from the pipeline: a mistake there must not be repeated here.  Of the keys of a rule these are left
+out, and must be in no program of a fault scenario: hours, spread, send_within, sample, priority and at_most_a_day, and
+the caps of channels.  Laws of their own hold those.
 """
 
 import tomllib
@@ -8,15 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid5
 
 PROGRAM = Path(__file__).with_name("program.toml")
 """The program of the fault scenarios."""
 
 LENGTHS_MS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
+CHANNELS = ("email", "sms", "in_app", "web", "chatbot", "phone")
+LONGEST_VALUE = 64
+"""Characters that are kept of an attribute's value."""
+
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_NAMESPACE = "6f1d3c52-1f3a-5f0e-9d4e-6e7073{}"
-_SURVEYS, _DECISIONS, _ALERTS = (UUID(_NAMESPACE.format(tail)) for tail in ("737276", "646563", "616c72"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,13 @@ class Ask:
     delay_ms: int
     expires_ms: int
     cancel_on: frozenset[str]
+    cancel_closes: bool
+    reminders: int
+    remind_after_ms: int
+    channels: tuple[str, ...]
+    purpose: str
+    consent_required: bool
+    question: str
 
     def wants(self, type_: str, attributes: Mapping[str, str]) -> bool:
         """True when the event asks for this survey."""
@@ -41,6 +51,8 @@ class Terms:
     """All of a program file that decides an outcome; durations in milliseconds."""
 
     asks: tuple[Ask, ...]
+    types: frozenset[str]
+    """Every event type there may be; empty when none is unknown."""
     quarantine_ms: int
     survey_quarantine_ms: Mapping[str, int]
     dimensions: tuple[str, ...]
@@ -51,6 +63,10 @@ class Terms:
     early_ms: int
     edit_ms: int
     hold_ms: int
+    confirm_ms: int
+    most_scheduled: int
+    most_known: int
+    most_held: int
     severities: tuple[tuple[str, int], ...]
     """Severity and the highest score that has it, worst first."""
 
@@ -72,18 +88,24 @@ class Terms:
         """How bad a score is, empty for no alert."""
         return next((name for name, highest in self.severities if score <= highest), "")
 
+    def dimensions_of(self, attributes: Mapping[str, str]) -> dict[str, str]:
+        """The values of the configured dimensions of an event with these attributes."""
+        return {name: attributes.get(name, "(none)")[:LONGEST_VALUE] for name in self.dimensions}
+
     def segments(self, attributes: Mapping[str, str]) -> tuple[str, ...]:
         """The segments of an event with these attributes."""
-        return ("all", *(",".join(f"{d}={_cell(attributes.get(d))}" for d in dims) for dims in self.combinations))
+        values = self.dimensions_of(attributes)
+        return ("all", *(",".join(f"{d}={_escaped(values[d])}" for d in dims) for dims in self.combinations))
 
 
 def read_terms(path: Path = PROGRAM) -> Terms:
     """The terms in a program file; the file is taken to be right."""
     file = tomllib.loads(path.read_text())
     limits, alerts, quarantine = file["limits"], file["alerts"], file["quarantine"]
-    segments = file.get("segments", {})
+    segments, customer = file.get("segments", {}), file.get("customer", {})
     return Terms(
         asks=tuple(_ask(rule) for rule in file["rules"]),
+        types=frozenset(file.get("events", {}).get("types", ())),
         quarantine_ms=_ms(quarantine["any"]),
         survey_quarantine_ms={name: _ms(text) for name, text in quarantine.get("surveys", {}).items()},
         dimensions=tuple(segments.get("dimensions", ())),
@@ -94,23 +116,12 @@ def read_terms(path: Path = PROGRAM) -> Terms:
         early_ms=_ms(limits["early"]),
         edit_ms=_ms(limits["edit"]),
         hold_ms=_ms(limits["hold"]),
+        confirm_ms=_ms(limits.get("confirm", "30s")),
+        most_scheduled=customer.get("scheduled", 50),
+        most_known=customer.get("invitations", 200),
+        most_held=customer.get("held", 64),
         severities=tuple((name, alerts[f"{name}_max"]) for name in ("critical", "error", "warning")),
     )
-
-
-def survey_of(customer: str, source: str, id_: str, ask: str) -> str:
-    """The survey id that a rule and a customer's trigger must lead to."""
-    return str(uuid5(_SURVEYS, _pair(ask, customer) + _pair(source, id_)))
-
-
-def decision_of(customer: str, source: str, id_: str) -> str:
-    """The decision id of a customer's trigger."""
-    return str(uuid5(_DECISIONS, f"{len(customer)}:{customer}{_pair(source, id_)}"))
-
-
-def alert_of(survey_id: str, revision: int) -> str:
-    """The alert id of one revision of an answer."""
-    return str(uuid5(_ALERTS, _pair(survey_id, str(revision))))
 
 
 def resolution_of(length_ms: int) -> str:
@@ -126,20 +137,27 @@ def cells_of(segments: Iterable[str], at_ms: int) -> list[tuple[str, str, int]]:
     return [(segment, name, start_ms) for segment in segments for name, start_ms in starts]
 
 
-def _pair(first: str, second: str) -> str:
-    return f"{len(first)}:{first}{len(second)}:{second}"
-
-
-def _cell(value: str | None) -> str:
-    kept = "(none)" if value is None else value[:64]
-    return "".join(f"%{ord(sign):02X}" if sign in "%=,|" else sign for sign in kept)
+def _escaped(value: str) -> str:
+    return "".join(f"%{ord(sign):02X}" if sign in "%=,|" else sign for sign in value)
 
 
 def _ask(rule: Mapping[str, Any]) -> Ask:
-    where = tuple((name, frozenset(values)) for name, values in rule.get("where", {}).items())
-    delay_ms, expires_ms = _ms(rule["delay"]), _ms(rule["expires"])
-    on, cancel_on = frozenset(rule["on"]), frozenset(rule.get("cancel_on", ()))
-    return Ask(rule["name"], rule["survey"], on, where, delay_ms, expires_ms, cancel_on)
+    return Ask(
+        name=rule["name"],
+        survey=rule["survey"],
+        on=frozenset(rule["on"]),
+        where=tuple((name, frozenset(values)) for name, values in rule.get("where", {}).items()),
+        delay_ms=_ms(rule["delay"]),
+        expires_ms=_ms(rule["expires"]),
+        cancel_on=frozenset(rule.get("cancel_on", ())),
+        cancel_closes=rule.get("cancel_closes", False),
+        reminders=rule.get("reminders", 0),
+        remind_after_ms=_ms(rule.get("remind_after", "3d")),
+        channels=tuple(rule.get("channels", ())),
+        purpose=rule.get("purpose", "feedback"),
+        consent_required=rule.get("consent", "assumed") == "required",
+        question=rule.get("question") or rule["survey"],
+    )
 
 
 def _ms(text: str) -> int:

@@ -7,6 +7,7 @@ from schemas.events import PaneTally, Record
 from tests.faults.harness.reading import Fields, World
 from tests.faults.harness.report import Finding
 from tests.faults.oracle.comparison import compare
+from tests.faults.oracle.forgotten import Forgotten
 from tests.faults.oracle.numbers import Cell, Tally
 from tests.faults.oracle.outputs import ALERTS, ANSWERS, DECISIONS, DISPATCHES, PANES, ROLLING, Outputs
 
@@ -43,37 +44,47 @@ def pane_tallies(outputs: Outputs) -> dict[tuple[Cell, int], Tally]:
 
 def check_tables(world: World, outputs: Outputs) -> Iterator[Finding]:
     """Every table, and the audit that ClickHouse makes of itself."""
-    tables = world.tables or {}
+    tables, forgotten = world.tables or {}, Forgotten(world, outputs)
     for table in LOADED:
-        yield _check(table, tables[table.name], outputs)
-    yield _check_dead(tables["dead_letters"], outputs)
+        yield from _check(table, tables[table.name], outputs, forgotten)
+    yield _check_dead(tables["dead_letters"], outputs, forgotten)
     yield Finding("I2", "audit of panes by ClickHouse", len(tables["panes"]), len(world.audit),
                   str(dict(world.audit[0])) if world.audit else "")  # fmt: skip
 
 
-def _check(table: Table, rows: Sequence[Fields], outputs: Outputs) -> Finding:
+def _check(table: Table, rows: Sequence[Fields], outputs: Outputs, forgotten: Forgotten) -> Iterator[Finding]:
+    """The rows, those of the erased but for what is emptied, and whether that is empty in time."""
     columns: Collection[str] = rows[0].keys() if rows else ()
     newest: dict[object, Record] = {}
     for one in outputs.told[table.topic]:
         key = tuple(getattr(one.value, name) for name in table.key)
         if key not in newest or _version(newest[key]) <= _version(one.value):
             newest[key] = one.value
-    wanted: dict[object, object] = {key: _fields(record._asdict(), columns) for key, record in newest.items()}
+    gone = {key: forgotten.emptied(table.name, record) for key, record in newest.items()}
+    wanted: dict[object, object] = {
+        key: _fields({**record._asdict(), **gone[key]}, columns) for key, record in newest.items()
+    }
     found: dict[object, Fields] = {tuple(row[name] for name in table.key): row for row in rows}
     if table.topic == ROLLING:  # compaction forgets what ClickHouse keeps
         found = {key: row for key, row in found.items() if key in wanted}
     shown: dict[object, object] = {
-        key: _fields(row, next(iter(newest.values()))._fields if newest else ()) for key, row in found.items()
+        key: _fields({**row, **gone.get(key, {})}, next(iter(newest.values()))._fields if newest else ())
+        for key, row in found.items()
     }
-    return compare(table.invariant, f"ClickHouse {table.name}, highest version of each", wanted, shown)
+    yield compare(table.invariant, f"ClickHouse {table.name}, highest version of each", wanted, shown)
+    if covered := [key for key in gone if gone[key] and key in found]:
+        late = sorted(str(key) for key in covered if forgotten.is_overdue(table.name, newest[key], found[key]))
+        what = f"ClickHouse {table.name}, emptied of the erased"
+        yield Finding(table.invariant, what, len(covered), len(late), late[0] if late else "")
 
 
-def _check_dead(rows: Sequence[Fields], outputs: Outputs) -> Finding:
-    wanted = {
-        (*place, reason): ((copies[0].row.key or b"").hex(), (copies[0].row.value or b"").hex())
-        for place, deaths in outputs.deaths.items()
-        for reason, copies in deaths.items()
-    }
+def _check_dead(rows: Sequence[Fields], outputs: Outputs, forgotten: Forgotten) -> Finding:
+    wanted, gone = {}, set()
+    for place, deaths in outputs.deaths.items():
+        for reason, copies in deaths.items():
+            wanted[*place, reason] = ((copies[0].row.key or b"").hex(), (copies[0].row.value or b"").hex())
+            if forgotten.is_buried(copies[0]):
+                gone.add((*place, reason))
     found = {
         (row["origin_topic"], row["origin_partition"], row["origin_offset"], row["reason"]): (
             (row["key"] or "").lower(), (row["value"] or "").lower()
@@ -81,7 +92,8 @@ def _check_dead(rows: Sequence[Fields], outputs: Outputs) -> Finding:
         for row in rows
         if row["reason"] != "unlabelled"
     }  # fmt: skip
-    return compare("I6", "ClickHouse dead_letters", wanted, found)
+    emptied = dict.fromkeys(gone & found.keys(), ("", ""))
+    return compare("I6", "ClickHouse dead_letters", wanted | emptied, found | emptied)
 
 
 def _version(record: Record) -> int:

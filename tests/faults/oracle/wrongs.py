@@ -3,12 +3,21 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from schemas.codec import Codec
-from schemas.events import Alert, Answer, Decision, PaneTally, Record, SegmentNps, SurveyDispatch
+from schemas.codec import Undecodable
+from schemas.events import (
+    Alert,
+    Answer,
+    Decision,
+    Erasure,
+    PaneTally,
+    Record,
+    SegmentNps,
+    SurveyDispatch,
+    SurveyResponse,
+)
 from tests.faults.harness.reading import Row
-from tests.faults.oracle.outputs import ALERTS, ANSWERS, DEAD, DECISIONS, DISPATCHES, PANES, ROLLING
-
-CODEC = Codec()
+from tests.faults.oracle.inputs import BEACON, CODEC, RESPONSES
+from tests.faults.oracle.outputs import ALERTS, ANSWERS, DEAD, DECISIONS, DISPATCHES, ERASURES, PANES, ROLLING
 
 
 class Wrong(NamedTuple):
@@ -84,6 +93,43 @@ def is_full(record: Record) -> bool:
     return isinstance(record, SegmentNps) and record.n > 0
 
 
+def is_pending(record: Record) -> bool:
+    return isinstance(record, Decision) and record.outcome == "pending"
+
+
+def is_reminder(record: Record) -> bool:
+    return isinstance(record, SurveyDispatch) and record.reminder > 0
+
+
+def is_confirmed(record: Record) -> bool:
+    return isinstance(record, SurveyResponse) and record.type == "survey.confirmed"
+
+
+def without(cls: type[Record], fits: Callable[[Record], bool]) -> Callable[[list[Row]], list[Row]]:
+    """Without the last value that fits and was not written by a page."""
+
+    def spoil(rows: list[Row]) -> list[Row]:
+        at = max(i for i, row in enumerate(rows) if _fits(cls, fits, row) and BEACON not in dict(row.headers))
+        return [*rows[:at], *rows[at + 1 :]]
+
+    return spoil
+
+
+def _fits(cls: type[Record], fits: Callable[[Record], bool], row: Row) -> bool:
+    try:
+        return fits(CODEC.decode(cls, row.value))
+    except Undecodable:
+        return False
+
+
+def put_back(rows: list[Row]) -> list[Row]:
+    """A response lies there twice, which nobody put back for its survey's sake."""
+    answers = [i for i, row in enumerate(rows) if _fits(SurveyResponse, is_any, row)]
+    at = answers[len(answers) // 2]
+    last = max(row.offset for row in rows if row.partition == rows[at].partition)
+    return [*rows, rows[at]._replace(offset=last + 1)]
+
+
 def bitten(rows: list[Row]) -> list[Row]:
     """One dead letter lacks its last byte."""
     at = next(i for i, row in enumerate(rows) if row.value)
@@ -103,7 +149,7 @@ WRONGS = {
     "an answer has another segment": Wrong("I1", ANSWERS, first(Answer, is_any, changed(segments=["all"]))),
     "an answer is told in two ways": Wrong("I9", ANSWERS, with_more(Answer, changed(comment="another"))),
     "a revision is skipped": Wrong("I9", ANSWERS, with_more(Answer, moved(revision=2, version=1))),
-    "a pane is missing": Wrong("I2", PANES, dropped),
+    "a pane is missing": Wrong("I2", PANES, lambda rows: rows[:-1]),
     "a pane lies a minute later": Wrong("I2", PANES, first(PaneTally, is_any, moved(start_ms=60_000))),
     "a pane counts one too many": Wrong("I2", PANES, with_more(PaneTally, moved(passives=1, version=1))),
     "a pane is of another partition": Wrong("I2", PANES, first(PaneTally, is_any, moved(source_partition=1))),
@@ -130,6 +176,16 @@ WRONGS = {
     "a dispatch is missing": Wrong("I5", DISPATCHES, dropped),
     "a dispatch of another survey": Wrong("I5", DISPATCHES, with_more(SurveyDispatch, changed(survey_id="another"))),
     "a dispatch has other dimensions": Wrong("I5", DISPATCHES, first(SurveyDispatch, is_any, changed(dimensions={}))),
+    "a pending decision is missing": Wrong("I5", DECISIONS, without(Decision, is_pending)),
+    "a reminder is missing": Wrong("I5", DISPATCHES, without(SurveyDispatch, is_reminder)),
+    "a reminder too many": Wrong("I5", DISPATCHES, with_more(SurveyDispatch, changed(reminder=9))),
+    "a reminder on another channel": Wrong(
+        "I5", DISPATCHES, first(SurveyDispatch, is_reminder, changed(channel="web"))
+    ),
+    "an erasure is missing": Wrong("I5", ERASURES, dropped),
+    "an erasure of somebody else": Wrong("I5", ERASURES, with_more(Erasure, changed(erasure_id="another"))),
+    "a click is not confirmed": Wrong("I1", RESPONSES, without(SurveyResponse, is_confirmed)),
+    "a response is put back for nothing": Wrong("I1", RESPONSES, put_back),
     "a dispatch before its time": Wrong("I5", DISPATCHES, untimely),
     "a dead letter is missing": Wrong("I6", DEAD, dropped),
     "a dead letter lost a byte": Wrong("I6", DEAD, bitten),

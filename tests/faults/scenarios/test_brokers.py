@@ -88,8 +88,8 @@ def test_somebody_there_a_little_later(tmp_path: Path) -> None:
 def test_away_for_long(tmp_path: Path) -> None:
     """Scenario 14, an outage: whoever gives up says why and is started again; when Kafka is back, all is caught up."""
     with Deployment(tmp_path, PROGRAM) as nps:
-        run_all(nps)
         produce(nps.kafka.bootstrap, generate(SEED + 2, replace(ALONE, visits=600, customers=600)))
+        run_all(nps)
         nps.until(lambda: nps.topics.progress() > 0, "it is at work")
         nps.kafka.kill(1)
         wait(nps, AWAY_S)

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.events import Record
-from tests.faults.harness.memory_pipeline import MemoryPipeline, as_row
+from schemas.events import Decision, Record
+from tests.faults.harness.pure_pipeline import PurePipeline
 from tests.faults.harness.reading import World
 from tests.faults.harness.sampling import MIB, Sample, resident_bytes
+from tests.faults.oracle.forgotten import EMPTIED_WITHIN_MS, Forgotten
 from tests.faults.oracle.inputs import RESPONSES
 from tests.faults.oracle.invariants import differing, judge
 from tests.faults.oracle.outputs import ALERTS, ANSWERS, DEAD, DECISIONS, DISPATCHES, PANES, decode
@@ -17,22 +18,26 @@ from tests.faults.oracle.samples import check_lag, check_memory
 from tests.faults.oracle.terms import PROGRAM, read_terms
 from tests.faults.oracle.warehouse_rows import LOADED
 from tests.faults.oracle.wrongs import WRONGS
-from tests.faults.traffic.generator import Mix, generate
+from tests.faults.traffic.generator import Mix, Sent, generate
 
 END_MS = 1_790_000_000_000
 TERMS = read_terms()
 
 
-def pipeline(seed: int) -> MemoryPipeline:
-    """A pipeline in memory with a history to read."""
-    sent = list(generate(seed, Mix(visits=120, customers=80), END_MS))
-    return MemoryPipeline(random.Random(seed), PROGRAM, sent, END_MS + 60_000)
+def history(seed: int) -> list[Sent]:
+    """A history with everything in it."""
+    return list(generate(seed, Mix(visits=200, customers=140), END_MS))
+
+
+def pipeline(seed: int, sent: list[Sent]) -> PurePipeline:
+    """The pure step over a history."""
+    return PurePipeline(random.Random(seed), PROGRAM, sent, END_MS + 60_000, live=True, awake_ratio=1.0)
 
 
 @pytest.fixture(scope="module")
 def right() -> World:
     """A world in which everything holds, with ClickHouse's tables as they must be."""
-    world = pipeline(2).run()
+    world = pipeline(2, history(2)).run()
     return replace(world, tables=loaded(world))
 
 
@@ -88,6 +93,19 @@ def test_a_wrong_row_is_objected_to(right: World, table: str, how: str) -> None:
     assert [f"ClickHouse {table}" in found.what for found in objections] == [True], objections
 
 
+def test_rows_of_the_erased_are_emptied_in_time(right: World) -> None:
+    """For a minute and a half they may be there in full; from then on what names the customer must be gone."""
+    assert right.tables is not None
+    outputs, later = decode(right), replace(right, now_ms=right.now_ms + EMPTIED_WITHIN_MS + 1)
+    forgotten = Forgotten(right, outputs)
+    gone = {one.decision_id: forgotten.emptied("decisions", one) for one in outputs.values(DECISIONS, Decision)}
+    assert any(gone.values())
+    assert "ClickHouse decisions, emptied of the erased" in {found.what for found in differing(judge(later, TERMS))}
+    rows = [{**row, **gone[row["decision_id"]]} for row in right.tables["decisions"]]
+    later = replace(later, tables={**right.tables, "decisions": rows})
+    assert not [found for found in differing(judge(later, TERMS)) if "decisions" in found.what]
+
+
 def test_an_audit_with_rows_is_objected_to(right: World) -> None:
     """What ClickHouse itself finds to differ is a finding."""
     objections = differing(judge(replace(right, audit=[{"segment": "all"}]), TERMS))
@@ -96,20 +114,17 @@ def test_an_audit_with_rows_is_objected_to(right: World) -> None:
 
 def test_a_lost_event_is_missed(right: World) -> None:
     """What the pipeline never read is missed: the input decides, not the output."""
-    ran = pipeline(2)
-    records = ran.topics.partitions
-    kept = {part: list(all_) for part, all_ in records.items()}
-    for part in [part for part in records if part[0] == "nps.purchases"]:
-        records[part] = [*records[part][:-10]]
-    world = ran.run()
-    whole = [as_row(part, one) for (topic, part), all_ in kept.items() if topic == "nps.purchases" for one in all_]
+    sent = history(2)
+    purchases = [one for one in sent if one.topic == "nps.purchases"]
+    world = pipeline(2, [one for one in sent if one not in purchases[-10:]]).run()
+    whole = right.topics["nps.purchases"]
     assert differing(judge(replace(world, topics={**world.topics, "nps.purchases": whole}), TERMS))
 
 
 @pytest.mark.parametrize("output", [ANSWERS, ALERTS, DECISIONS, DISPATCHES, PANES, DEAD])
 def test_a_commit_before_its_effects_is_objected_to(output: str) -> None:
     """All but the first record of an output were there only after their causes were committed."""
-    ran = pipeline(4)
+    ran = pipeline(4, history(4))
     world = ran.run()
     assert not differing(judge(world, TERMS, samples=ran.samples))
     last = ran.samples[-1]

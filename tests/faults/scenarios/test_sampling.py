@@ -10,7 +10,7 @@ from tests.faults.harness.report import Report, publish
 from tests.faults.harness.sampling import MIB, Sampler
 from tests.faults.oracle.invariants import differing, judge, look
 from tests.faults.oracle.terms import PROGRAM, read_terms
-from tests.faults.traffic.generator import Mix, generate, produce
+from tests.faults.traffic.generator import Mix, generate, produce, together
 
 pytestmark = pytest.mark.kafka
 
@@ -21,13 +21,12 @@ MOST_BYTES = 400 * MIB
 def test_every_invariant_on_kafka_and_clickhouse(tmp_path: Path) -> None:
     """All nine invariants have something to look at, and hold, with a worker that was killed twice."""
     with Deployment(tmp_path, PROGRAM) as nps:
+        histories = [generate(SEED + part, Mix(visits=400)) for part in range(2)]
+        written = sum(produce(nps.kafka.bootstrap, together(*histories)).values())
         worker = nps.run("worker-1")
         nps.run("sink")
         with Sampler(nps.kafka.bootstrap, PARTITIONS, pids=lambda: {"worker-1": worker.pid}) as sampler:
-            written = 0
             for part in range(2):
-                taken = produce(nps.kafka.bootstrap, generate(SEED + part, Mix(visits=400)))
-                written += sum(taken.values())
                 nps.until(lambda done=part: nps.topics.progress() > 500 * (1 + done), "it is in mid-work")  # type: ignore[misc]
                 worker.kill()
             nps.quiet()

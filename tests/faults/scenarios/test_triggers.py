@@ -16,7 +16,7 @@ from tests.faults.harness.deployment import Deployment
 from tests.faults.oracle.terms import PROGRAM
 from tests.faults.scenarios.lengths import SEED, times
 from tests.faults.scenarios.scenario import LASTING_S, Traffic, conclude, now_ms, start, wait
-from tests.faults.traffic.generator import CLEAN, Mix, Sent, generate, produce
+from tests.faults.traffic.generator import CLEAN, Mix, Sent, generate, produce, together
 
 pytestmark = pytest.mark.kafka
 
@@ -27,21 +27,27 @@ LUCK = {
     "11 late, early and absurd times": replace(CLEAN, late_ratio=0.3, absurd_ratio=0.2, reordered_ratio=0.2),
     "12 corrected up, down and withdrawn": replace(CLEAN, corrected_ratio=0.7, voided_ratio=0.3, overtaking_ratio=0.2),
     "21 cancels and triggers race": replace(CLEAN, cancelled_ratio=0.4, racing_ratio=0.5, hot_customer_ratio=0.2),
-    "all at once": Mix(),
+    "25 objections of every kind": replace(
+        CLEAN, opted_ratio=0.2, contact_ratio=0.3, erased_ratio=0.1, clicked_ratio=0.4, scanned_ratio=0.2
+    ),
+    "27 one who never stops, and long values": replace(CLEAN, burst=300, long_ratio=0.2, twin_ratio=0.2),
+    "all at once": Mix(burst=60),
 }
 """The scenarios that are all in the input."""
 
 
 def test_every_kind_of_bad_luck(tmp_path: Path) -> None:
-    """10, 11, 12, 21: days of history of each kind, one after the other, with a worker killed in each."""
-    with Deployment(tmp_path, PROGRAM) as nps:
+    """10, 11, 12, 21, 25: days of history of each kind, found by workers that are killed again and again over it."""
+    histories = [generate(SEED + 20 + n, replace(mix, visits=times(600))) for n, mix in enumerate(LUCK.values())]
+    with Deployment(tmp_path, PROGRAM, settings={"NPS_FETCH_BYTES": "16384"}) as nps:
+        produce(nps.kafka.bootstrap, together(*histories))
         start(nps, "worker-1", "worker-2", "sink")
-        for number, mix in enumerate(LUCK.values()):
+        for number in range(len(LUCK)):
             before = nps.topics.progress()
-            produce(nps.kafka.bootstrap, generate(SEED + 20 + number, replace(mix, visits=times(600))))
-            nps.until(lambda before=before: nps.topics.progress() > before, "some is done")  # type: ignore[misc]
+            nps.until(lambda before=before: nps.topics.progress() > before or not nps.behind(), "some is done")  # type: ignore[misc]
             nps.members[f"worker-{number % 2 + 1}"].kill()
-        conclude(nps, "10, 11, 12, 21 bad luck of every kind", SEED + 20, Counter(dict.fromkeys(LUCK, 1)))
+        luck = Counter(dict.fromkeys(LUCK, 1))
+        conclude(nps, "10, 11, 12, 21, 25 bad luck of every kind", SEED + 20, luck, slack_ms=0)
 
 
 def test_killed_between_dispatch_and_state(tmp_path: Path) -> None:

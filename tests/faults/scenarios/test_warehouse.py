@@ -26,7 +26,7 @@ from tests.faults.harness.proxy import CutReply, CutRequest, Down, Fault, Pass, 
 from tests.faults.harness.receiver import Receiver
 from tests.faults.oracle.terms import PROGRAM
 from tests.faults.scenarios.scenario import ALONE, conclude, metric, visits
-from tests.faults.traffic.generator import generate, produce
+from tests.faults.traffic.generator import generate, produce, recent
 
 pytestmark = pytest.mark.kafka
 
@@ -48,9 +48,9 @@ class Setting(NamedTuple):
         return metric(self.metrics_port, "nps_sink_failures_total", {"kind": "unavailable"})
 
     def meanwhile(self) -> int:
-        """New history while something is wrong; the seed it came of."""
+        """New traffic while something is wrong; the seed it came of."""
         seed = next(_seeds)
-        produce(self.nps.kafka.bootstrap, generate(seed, ALONE))
+        produce(self.nps.kafka.bootstrap, recent(seed, 150, ALONE))
         return seed
 
 
@@ -62,10 +62,10 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
         Deployment(tmp_path_factory.mktemp("warehouse"), PROGRAM) as nps,
         Proxy(nps.clickhouse_url.removesuffix("/nps")) as between,
     ):
+        produce(nps.kafka.bootstrap, generate(next(_seeds), ALONE))
         nps.run("worker-1")
         nps.run("sink", NPS_CLICKHOUSE_URL=f"{between.address}/nps", NPS_METRICS_PORT=str(port))
         nps.run("notify", NPS_WEBHOOK_URL=receiver.url, NPS_WEBHOOK_SECRET=SECRET)
-        produce(nps.kafka.bootstrap, generate(next(_seeds), ALONE))
         nps.quiet()
         yield Setting(nps, between, receiver, port)
 

@@ -14,8 +14,8 @@ from tests.faults.harness import fault_injection
 from tests.faults.harness.deployment import Deployment, Member
 from tests.faults.oracle.terms import PROGRAM
 from tests.faults.scenarios.lengths import SEED, times
-from tests.faults.scenarios.scenario import LASTING_S, Traffic, conclude, start, wait
-from tests.faults.traffic.generator import Mix, generate, produce
+from tests.faults.scenarios.scenario import LASTING_S, LIVE, Traffic, conclude, start, wait
+from tests.faults.traffic.generator import Mix, generate, produce, recent
 
 pytestmark = pytest.mark.kafka
 
@@ -80,21 +80,21 @@ def test_an_error_that_stays_commits_nothing(tmp_path: Path) -> None:
         assert set(nps.lag.committed("worker").values()) == {-1001}
         worker.close()
         nps.run("worker-2")
-        conclude(nps, "7 an error in every batch", SEED + 1, {"ended by itself": len(worker.exits)})
+        conclude(nps, "7 an error in every batch", SEED + 1, {"ended by itself": len(worker.exits)}, slack_ms=0)
 
 
 @pytest.mark.parametrize("order", ["in-batch:3:hold:14", "after-outputs:3:stall:14"])
 def test_rebalanced_during_a_slow_block(tmp_path: Path, order: str) -> None:
     """5: who holds a batch past session and rebalance loses its partitions, and may write no more."""
     with Deployment(tmp_path, PROGRAM, settings=SHORT_SESSION | SMALL_BLOCKS) as nps:
+        produce(nps.kafka.bootstrap, generate(SEED + 2, Mix(visits=500)))
         nps.run("sink")
         zombie = nps.run("worker-1", FAILPOINTS=order)
-        produce(nps.kafka.bootstrap, generate(SEED + 2, Mix(visits=500)))
         nps.until(lambda: "failpoint" in zombie.said(), "the batch is slow")
         zombie.wanted = False
         nps.run("worker-2")
         assert zombie.ended() == ExitCode.LEASE_LOST, zombie.said()
-        conclude(nps, f"5 rebalanced during a slow batch, {order}", SEED + 2, {order: 1})
+        conclude(nps, f"5 rebalanced during a slow batch, {order}", SEED + 2, {order: 1}, slack_ms=0)
 
 
 def test_frozen_for_two_sessions(tmp_path: Path) -> None:
@@ -130,5 +130,5 @@ def hit_all(nps: Deployment, members: Mapping[Member, Iterator[str]]) -> bool:
         if (order := next(members[member], None)) is not None:
             member.start(FAILPOINTS=order)
             member.wanted = False
-            produce(nps.kafka.bootstrap, generate(next(_SEEDS), Mix(visits=40)))
+            produce(nps.kafka.bootstrap, recent(next(_SEEDS), 40, LIVE))
     return not any(member.is_running() for member in members)

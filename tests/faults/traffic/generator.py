@@ -2,11 +2,17 @@
 
     for sent in generate(seed, Mix(), end_ms): ...          days of history that end now, all to be written at once
     for sent in live(seed, rate=50, seconds=60, start_ms):  as it happens: written by `produce(..., paced=True)`
-    produce(bootstrap, sent)                                 to Kafka, timestamps kept
+    for sent in recent(seed, visits=40): ...                what has just happened, to be written at once
+    produce(bootstrap, sent)                                to Kafka, timestamps kept
 
 Events come one to three times, at times much later, out of order within a customer, late, early, at absurd times;
-answers are corrected up and down and withdrawn, before and after; cancels race due times, triggers race quarantines;
-poison of every kind lies between.  The same seed, mix and end make the same bytes.
+answers are corrected up and down and withdrawn, before and after; persons and scanners click on links; cancels on
+either topic race due times, triggers race quarantines; customers opt out, withdraw, bounce and are erased; two have one
+event id, one never stops, some write without end; poison of every kind lies between.  The same seed, mix and end make
+the same bytes.
+
+A history is to be written before anybody reads it, as one: order of time is that of what lies there.  What is written
+while workers read must be of just now, as `live` and `recent` traffic is.
 """
 
 import random
@@ -14,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from heapq import merge
 from pathlib import Path
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -24,6 +31,9 @@ from tests.faults.traffic.mix import DAY_MS
 from tests.faults.traffic.mix import Mix as Mix
 from tests.faults.traffic.mix import Sent as Sent
 from tests.faults.traffic.stories import Stories
+
+RECENT_S = 15.0
+"""How far back recent traffic begins."""
 
 
 def generate(seed: int, mix: Mix | None = None, end_ms: int | None = None, program: Path = PROGRAM) -> Iterator[Sent]:
@@ -42,8 +52,21 @@ def live(
     """
     visits = max(1, round(rate * seconds))
     span_ms = round(seconds * 1_000)
-    mix = replace(mix or Mix(), visits=visits, customers=visits, span_ms=span_ms, spread_ms=8_000, jitter_ms=1_000)
+    mix = replace(
+        mix or Mix(), visits=visits, customers=visits, span_ms=span_ms, spread_ms=8_000, jitter_ms=500, apart_ms=1_500
+    )
     yield from generate(seed, mix, start_ms + span_ms, program)
+
+
+def recent(seed: int, visits: int, mix: Mix | None = None, program: Path = PROGRAM) -> Iterator[Sent]:
+    """Traffic of the last few seconds, to be written at once while workers read."""
+    start_ms = time.time_ns() // 1_000_000 - round(RECENT_S * 1_000)
+    yield from live(seed, visits / RECENT_S, RECENT_S, start_ms, mix, program)
+
+
+def together(*histories: Iterable[Sent]) -> Iterator[Sent]:
+    """Several histories as one, written side by side."""
+    yield from merge(*histories, key=lambda sent: sent.timestamp_ms)
 
 
 class Undelivered(RuntimeError):

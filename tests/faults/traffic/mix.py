@@ -21,8 +21,10 @@ class Mix:
     """How much of what.  Ratios are of triggers or of answers, from 0 to 1; `visits` is how many triggers there are.
 
     `span_ms` is how long the history lasts, `spread_ms` how far answers, corrections and later copies lie apart,
-    `jitter_ms` how far a record may be written out of turn.  A history must be shorter than `late` and the longest
-    quarantine together: further than `late` apart, topics may be read with a quarantine forgotten in between.
+    `jitter_ms` how far a record may be written out of turn, `apart_ms` how far at least from a survey's due time
+    somebody objects to it, or asks for another: who watches live cannot tell a second's order.  A history must be
+    shorter than what `limits.remember` and the quarantines keep in mind.  `burst` triggers come of one customer at
+    once; `types` are those of ordinary ones, each as often as it is named.
     """
 
     visits: int = 600
@@ -30,7 +32,16 @@ class Mix:
     span_ms: int = 10 * DAY_MS
     spread_ms: int = 2 * DAY_MS
     jitter_ms: int = 600_000
+    apart_ms: int = 0
+    burst: int = 0
+    types: tuple[str, ...] = (
+        *["order.delivered"] * 8, *["case.solved"] * 5, *["order.collected"] * 3, *["order.toured"] * 2,
+        *["order.installed"] * 2, "order.paid", "order.lost",
+    )  # fmt: skip
     answered_ratio: float = 0.75
+    clicked_ratio: float = 0.3
+    scanned_ratio: float = 0.06
+    untimed_ratio: float = 0.05
     duplicated_ratio: float = 0.15
     reordered_ratio: float = 0.1
     corrected_ratio: float = 0.25
@@ -41,6 +52,10 @@ class Mix:
     cancelled_ratio: float = 0.1
     racing_ratio: float = 0.08
     opted_ratio: float = 0.05
+    contact_ratio: float = 0.08
+    erased_ratio: float = 0.02
+    twin_ratio: float = 0.03
+    long_ratio: float = 0.02
     faulty_ratio: float = 0.03
     stray_ratio: float = 0.02
     poison_ratio: float = 0.03
@@ -59,6 +74,7 @@ class Mix:
 CLEAN = Mix(
     duplicated_ratio=0, reordered_ratio=0, late_ratio=0, absurd_ratio=0, cancelled_ratio=0, racing_ratio=0,
     opted_ratio=0, faulty_ratio=0, stray_ratio=0, poison_ratio=0, voided_ratio=0, corrected_ratio=0, overtaking_ratio=0,
-    hot_customer_ratio=0,
+    hot_customer_ratio=0, clicked_ratio=0, scanned_ratio=0, untimed_ratio=0, contact_ratio=0, erased_ratio=0,
+    twin_ratio=0, long_ratio=0,
 )  # fmt: skip
 """Nothing but triggers and their answers: to be told by `replace` what shall go wrong."""

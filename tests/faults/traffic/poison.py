@@ -16,12 +16,12 @@ Poison = tuple[str, bytes | None, bytes | None, tuple[tuple[str, bytes | None], 
 """Topic, key, value and headers."""
 
 
-def poisons(r: random.Random, mix: Mix, codec: Codec, name: str) -> Iterator[Poison]:
+def poisons(r: random.Random, mix: Mix, name: str) -> Iterator[Poison]:
     """As many as the mix asks for, each kind in turn."""
     for number in range(round(mix.visits * mix.poison_ratio)):
         kind, topic = KINDS[number % len(KINDS)], r.choice(tuple(EVENTS))
         customer = f"{name}-c{r.randrange(mix.customers)}"
-        good = codec.encode(EVENTS[topic](f"poison-{number}", customer))
+        good = _CODEC.encode(EVENTS[topic](f"poison-{number}", customer))
         key, value = kind(r, good, customer.encode(), mix.junk_bytes)
         yield topic, key, value, (("poison", kind.__name__.encode()),)
 
