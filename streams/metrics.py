@@ -29,6 +29,8 @@ ALERT_SECONDS = Histogram(
 LAG_SECONDS = Gauge("nps_lag_seconds", "Age of the last record of the last batch, by topic and partition.",
                ["topic", "partition"])  # fmt: skip
 JOURNEYS = Gauge("nps_journeys", "Customers in state, by partition.", ["partition"])
+SEGMENTS = Gauge("nps_segments", "Segments with answers in some window, of this worker's partitions.")
+SEGMENTS_UNPUBLISHED = Gauge("nps_segments_unpublished", "Those of them without rolling NPS, over segments.at_most.")
 RESTORED = Counter("nps_restored_records_total", "State records read back at assignment.")
 RESTORE_SECONDS = Histogram("nps_restore_seconds", "Seconds to restore the state of an assignment.")
 MISSED = Counter("nps_missed_records_total", "Records that were deleted before they were read, by topic.", ["topic"])

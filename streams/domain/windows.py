@@ -70,28 +70,40 @@ class RunningSum:
             self.tally = self.tally.plus(self.panes.get(start_ms, EMPTY))
 
 
+_Latest = dict[int, tuple[int, Tally]]
+"""Of one pane: the highest version of each source partition, and its tally."""
+
+_UNKNOWN = (-1, EMPTY)
+
+
 class SegmentWindows:
     """All windows of one segment.
 
     Takes absolute tallies from several source partitions and keeps of each partition and pane the tally with the
-    highest version, so that a repeated or an old tally changes nothing.
+    highest version, so that a repeated or an old tally changes nothing.  Nothing is kept that no window holds.
     """
 
     __slots__ = ("_latest", "_panes", "sums")
 
     def __init__(self, windows: tuple[Window, ...], now_ms: int) -> None:
-        self._panes: dict[Resolution, dict[int, Tally]] = {resolution: {} for resolution in Resolution}
-        self._latest: dict[tuple[Resolution, int, int], tuple[int, Tally]] = {}
+        self._panes: dict[Resolution, dict[int, Tally]] = {window.resolution: {} for window in windows}
+        self._latest: dict[Resolution, dict[int, _Latest]] = {window.resolution: {} for window in windows}
         self.sums = [RunningSum(window, self._panes[window.resolution], now_ms) for window in windows]
+
+    @property
+    def is_empty(self) -> bool:
+        """True when no window holds any pane, so that nothing is lost by forgetting them all."""
+        return not any(self._panes.values())
 
     def put(self, resolution: Resolution, start_ms: int, partition: int, version: int, tally: Tally) -> bool:
         """Take one partition's tally of a pane; True when a window changed."""
         if start_ms < self._horizon_ms(resolution):
             return False
-        known_version, before = self._latest.get((resolution, start_ms, partition), (-1, EMPTY))
+        latest = self._latest[resolution].setdefault(start_ms, {})
+        known_version, before = latest.get(partition, _UNKNOWN)
         if version <= known_version:
             return False
-        self._latest[resolution, start_ms, partition] = (version, tally)
+        latest[partition] = (version, tally)
         delta = tally.minus(before)
         panes = self._panes[resolution]
         panes[start_ms] = panes.get(start_ms, EMPTY).plus(delta)
@@ -100,8 +112,8 @@ class SegmentWindows:
 
     def advance(self, now_ms: int) -> bool:
         """Move every window to the instant and forget panes that left them all; True when any window moved."""
-        moved = [running for running in self.sums if running.advance(now_ms)]
-        for resolution in {running.window.resolution for running in moved}:
+        moved = {running.window.resolution for running in self.sums if running.advance(now_ms)}
+        for resolution in moved:
             self._forget(resolution)
         return bool(moved)
 
@@ -110,8 +122,6 @@ class SegmentWindows:
         return min(starts, default=float("inf"))
 
     def _forget(self, resolution: Resolution) -> None:
-        horizon_ms, panes = self._horizon_ms(resolution), self._panes[resolution]
+        horizon_ms, panes, latest = self._horizon_ms(resolution), self._panes[resolution], self._latest[resolution]
         for start_ms in [start_ms for start_ms in panes if start_ms < horizon_ms]:
-            del panes[start_ms]
-        for key in [key for key in self._latest if key[0] is resolution and key[1] < horizon_ms]:
-            del self._latest[key]
+            del panes[start_ms], latest[start_ms]

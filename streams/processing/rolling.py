@@ -2,80 +2,195 @@
 
 State is a pure function of nps.panes and the clock: it is read back whole at each assignment and needs no table.  A
 row's version is the offset of the last pane record in it, so a worker that computes it again writes the same row.
+
+Of the segments of each partition of nps.panes only so many have rows: an equal share of `segments.at_most`.  Who has a
+row keeps it until its windows are empty; at a restore, and where a place is free for more than can have it, `all` comes
+first, then who has most answers, then the name: any worker that reads the same panes chooses the same.
 """
 
-from collections.abc import Callable
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from heapq import nsmallest
 
 from schemas.codec import Codec
 from schemas.events import PaneTally, SegmentNps
 from schemas.topics import PANES, ROLLING
+from streams import metrics
 from streams.domain.nps import EMPTY, Tally, interval, score
 from streams.domain.panes import MINUTE_MS, Resolution
 from streams.domain.policy import Program
+from streams.domain.segments import ALL
 from streams.domain.windows import RunningSum, SegmentWindows
 from streams.kafka.ports import Batch, KafkaRecord, Log, Output
 from streams.processing.agent import Assignment
 
+SEGMENTS_AT_ONCE = 500
+ROWS_AT_ONCE = 500
+"""The most segments and, but for those of its last segment, rows that one call of `changes` works on, so that it never
+holds the event loop longer than 50 ms.
+"""
+
+_AGING_EVERY = 5
+"""Of so many segments one comes in its turn by the clock, however many others answers have changed."""
+
+_Name = tuple[int, str]
+"""Partition of nps.panes and segment."""
+
+logger = logging.getLogger("streams.rolling")
+
 
 class _Segment:
-    """A segment's windows, the version they include, and the end and tally last published of each window."""
+    """A segment's windows, the version they include, and the end and tally last published of each window.
 
-    __slots__ = ("published", "version", "windows")
+    `has_rows` is true when it is one of those that are published, `is_changed` while it waits for that.
+    """
+
+    __slots__ = ("has_rows", "is_changed", "published", "version", "windows")
 
     def __init__(self, windows: SegmentWindows) -> None:
         self.windows = windows
         self.version = 0
         self.published: dict[str, tuple[int, Tally]] = {}
+        self.has_rows = False
+        self.is_changed = False
+
+    def rank(self, name: str) -> tuple[bool, int, str]:
+        """Place in the order in which segments get rows, the first lowest."""
+        return name != ALL, -max((running.tally.n for running in self.windows.sums), default=0), name
 
 
 class RollingRows:
     """Windows of the segments of the assigned partitions of nps.panes, and the rows that changed.
 
-    `now_ms` is the wall clock, by which windows age; `version` turns an offset of nps.panes into a version.
+    `now_ms` is the wall clock, by which windows age; `version` turns an offset of nps.panes into a version;
+    `segment_partitions` is the partition count of nps.panes, over which `segments.at_most` is spread.
     """
 
     def __init__(
-        self, program: Program, codec: Codec, now_ms: Callable[[], int], version: Callable[[int], int]
+        self,
+        program: Program,
+        codec: Codec,
+        now_ms: Callable[[], int],
+        version: Callable[[int], int],
+        segment_partitions: int = 1,
     ) -> None:
         self._program = program
         self._codec = codec
         self._now_ms = now_ms
         self._version = version
+        self._places = max(1, program.segments_at_most // segment_partitions)
         self._partitions: dict[int, dict[str, _Segment]] = {}
-        self._dirty: set[tuple[int, str]] = set()
+        self._without_rows: dict[int, set[str]] = {}
+        self._changed: deque[_Name] = deque()
+        self._aging: deque[_Name] = deque()
         self._minute = -1
+        self._has_warned = False
+
+    def restore(self, partition: int, offset: int, pane: PaneTally) -> None:
+        """Take one record of nps.panes as it is read back: any pane of a segment makes it known.
+
+        All its windows may have emptied while nobody ran, and its rows must say so.
+        """
+        if pane.segment not in self._partitions.get(partition, ()):
+            self._add(partition, pane.segment, self._blank())
+        self.take(partition, offset, pane)
 
     def take(self, partition: int, offset: int, pane: PaneTally) -> None:
         """Take one record of nps.panes; an old or repeated one changes nothing, nor does a supplement.
 
         A supplement adds to a pane that is gone, and a pane goes after it has left every window.
         """
-        if pane.supplement:
-            return
-        segments = self._partitions.setdefault(partition, {})
-        segment = segments.get(pane.segment)
-        if segment is None:
-            segment = segments[pane.segment] = _Segment(SegmentWindows(self._program.windows, self._now_ms()))
-        tally = Tally(pane.promoters, pane.passives, pane.detractors)
-        resolution = Resolution(pane.resolution)
+        segment = self._partitions.get(partition, {}).get(pane.segment) or self._blank()
         segment.version = max(segment.version, self._version(offset))
-        if segment.windows.put(resolution, pane.start_ms, pane.source_partition, pane.version, tally):
-            self._dirty.add((partition, pane.segment))
+        tally = Tally(pane.promoters, pane.passives, pane.detractors)
+        resolution, start_ms, source = Resolution(pane.resolution), pane.start_ms, pane.source_partition
+        if pane.supplement or not segment.windows.put(resolution, start_ms, source, pane.version, tally):
+            return
+        self._add(partition, pane.segment, segment)
+        if not segment.is_changed:
+            segment.is_changed = True
+            self._changed.append((partition, pane.segment))
 
     def changes(self) -> list[Output]:
-        """The rows that changed since the last call, by answers or by the clock."""
-        now_ms = self._now_ms()
-        if now_ms // MINUTE_MS != self._minute:
+        """The next rows that changed, by answers or by the clock: at most so many that the event loop is not held.
+
+        Segments that answers changed go first; the others have their turn once a minute, whatever changes.
+        """
+        now_ms, rows = self._now_ms(), list[Output]()
+        if is_new_turn := not self._aging and now_ms // MINUTE_MS != self._minute:
             self._minute = now_ms // MINUTE_MS
-            self._dirty |= {(partition, name) for partition, segments in self._partitions.items() for name in segments}
-        dirty, self._dirty = self._dirty, set()
-        rows = []
-        for partition, name in dirty:
-            segment = self._partitions[partition][name]
+            self._aging.extend((number, name) for number, segments in self._partitions.items() for name in segments)
+        self.give_rows(is_new_turn)
+        for partition, name, segment in self._next_segments():
             segment.windows.advance(now_ms)
-            rows += [self._row(partition, name, segment, running) for running in segment.windows.sums
-                     if self._mark_published(segment, running)]  # fmt: skip
+            if segment.has_rows:
+                rows += [self._row(partition, name, segment, running) for running in segment.windows.sums
+                         if self._mark_published(segment, running)]  # fmt: skip
+            if segment.windows.is_empty:
+                self._forget(partition, name)
+            if len(rows) >= ROWS_AT_ONCE:
+                break
+        self._report()
         return rows
+
+    def give_rows(self, is_new_turn: bool = True) -> None:
+        """Let segments have rows while there are places; which of too many, is decided once a minute."""
+        for number in self._without_rows:
+            self._give_rows(number, is_new_turn)
+
+    @property
+    def is_behind(self) -> bool:
+        """True while segments wait for the next call of `changes`."""
+        return bool(self._changed or self._aging)
+
+    def _blank(self) -> _Segment:
+        return _Segment(SegmentWindows(self._program.windows, self._now_ms()))
+
+    def _add(self, partition: int, name: str, segment: _Segment) -> None:
+        segments = self._partitions.setdefault(partition, {})
+        if name not in segments:
+            segments[name] = segment
+            self._without_rows.setdefault(partition, set()).add(name)
+
+    def _forget(self, partition: int, name: str) -> None:
+        del self._partitions[partition][name]
+        self._without_rows[partition].discard(name)
+
+    def _give_rows(self, partition: int, is_new_turn: bool) -> None:
+        segments, names = self._partitions[partition], self._without_rows[partition]
+        free = self._places - (len(segments) - len(names))
+        if not names or free <= 0 or (len(names) > free and not is_new_turn):
+            return
+        chosen = names if len(names) <= free else nsmallest(free, names, key=lambda name: segments[name].rank(name))
+        for name in chosen:
+            segments[name].has_rows = True
+            if not segments[name].is_changed:
+                self._aging.append((partition, name))
+        self._without_rows[partition] = names.difference(chosen)
+
+    def _next_segments(self) -> Iterator[tuple[int, str, _Segment]]:
+        """The segments whose rows are looked at next, each taken off its queue."""
+        for count in range(1, SEGMENTS_AT_ONCE + 1):
+            ages = bool(self._aging) and (not self._changed or count % _AGING_EVERY == 0)
+            queue = self._aging if ages else self._changed
+            if not queue:
+                return
+            partition, name = queue.popleft()
+            segment = self._partitions[partition].get(name)
+            if segment is not None:
+                segment.is_changed = segment.is_changed and ages
+                yield partition, name, segment
+
+    def _report(self) -> None:
+        """Show how many segments there are, and how many of them have no rows; say once that there are such."""
+        known, without_rows = sum(map(len, self._partitions.values())), sum(map(len, self._without_rows.values()))
+        metrics.SEGMENTS.set(known)
+        metrics.SEGMENTS_UNPUBLISHED.set(without_rows)
+        if without_rows and not self._has_warned:
+            self._has_warned = True
+            at_most = self._program.segments_at_most
+            logger.warning("segments=%d without_rolling_nps=%d segments.at_most=%d", known, without_rows, at_most)
 
     def _mark_published(self, segment: _Segment, running: RunningSum) -> bool:
         """Note the window as published where its row is due; True when it is.
@@ -116,16 +231,17 @@ class RollingRows:
 class Rolling:
     """Agent of the segments' side: takes panes, writes rolling rows.
 
-    `check_lease` raises when this process may no longer write; `make_rows` makes rows without any segment.
+    `check_lease` raises when this process may no longer write; `make_rows` makes rows without any
+    segment, given the partition count of nps.panes.
     """
 
     topics: tuple[str, ...] = (PANES.name,)
 
     def __init__(
-        self, log: Log, codec: Codec, check_lease: Callable[[], None], make_rows: Callable[[], RollingRows]
+        self, log: Log, codec: Codec, check_lease: Callable[[], None], make_rows: Callable[[int], RollingRows]
     ) -> None:
         self.make_rows = make_rows
-        self.rows = make_rows()
+        self.rows = make_rows(1)
         self._log = log
         self._codec = codec
         self._check_lease = check_lease
@@ -152,7 +268,7 @@ class Rolling:
 
     def revoke(self) -> None:
         """Drop all segments."""
-        self.rows = self.make_rows()
+        self.rows = self.make_rows(1)
 
 
 class RollingRestore:
@@ -161,15 +277,16 @@ class RollingRestore:
     def __init__(self, rolling: Rolling, assignment: Assignment) -> None:
         self._rolling = rolling
         self._partitions = assignment.partitions
-        self._rows = rolling.make_rows()
+        self._rows = rolling.make_rows(assignment.segment_partitions)
 
     def take(self, topic: str, partition: int, record: KafkaRecord, pane: PaneTally | None) -> None:
         """Take a pane of one of the assigned partitions; one that goes has left every window."""
         if pane is not None and record.value is not None and partition in self._partitions:
-            self._rows.take(partition, record.offset, pane)
+            self._rows.restore(partition, record.offset, pane)
 
     def complete(self) -> None:
-        """Do nothing: every pane was taken as it came."""
+        """Decide which segments have rows."""
+        self._rows.give_rows()
 
     async def put_in_place(self) -> None:
         """Replace the agent's windows by these."""

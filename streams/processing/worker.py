@@ -78,8 +78,8 @@ class Worker:
 
             return PartitionProcessor(number, program, codec, partition_of, now_ms, epoch, keys)
 
-        def make_rows() -> RollingRows:
-            return RollingRows(program, codec, now_ms, lambda offset: epoch << EPOCH_SHIFT | offset)
+        def make_rows(segment_partitions: int) -> RollingRows:
+            return RollingRows(program, codec, now_ms, lambda offset: epoch << EPOCH_SHIFT | offset, segment_partitions)
 
         self.agents: list[Agent] = [
             Journeys(

@@ -1,6 +1,7 @@
 """The topic nps.panes, the rolling agent over it, and a reader of nps.rolling."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from schemas.codec import Codec
 from schemas.events import PaneTally, SegmentNps
@@ -22,7 +23,8 @@ LENGTHS = {window.name: window.length_ms for window in PROGRAM.windows}
 class World:
     """The topic nps.panes, a clock that is moved by hand, and whoever reads nps.rolling."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_most: int = 10_000) -> None:
+        self.program = replace(PROGRAM, segments_at_most=at_most)
         self.now_ms = START_MS
         self.log: list[tuple[int, PaneTally]] = []
         self.rolling = self.restarted()
@@ -30,9 +32,10 @@ class World:
 
     def restarted(self) -> RollingRows:
         """A new worker that has read the topic from its beginning."""
-        rolling = RollingRows(PROGRAM, CODEC, lambda: self.now_ms, lambda offset: offset)
+        rolling = RollingRows(self.program, CODEC, lambda: self.now_ms, lambda offset: offset)
         for offset, pane in self.log:
-            rolling.take(0, offset, pane)
+            rolling.restore(0, offset, pane)
+        rolling.give_rows()
         return rolling
 
     def add(self, tally: Tally, at_ms: int, segment: str = "all", source: int = 0) -> None:
@@ -44,8 +47,10 @@ class World:
             self.rolling.take(0, offset, pane)
 
     def publish(self) -> list[SegmentNps]:
-        """The rows that changed, and what a reader of the topic then holds."""
+        """All rows that changed, and what a reader of the topic then holds."""
         rows = decoded(self.rolling.changes())
+        while self.rolling.is_behind:
+            rows += decoded(self.rolling.changes())
         for row in rows:
             self.rows[row.segment, row.window] = row
         return rows

@@ -13,6 +13,8 @@ START_MS = 1_700_000_000_000
 
 
 def kept(windows: SegmentWindows) -> int:
-    """How many panes are remembered."""
-    assert len(windows._latest) == sum(len(panes) for panes in windows._panes.values())
-    return len(windows._latest)
+    """How many panes are remembered, each with the tallies it is the sum of."""
+    remembered = {resolution: set(panes) for resolution, panes in windows._panes.items()}
+    assert remembered == {resolution: set(latest) for resolution, latest in windows._latest.items()}
+    assert windows.is_empty == (not any(remembered.values()))
+    return sum(map(len, remembered.values()))

@@ -253,3 +253,12 @@ def test_new_keys_change_the_hash_only_where_they_are_used() -> None:
     plain = parse(TEXT, "a").hash
     assert parse(TEXT.replace(SUPPORT, f"{SUPPORT}\npriority = 0"), "b").hash == plain
     assert parse(TEXT.replace(SUPPORT, f"{SUPPORT}\nsample = 0.5"), "c").hash != plain
+
+
+def test_the_most_segments_with_rolling_rows() -> None:
+    """10,000 when left out; none at all is refused with its line."""
+    assert load().segments_at_most == 10_000
+    said = TEXT.replace("# at_most = 10000 ", "at_most = 10000")
+    assert parse(said.replace("at_most = 10000", "at_most = 7"), "my.toml").segments_at_most == 7
+    wrong = said.replace("at_most = 10000", "at_most = 0")
+    assert complaint(wrong)[0] == line_of("at_most = 0", wrong)

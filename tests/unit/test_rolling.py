@@ -1,7 +1,12 @@
 """Rows of nps.rolling: what changed, once, with the counts of the panes; an emptied window says so once."""
 
+from collections import Counter
+
+import pytest
+
+from streams import metrics
 from streams.domain.nps import Tally
-from streams.domain.panes import HOUR_MS, MINUTE_MS, Resolution
+from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS, Resolution
 from tests.support.rolling import LENGTHS, PROGRAM, START_MS, World, decoded
 
 
@@ -73,3 +78,119 @@ def test_resolutions_of_the_windows() -> None:
         "1h": Resolution.MINUTE, "24h": Resolution.HOUR, "7d": Resolution.HOUR,
         "30d": Resolution.DAY, "90d": Resolution.DAY,
     }  # fmt: skip
+
+
+SEGMENTS, ROWS = 20, 30
+
+
+@pytest.fixture
+def _small_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.processing.rolling.SEGMENTS_AT_ONCE", SEGMENTS)
+    monkeypatch.setattr("streams.processing.rolling.ROWS_AT_ONCE", ROWS)
+
+
+def many(world: World, count: int) -> list[str]:
+    """So many segments with an answer each."""
+    names = [f"country=C{number:05}" for number in range(count)]
+    for name in names:
+        world.add(Tally(1, 0, 0), START_MS, name)
+    return names
+
+
+@pytest.mark.usefixtures("_small_calls")
+def test_no_call_does_more_than_its_share() -> None:
+    """However many segments there are; in the end every window of each has its row, once, and each minute another."""
+    world = World()
+    names = many(world, 3 * SEGMENTS)
+    for windows in (len(LENGTHS), 1):
+        rows, calls = Counter[tuple[str, str]](), 0
+        while True:
+            found = decoded(world.rolling.changes())
+            assert len(found) < ROWS + len(LENGTHS)
+            assert len({row.segment for row in found}) <= SEGMENTS
+            rows.update((row.segment, row.window) for row in found)
+            calls += 1
+            if not world.rolling.is_behind:
+                break
+        assert rows == Counter({(name, window): 1 for name in names for window in list(LENGTHS)[:windows]})
+        assert calls <= 2 + len(names) * windows / ROWS + 2 * len(names) / SEGMENTS
+        world.now_ms += MINUTE_MS
+
+
+@pytest.mark.usefixtures("_small_calls")
+def test_answers_go_first_and_nobody_starves() -> None:
+    """A segment that answers changed has its row at the next call; the others get theirs however many keep changing."""
+    world = World()
+    names = many(world, 2 * SEGMENTS)
+    world.publish()
+    world.now_ms += MINUTE_MS
+    busy, quiet = names[:SEGMENTS], set(names[SEGMENTS:])
+    for turn in range(2, 200):
+        for name in busy:
+            world.add(Tally(turn, 0, 0), START_MS, name)
+        rows = decoded(world.rolling.changes())
+        if turn == 2:
+            assert {row.segment for row in rows[: len(LENGTHS)]} == {busy[0]}
+        quiet -= {row.segment for row in rows}
+        if not quiet:
+            return
+    raise AssertionError(f"{len(quiet)} never had a row")
+
+
+def test_more_segments_than_may_have_rows(caplog: pytest.LogCaptureFixture) -> None:
+    """`all` and those with most answers have rows, whoever reads the panes; the others are counted and said once."""
+    world = World(at_most=3)
+    for name, answers in {"a": 1, "all": 2, "c": 9, "d": 5, "b": 1}.items():
+        world.add(Tally(answers, 0, 0), START_MS, name)
+    for _ in range(2):
+        world.rolling = world.restarted()
+        assert {row.segment for row in world.publish()} == {"all", "c", "d"}
+    assert (metrics.SEGMENTS._value.get(), metrics.SEGMENTS_UNPUBLISHED._value.get()) == (5, 2)
+    world.now_ms += MINUTE_MS
+    world.publish()
+    assert caplog.messages == ["segments=5 without_rolling_nps=2 segments.at_most=3"] * 2, "once a start"
+
+
+def test_who_has_rows_keeps_them() -> None:
+    """A newcomer with more answers waits until a segment's windows are empty; then who has most answers is next."""
+    world = World(at_most=2)
+    world.add(Tally(1, 0, 0), START_MS, "all")
+    world.add(Tally(1, 0, 0), START_MS, "old")
+    world.publish()
+    world.now_ms += 50 * DAY_MS
+    for name, answers in (("x", 5), ("y", 7), ("all", 9)):
+        world.add(Tally(answers, 0, 0), world.now_ms, name)
+    assert {row.segment for row in world.publish()} == {"all", "old"}
+    world.now_ms += 41 * DAY_MS
+    world.publish()
+    assert world.rows["old", "90d"].n == 0
+    world.now_ms += MINUTE_MS
+    world.publish()
+    assert ("y", "90d") in world.rows
+    assert ("x", "90d") not in world.rows
+
+
+def test_a_segment_whose_windows_are_empty_is_forgotten() -> None:
+    """After its emptiness was published; old panes read again later do not bring it back, a new answer does."""
+    world = World()
+    world.add(Tally(0, 1, 0), START_MS, "a")
+    world.publish()
+    world.now_ms += 92 * DAY_MS
+    assert {row.n for row in world.publish()} == {0}
+    assert metrics.SEGMENTS._value.get() == 0
+    for offset, pane in world.log:
+        world.rolling.take(0, offset, pane)
+    assert world.publish() == []
+    assert metrics.SEGMENTS._value.get() == 0
+    world.add(Tally(1, 0, 0), world.now_ms, "a")
+    assert {row.n for row in world.publish()} == {1}
+
+
+def test_a_supplement_changes_no_window() -> None:
+    """It adds to a pane that is gone, which every window had left before."""
+    world = World()
+    world.add(Tally(1, 0, 0), START_MS)
+    world.publish()
+    offset, pane = world.log[0]
+    world.rolling.take(0, offset + 9, pane._replace(promoters=7, supplement=3, version=99))
+    assert world.publish() == []
