@@ -87,6 +87,7 @@ _MAP = (  # the maps of our events have one block of few entries; all others tak
     "    if data[at]: {0}, at = map_(data, start)",
     "    else: at += 1",
 )
+_COUNT = ("{0} = ints[data[at]]; at += 1", "if {0} is None: {0}, at = number(data, at - 1)")
 _NUMBER = ("{0}, at = number(data, at)",)  # a long that may be null is an amount or a count, not a timestamp
 _SOURCES: dict[str, Iterable[str]] = {
     "string": _STRING,
@@ -105,7 +106,8 @@ def _source(kind: _Kind, name: str, namespace: dict[str, Any]) -> list[str]:
     type_name, symbols, nullable = kind
     namespace[f"symbols_{name}"] = dict(enumerate(symbols))
     if not nullable:
-        return [line.format(name) for line in _SOURCES[type_name]]
+        is_count = type_name == "long" and not (name.endswith("_ms") or name == "time")
+        return [line.format(name) for line in (_COUNT if is_count else _SOURCES[type_name])]
     lines = [line.format(name) for line in (_NUMBER if type_name == "long" else _SOURCES[type_name])]
     return ["at += 1", "if present[data[at - 1]]:", *(f"    {line}" for line in lines), f"else: {name} = None"]
 

@@ -215,17 +215,17 @@ class Program:
         It lives as long as an answer ordinarily changes it, and as long as a window may hold it.  An answer first given
         at t, before the pane's end, changes it
 
-            t + late                              when it comes at all: later it is `too_late`
-            t + edit + late                       by a correction or withdrawal: later it is `edit_closed`
-            t + edit + confirm + late             by a trap that makes machines' clicks of its scores
-            t + edit + confirm + late + hold      by any of these that was held for its survey
+            t + late                      when it comes at all: later it is `too_late`
+            t + late + hold               when it was held for its survey
+            t + edit + late               by a correction or withdrawal: later it is `edit_closed`
+            t + edit + confirm + late     by a trap that makes a machine's click of such a correction
 
         at the latest, and it leaves the longest window of its resolution at its start + that window's length.  Windows
         age by the clocks of other workers, which may differ by `early`; one pane more is for saying that they emptied.
         What comes later still is counted in supplements, so no sum depends on this.
         """
         limits = self.limits
-        change_ms = limits.edit_ms + limits.confirm_ms + limits.late_ms + limits.park_ms
+        change_ms = max(limits.edit_ms + limits.confirm_ms, limits.park_ms) + limits.late_ms
         lives = dict[Resolution, int]()
         for resolution, length_ms in LENGTH_MS.items():
             windows = [window.length_ms for window in self.windows if window.resolution is resolution]

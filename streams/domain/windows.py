@@ -83,12 +83,16 @@ class SegmentWindows:
     highest version, so that a repeated or an old tally changes nothing.  Nothing is kept that no window holds.
     """
 
-    __slots__ = ("_latest", "_panes", "sums")
+    __slots__ = ("_horizons_ms", "_latest", "_panes", "_sums", "sums")
 
     def __init__(self, windows: tuple[Window, ...], now_ms: int) -> None:
         self._panes: dict[Resolution, dict[int, Tally]] = {window.resolution: {} for window in windows}
         self._latest: dict[Resolution, dict[int, _Latest]] = {window.resolution: {} for window in windows}
         self.sums = [RunningSum(window, self._panes[window.resolution], now_ms) for window in windows]
+        self._sums: dict[Resolution, list[RunningSum]] = {resolution: [] for resolution in self._panes}
+        for running in self.sums:
+            self._sums[running.window.resolution].append(running)
+        self._horizons_ms = {resolution: _horizon_ms(sums) for resolution, sums in self._sums.items()}
 
     @property
     def is_empty(self) -> bool:
@@ -97,7 +101,8 @@ class SegmentWindows:
 
     def put(self, resolution: Resolution, start_ms: int, partition: int, version: int, tally: Tally) -> bool:
         """Take one partition's tally of a pane; True when a window changed."""
-        if start_ms < self._horizon_ms(resolution):
+        horizon_ms = self._horizons_ms.get(resolution)
+        if horizon_ms is None or start_ms < horizon_ms:
             return False
         latest = self._latest[resolution].setdefault(start_ms, {})
         known_version, before = latest.get(partition, _UNKNOWN)
@@ -107,21 +112,26 @@ class SegmentWindows:
         delta = tally.minus(before)
         panes = self._panes[resolution]
         panes[start_ms] = panes.get(start_ms, EMPTY).plus(delta)
-        changed = [running.add(start_ms, delta) for running in self.sums if running.window.resolution is resolution]
+        changed = [running.add(start_ms, delta) for running in self._sums[resolution]]
         return any(changed)
 
     def advance(self, now_ms: int) -> bool:
         """Move every window to the instant and forget panes that left them all; True when any window moved."""
-        moved = {running.window.resolution for running in self.sums if running.advance(now_ms)}
-        for resolution in moved:
-            self._forget(resolution)
-        return bool(moved)
-
-    def _horizon_ms(self, resolution: Resolution) -> float:
-        starts = (running.start_ms for running in self.sums if running.window.resolution is resolution)
-        return min(starts, default=float("inf"))
+        has_moved = False
+        for resolution, sums in self._sums.items():
+            moved = [running.advance(now_ms) for running in sums]
+            if any(moved):
+                has_moved = True
+                self._horizons_ms[resolution] = _horizon_ms(sums)
+                self._forget(resolution)
+        return has_moved
 
     def _forget(self, resolution: Resolution) -> None:
-        horizon_ms, panes, latest = self._horizon_ms(resolution), self._panes[resolution], self._latest[resolution]
+        horizon_ms, panes, latest = self._horizons_ms[resolution], self._panes[resolution], self._latest[resolution]
         for start_ms in [start_ms for start_ms in panes if start_ms < horizon_ms]:
             del panes[start_ms], latest[start_ms]
+
+
+def _horizon_ms(sums: list[RunningSum]) -> int:
+    """Start of the oldest pane that one of the windows holds."""
+    return min(running.start_ms for running in sums)

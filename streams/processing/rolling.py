@@ -18,7 +18,7 @@ from schemas.events import PaneTally, SegmentNps
 from schemas.topics import PANES, ROLLING
 from streams import metrics
 from streams.domain.nps import EMPTY, Tally, interval, score
-from streams.domain.panes import MINUTE_MS, Resolution
+from streams.domain.panes import MINUTE_MS, RESOLUTIONS
 from streams.domain.policy import Program
 from streams.domain.segments import ALL
 from streams.domain.windows import RunningSum, SegmentWindows
@@ -104,7 +104,7 @@ class RollingRows:
         segment = self._partitions.get(partition, {}).get(pane.segment) or self._blank()
         segment.version = max(segment.version, self._version(offset))
         tally = Tally(pane.promoters, pane.passives, pane.detractors)
-        resolution, start_ms, source = Resolution(pane.resolution), pane.start_ms, pane.source_partition
+        resolution, start_ms, source = RESOLUTIONS[pane.resolution], pane.start_ms, pane.source_partition
         if pane.supplement or not segment.windows.put(resolution, start_ms, source, pane.version, tally):
             return
         self._add(partition, pane.segment, segment)

@@ -19,7 +19,7 @@ import msgspec
 from schemas.events import PaneTally
 from schemas.topics import INBOUND
 from streams.domain.nps import EMPTY, Tally
-from streams.domain.panes import Pane, Resolution
+from streams.domain.panes import RESOLUTIONS, Pane, Resolution
 from streams.domain.state import NEW, Journey
 from streams.errors import BadState
 from streams.kafka.ports import KafkaRecord
@@ -177,7 +177,7 @@ class PaneTable:
 
     def restore(self, record: PaneTally, *, gone: bool = False) -> None:
         """Take one record of nps.panes; of a pane's records the highest version wins, until it is `gone`."""
-        pane = Pane(record.segment, Resolution(record.resolution), record.start_ms, record.supplement)
+        pane = Pane(record.segment, RESOLUTIONS[record.resolution], record.start_ms, record.supplement)
         if gone:
             self.forget([pane])
         elif record.version > self.get(pane).applied_version:
