@@ -32,7 +32,7 @@ from streams.domain.effects import Count, Effect, Reject
 from streams.domain.journey import advance, is_blank, next_timer_ms, step
 from streams.domain.links import Keys
 from streams.domain.nps import Band, Tally
-from streams.domain.panes import MINUTE_MS, Pane, Resolution, panes, supplement
+from streams.domain.panes import DAY_MS, MINUTE_MS, Pane, Resolution, panes, supplement
 from streams.domain.policy import Program
 from streams.kafka.ports import FetchedRecord, Headers, Log, Output
 from streams.processing.intake import accept
@@ -101,6 +101,8 @@ class PartitionProcessor:
         self.replayed_to = -1
         self.time_ms = 0
         self.counted_to = -1
+        self._surely_living_ms = min(program.pane_life_ms.values()) - DAY_MS
+        """Age up to which an instant lies in no pane that is gone, whatever the resolution."""
         self._timers = Timers()
         self._program = program
         self._codec = codec
@@ -225,7 +227,8 @@ class PartitionProcessor:
     def _count(self, count: Count, version: int, counts: Counts) -> None:
         segments, at_ms, band, sign = count
         may_be_counted = version if version <= self.replayed_to else _ABOVE_ALL
-        cell = segments, at_ms // MINUTE_MS, supplement(version), may_be_counted
+        number = supplement(version) if at_ms < self.time_ms - self._surely_living_ms else 0
+        cell = segments, at_ms // MINUTE_MS, number, may_be_counted
         bands = counts.get(cell)
         if bands is None:
             bands = counts[cell] = [0, 0, 0]
