@@ -59,7 +59,7 @@ class BatchOutputs:
     records: list[Output] = field(default_factory=list)
     panes: dict[Pane, PaneValue] = field(default_factory=dict)
     expired: list[Pane] = field(default_factory=list)
-    time_ms: int = 0
+    time_ms: int | None = None
     counted_to: int = -1
     journeys: dict[bytes, JourneyChange] = field(default_factory=dict)
     counts: Counts = field(default_factory=dict)

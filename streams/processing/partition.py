@@ -77,10 +77,10 @@ class Chunk(NamedTuple):
 class PartitionProcessor:
     """Processor of one partition with its tables: `decide` changes nothing, `make_durable` writes, then updates them.
 
-    `replayed_to` is the version up to which answers may be in some panes already, -1 for none.  `time_ms` is the
-    partition's own time: the highest Kafka timestamp of the batches made durable, at most the wall clock.  It must be
-    durable with them and be set before the first batch, for panes older than their life by it are gone.  `counted_to`
-    is the version up to which this processor has made all answers durable, -1 for none yet.
+    `replayed_to` is the version up to which answers may be in some panes already, -1 for none.  `counted_to` is the
+    version up to which this processor has made all answers durable, -1 for none yet.  `time_ms` is the partition's own
+    time: the highest Kafka timestamp of the batches made durable, at most the wall clock.  It must be durable with them
+    and be set before the first batch, for panes older than their life by it are gone; while it is None no pane goes.
     `segment_partition` spreads segments over the partitions of nps.panes; `now_ms` is the wall clock, used only to
     refuse records with a timestamp in the future.  `keys` sign the links of surveys; None makes no links.
     """
@@ -99,7 +99,7 @@ class PartitionProcessor:
         self.journeys = JourneyTable()
         self.panes = PaneTable(partition)
         self.replayed_to = -1
-        self.time_ms = 0
+        self.time_ms: int | None = None
         self.counted_to = -1
         self._surely_living_ms = min(program.pane_life_ms.values()) - DAY_MS
         """Age up to which an instant lies in no pane that is gone, whatever the resolution."""
@@ -210,6 +210,8 @@ class PartitionProcessor:
 
     def expired_panes(self) -> list[Pane]:
         """Panes that no answer after the batches made durable can change: the oldest, at most `EXPIRED_AT_ONCE`."""
+        if self.time_ms is None:
+            return []
         return self.panes.expired(self._living_from_ms(), supplement(self.counted_to + 1), EXPIRED_AT_ONCE)
 
     def due(self, now_ms: int, at_most: int) -> list[bytes]:
@@ -227,7 +229,7 @@ class PartitionProcessor:
     def _count(self, count: Count, version: int, counts: Counts) -> None:
         segments, at_ms, band, sign = count
         may_be_counted = version if version <= self.replayed_to else _ABOVE_ALL
-        number = supplement(version) if at_ms < self.time_ms - self._surely_living_ms else 0
+        number = supplement(version) if at_ms < (self.time_ms or 0) - self._surely_living_ms else 0
         cell = segments, at_ms // MINUTE_MS, number, may_be_counted
         bands = counts.get(cell)
         if bands is None:
@@ -247,15 +249,16 @@ class PartitionProcessor:
                     tally = outputs.panes.get(pane, durable).tally.plus(delta)
                     outputs.panes[pane] = PaneValue(outputs.last, tally)
 
-    def _time_after(self, counted_to: int, records: Sequence[FetchedRecord]) -> int:
+    def _time_after(self, counted_to: int, records: Sequence[FetchedRecord]) -> int | None:
         """The partition's own time after these records; it stands still until what may be counted already is past."""
-        if counted_to < self.replayed_to:
+        if self.time_ms is None or counted_to < self.replayed_to:
             return self.time_ms
         return max(self.time_ms, min(max(record.timestamp for record in records), self._now_ms()))
 
     def _living_from_ms(self) -> dict[Resolution, int]:
         """Start of the oldest panes that are not gone, of each resolution."""
-        return {resolution: self.time_ms - life_ms for resolution, life_ms in self._program.pane_life_ms.items()}
+        time_ms = self.time_ms or 0
+        return {resolution: time_ms - life_ms for resolution, life_ms in self._program.pane_life_ms.items()}
 
     def _journey_value(self, entry: JourneyEntry) -> tuple[bytes | None, int | None]:
         if is_blank(entry.journey):

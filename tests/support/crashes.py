@@ -114,7 +114,7 @@ class Process:
     ) -> None:
         self.kind = kind
         self.program = program
-        self.time_ms = 0
+        self.time_ms: int | None = 0
         self.r = r
         self.inputs = inputs
         self.log = CrashingLog()
