@@ -22,7 +22,7 @@ from streams.domain.effects import Count, Effect, Reject
 from streams.domain.journey import is_blank, next_timer_ms, step
 from streams.domain.links import Keys
 from streams.domain.nps import Band, Tally
-from streams.domain.panes import MINUTE_MS, Pane, Resolution, panes, supplement
+from streams.domain.panes import DAY_MS, MINUTE_MS, Pane, Resolution, panes, supplement
 from streams.domain.policy import Program
 from streams.kafka.partitioner import partition_of
 from streams.kafka.ports import FetchedRecord, Log, Output
@@ -88,6 +88,8 @@ class PartitionProcessor:
         self.journeys = JourneyTable()
         self.panes = PaneTable(partition)
         self.progress = Progress(epoch)
+        self._surely_living_ms = min(program.pane_life_ms.values()) - DAY_MS
+        """Age up to which an instant lies in no pane that is gone, whatever the resolution."""
         self._timers = Timers()
         self._announced = Timers()
         self._program = program
@@ -228,7 +230,8 @@ class PartitionProcessor:
 
     def _count(self, count: Count, version: int, counts: Counts) -> None:
         segments, at_ms, band, sign = count
-        cell = segments, at_ms // MINUTE_MS, supplement(version)
+        is_old = at_ms < max(self.progress.times_ms) - self._surely_living_ms
+        cell = segments, at_ms // MINUTE_MS, supplement(version) if is_old else 0
         bands = counts.get(cell)
         if bands is None:
             bands = counts[cell] = [0, 0, 0]

@@ -93,8 +93,11 @@ class MemoryPipeline:
     def _roll(self) -> None:
         rolling = RollingRows(self._program, self._codec, lambda: self.now_ms, lambda offset: offset)
         for (_, number), record in self._in(PANES.name):
-            rolling.take(number, record.offset, self._codec.decode(PaneTally, record.value))
+            if record.value is not None:
+                rolling.restore(number, record.offset, self._codec.decode(PaneTally, record.value))
         self.topics.send_all(rolling.changes())
+        while rolling.is_behind:
+            self.topics.send_all(rolling.changes())
 
 
 def as_row(partition: int, record: KafkaRecord) -> Row:

@@ -70,7 +70,7 @@ Rank = tuple[int, ...]
 
 
 def _pane(one: PaneTally) -> tuple[Hashable, Rank, object]:
-    key = (one.segment, one.resolution, one.start_ms, one.source_partition)
+    key = (one.segment, one.resolution, one.start_ms, one.source_partition, one.supplement)
     return key, (one.version,), (one.promoters, one.passives, one.detractors)
 
 

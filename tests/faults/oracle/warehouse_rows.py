@@ -34,12 +34,16 @@ TABLES = (*(table.name for table in LOADED), "dead_letters")
 
 
 def pane_tallies(outputs: Outputs) -> dict[tuple[Cell, int], Tally]:
-    """The last tally of each pane and source partition, empty ones left out."""
+    """The last tally of each pane and source partition with its supplements, empty ones left out."""
     last = {}
     for one in outputs.values(PANES, PaneTally):
-        key = ((one.segment, one.resolution, one.start_ms), one.source_partition)
+        key = ((one.segment, one.resolution, one.start_ms), one.source_partition, one.supplement)
         last[key] = (one.promoters, one.passives, one.detractors)
-    return {key: tally for key, tally in last.items() if any(tally)}
+    sums: dict[tuple[Cell, int], Tally] = {}
+    for (cell, source, _), (promoters, passives, detractors) in last.items():
+        before = sums.get((cell, source), (0, 0, 0))
+        sums[cell, source] = (before[0] + promoters, before[1] + passives, before[2] + detractors)
+    return {key: tally for key, tally in sums.items() if any(tally)}
 
 
 def check_tables(world: World, outputs: Outputs) -> Iterator[Finding]:

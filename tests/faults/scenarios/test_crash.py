@@ -171,6 +171,8 @@ def read_panes(pipeline: Pipeline) -> Panes:
     last: dict[bytes, PaneTally] = {}
     falling, records = [], 0
     for _, record in pipeline.read(PANES.name):
+        if record.value is None:
+            continue
         pane = pipeline.codec.decode(PaneTally, record.value)
         assert record.key == pane_key(pane)
         records += 1
