@@ -58,7 +58,11 @@ class Replay:
     """One partition, read in order of time; `nobodys` is what comes of records without a customer."""
 
     def __init__(self, records: Sequence[Timed], written: frozenset[Place], terms: Terms) -> None:
-        self._records, self._written, self._terms = records, written, terms
+        self._written, self._terms = written, terms
+        self._records: dict[str, list[Timed]] = {}
+        for one in records:
+            if one.taken.event is not None:
+                self._records.setdefault(one.taken.event.customer_id, []).append(one)
         self.nobodys = Outcome()
         self.customers: dict[str, Customer] = {}
         for taken in in_step(records, self._is_caused(self.customers)):
@@ -68,10 +72,9 @@ class Replay:
 
     def alternatives(self, name: str, slack_ms: int) -> Iterable[Outcome]:
         """What may come of one customer's records where a topic was read late."""
-        theirs = [one for one in self._records if one.taken.event is not None and one.taken.event.customer_id == name]
         for topic in ORDER:
             alone: dict[str, Customer] = {}
-            for taken in in_step(theirs, self._is_caused(alone), {topic: slack_ms}):
+            for taken in in_step(self._records[name], self._is_caused(alone), {topic: slack_ms}):
                 self._take(taken, alone)
             alone[name].outcome.left += alone[name].left()
             yield alone[name].outcome
