@@ -139,6 +139,9 @@ class BatchConsumer(driver.Consumer):
         return self._open_generation is not None and self._open_generation == self.app.consumer_generation_id
 
     async def perform_seek(self) -> None:
+        """Do nothing: the engine moves to where its state ends, and Faust would move back to what is committed."""
+
+    async def seek_to_commits(self) -> None:
         """Move to the committed offset of each partition, to its beginning without one.
 
         Waits for a fetch under way, whose records are dropped: it must not move the position afterwards.

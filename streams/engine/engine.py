@@ -189,7 +189,7 @@ class Engine:
 
     async def _restore_state(self, consumer: BatchConsumer, generation: int) -> None:
         with guard("restoring the state of new partitions", self._stop):
-            await consumer.perform_seek()
+            await consumer.seek_to_commits()
             await consumer.check_state(self._partitions)
             self._owned = frozenset(tp.partition for tp in consumer.assignment())
             extents = await consumer.client.extents(consumer.assignment())

@@ -361,3 +361,28 @@ def test_state_of_many_batches_is_restored(workers: Workers) -> None:
     produce_batches(workers.address, "a", 1, BATCHES)
     with closing(KafkaReader(workers.address, {}, patience_s=20)) as reader:
         assert sum(1 for _ in reader.read([("a", 1)])) == BATCHES
+
+
+def test_where_the_state_ends_reading_goes_on(workers: Workers) -> None:
+    """A position that the state knows holds against a group that knows none, and nothing before it is handed over."""
+    produce(workers.address, "a", 40)
+    worker = workers.start("w", ["a", "b"], positions=[["a", 1, 7]])
+    until(lambda: workers.count("w") >= 30 + 3)
+    produce(workers.address, "a", 4)
+    until(lambda: workers.count("w") >= 33 + 4)
+    assert stopped(worker) == 0
+    offsets = workers.offsets("w")
+    assert offsets["a", 1] == list(range(7, 11))
+    assert offsets["a", 0] == list(range(11))
+
+
+def test_a_partition_that_stands_still_ends_the_process(workers: Workers) -> None:
+    """Batches of one partition are taken and never applied: the line names it, and the others were worked on."""
+    produce(workers.address, "a", 40)
+    worker = workers.start("w", ["a", "b"], stall_ms=6_000, deaf=["a", 2])
+    _, errors = worker.communicate(timeout=BOUND_S)
+    assert worker.returncode == 8
+    assert errors == (
+        "worker stopped: running: a partition 2 stands still: 10 records are there and none was applied for 6 s: restart\n"
+    )
+    assert workers.offsets("w")["a", 1] == list(range(10))

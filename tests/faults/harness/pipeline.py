@@ -72,9 +72,12 @@ class Pipeline:
         return {part: self._end(*part) for part in parts}
 
     def is_through(self) -> bool:
-        """True when nothing unread is left.  Asked in this order, what a batch puts back cannot be missed."""
+        """True when nothing unread is left.  Asked in this order, what a batch puts back cannot be missed.
+
+        The local broker may tell an end that is too low.
+        """
         committed = self.committed()
-        return committed == self.ends()
+        return all(committed[part] >= end for part, end in self.ends().items())
 
     def answered_to(self) -> Mapping[int, int]:
         """The next offset of nps.responses after the last one of which an answer is in Kafka, by partition."""
