@@ -144,6 +144,7 @@ class PartitionProcessor:
         latest_ms, decided = wall_ms + program.limits.early_ms, outputs.journeys
         events = [accept(self._codec, INBOUND_RECORDS[topic], record, latest_ms) for topic, record in chunk]
         steps: list[Stepped] = []
+        accepted: list[str] = []
         for position, ((topic, record), event) in enumerate(zip(chunk, events, strict=True), start):
             version, index = epoch | record.offset, TOPIC_INDEX[topic]
             if is_response := topic == RESPONSES.name:
@@ -162,7 +163,7 @@ class PartitionProcessor:
             if entry is BLANK and self._partitions and (right := partition_of(key, self._partitions)) != self.partition:
                 self._encoder.move(cause, right, outputs)
                 continue
-            outputs.tally[metrics.EVENTS_IN, topic] += 1
+            accepted.append(topic)
             raw = pack(raw_fields(topic, self.partition, record)) if is_response else b""
             is_history = _has_header(record, HISTORY_HEADER) if record.headers else False
             journey, effects = step(entry.journey, event, program, now_ms, raw, is_history)
@@ -171,6 +172,8 @@ class PartitionProcessor:
                 applied_version[index] = version
                 changed[key] = new(JourneyEntry, (tuple(applied_version), entry.timer_ms, journey))
             steps.append((cause, effects))
+        for topic in set(accepted):
+            outputs.tally[metrics.EVENTS_IN, topic] += accepted.count(topic)
         return steps
 
     def take_in_hand(self, batch: MergedBatch, log: Log, check_lease: Callable[[], None]) -> None:
