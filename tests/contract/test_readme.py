@@ -10,6 +10,7 @@ import pytest
 
 from streams.commands.reference import written
 from streams.engine.config import EngineConfig
+from streams.program import load
 from streams.settings import rows
 
 ROOT = Path(__file__).parents[2]
@@ -61,3 +62,12 @@ def test_every_setting_in_the_readme_exists() -> None:
     assert named <= settings
     own = {field.name for field in fields(EngineConfig)}
     assert set(re.findall(r"`(\w+_(?:ms|s|bytes))`", README)) & own == set()
+
+
+def test_the_bounds_are_those_of_the_program() -> None:
+    """Each key of the table of bounds has the default that the table says."""
+    rows = re.findall(r"^\| [^|]+ \| ([\d,]+) \| `(customer|segments)\.(\w+)` \|", README, re.MULTILINE)
+    program = load()
+    defaults = {"segments.at_most": program.segments_at_most}
+    defaults |= {f"customer.{field.name}": getattr(program.customer, field.name) for field in fields(program.customer)}
+    assert {f"{table}.{key}": int(number.replace(",", "")) for number, table, key in rows} == defaults

@@ -11,7 +11,7 @@ from streams.processing.partition import PartitionProcessor
 from tests.support.crashes import Process, check_answers, expected, totals, world
 from tests.support.laws import seeds
 
-SEEDS = 600
+SEEDS = 1_000
 PARTS = 6
 
 

@@ -28,7 +28,7 @@ from tests.support.laws import examples, seeds
 from tests.support.programs import program
 
 PROGRAM = parse(program({"expires": "300d"}, windows=["1h", "24h", "30d"], remember="320d"), "test.toml")
-SEEDS = 300
+SEEDS = 1_000
 PARTS = 6
 
 
