@@ -131,7 +131,13 @@ class Journeys:
             await asyncio.wait(tasks)
 
     def revoke(self) -> None:
-        """Drop all partitions."""
+        """Drop all partitions, whose figures are other workers' now."""
+        for number, assigned in self._assigned.items():
+            if assigned.task is not None:
+                assigned.task.cancel()
+            for topic in self.topics:
+                metrics.LAG_SECONDS.remove(topic, number)
+            metrics.JOURNEYS.remove(number)
         self._assigned.clear()
 
     async def process_next(self, partition: int) -> bool:

@@ -4,6 +4,7 @@ One run on the local broker: the loop's rate; the worker's rate on the same answ
 five windows and with one; how fast state comes back; memory; and latency at 100 answers a second.
 
     python -m tests.bench.bench --answers 500000
+    python -m tests.bench.bench --only in-step
 """
 
 import argparse
@@ -32,7 +33,7 @@ from streams.kafka.topics import ensure_topics
 from streams.local.servers import free_port, local_broker
 from streams.local.stack import PARTITIONS, SESSION_MS, nps
 from tests.bench.latency import latency
-from tests.bench.load import Load, out, produce, producer, programs, reader_of
+from tests.bench.load import DAY_MS, Load, out, produce, producer, programs, reader_of
 
 OPEN_JOURNEYS = 200_000
 LEASE_CHECKS = 3
@@ -200,12 +201,28 @@ def triggers(load: Load, program: Path, folder: Path) -> float:
     return rate
 
 
+def in_step(load: Load, program: Path, folder: Path, days: int) -> float:
+    """Events a second of one worker through a backlog of purchases and answers that lie mixed over so many days."""
+    apart_ms = days * DAY_MS // load.answers
+    start_ms = time.time_ns() // 1_000_000 - (days + 2) * DAY_MS
+    with local_broker() as broker:
+        ensure_topics(broker.address, {}, PARTITIONS, 1)
+        bought = (load.purchase(i, start_ms + i * apart_ms) for i in range(load.answers))
+        said = (load.answer(i, start_ms + i * apart_ms + DAY_MS) for i in range(load.answers))
+        produce(broker.address, PURCHASES.name, bought, load.answers, "purchases")
+        produce(broker.address, RESPONSES.name, said, load.answers, "answers")
+        run = Run(broker.address, program, folder / f"days-{days}.log")
+        rate = run.rate(RESPONSES.name, load.answers)
+        run.stop()
+    return 2 * rate
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--answers", type=int, default=500_000)
     parser.add_argument("--latency-seconds", type=int, default=20)
-    parser.add_argument("--only", choices=["throughput", "triggers", "latency"])
+    parser.add_argument("--only", choices=["throughput", "triggers", "in-step", "latency"])
     parsed = parser.parse_args()
     load = Load(parsed.answers)
     table = Table(
@@ -216,6 +233,11 @@ def main() -> None:
             _throughput_rows(table, load, five, one, Path(name))
         if parsed.only in (None, "triggers"):
             table.add_row("triggers, 95 % suppressed", f"{triggers(load, five, Path(name)):,.0f}/s", "20,000/s")
+        if parsed.only in (None, "in-step"):
+            fewer = Load(parsed.answers // 5)
+            for what, days in (("mixed over 2 days", 2), ("mixed over a year", 365)):
+                rate = in_step(fewer, five, Path(name), days)
+                table.add_row(f"purchases and answers {what}", f"{rate:,.0f}/s", "")
         if parsed.only in (None, "latency"):
             found = latency(load, five, parsed.latency_seconds)
             for (what, measured_ms), bar_ms in zip(found.items(), (1_000, 2_000, 5_000), strict=True):
