@@ -228,7 +228,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         if coordinator._pending_exception is not None:
             return coordinator._pending_exception  # type: ignore[no-any-return]
         tasks = (coordinator._coordination_task, self._ensure_consumer()._fetcher._fetch_task)
-        return next((task.exception() for task in tasks if task.done() and not task.cancelled()), None)
+        ended = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+        return next((error for error in ended if error is not None), None)
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         config: EngineConfig = transport.context.config
