@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from schemas.topics import CONTACTS, INBOUND, PURCHASES, RESPONSES, SUPPORT, WAKEUPS
 from streams.kafka.ports import FetchedRecord
-from streams.state.progress import Progress
+from streams.state.progress import UNREAD, Progress
 
 BATCH_RECORDS = 2_500
 """The most records in a batch: what must be finished before a partition can be given up."""
@@ -110,18 +110,19 @@ class Merge:
     def __init__(self, progress: Progress, caught_up_ns: Callable[[str], int], early_ms: int) -> None:
         self._caught_up_ns = caught_up_ns
         self._early_ms = early_ms
-        self._epoch, self._in_hand, self._wall_ms = progress.epoch, progress.in_hand, progress.wall_ms
+        self._epoch, self._wall_ms = progress.epoch, progress.wall_ms
         starts = zip(INBOUND, progress.offsets, progress.times_ms, strict=True)
         self._lanes = {topic.name: _Lane(topic.name, offset, time_ms) for topic, offset, time_ms in starts}
+        self._in_hand = dict(zip(self._lanes, progress.in_hand, strict=True)) if progress.in_hand else {}
 
     def put(self, topic: str, records: Sequence[FetchedRecord], now_ns: int) -> None:
         """Add records of a topic that came at `now_ns` on the monotonic clock, in offset order, each once."""
         self._lanes[topic].put(records, now_ns)
 
     def wants(self, topic: str) -> bool:
-        """True while there is room for more records of this topic."""
+        """True while there is room for more records of this topic, or the batch in hand lacks some."""
         lane = self._lanes[topic]
-        return lane.records < BATCH_RECORDS and lane.bytes < LANE_BYTES
+        return lane.end < self._in_hand.get(topic, UNREAD) or (lane.records < BATCH_RECORDS and lane.bytes < LANE_BYTES)
 
     def take(self, wall_ms: int, at_most: int = BATCH_RECORDS) -> MergedBatch | None:
         """The next batch; None when nothing waits, or when a topic has to be heard of first."""
@@ -133,12 +134,12 @@ class Merge:
 
     @property
     def waiting(self) -> bool:
-        """True while records wait."""
-        return any(lane.records for lane in self._lanes.values())
+        """True while records wait, or the batch in hand for its own."""
+        return bool(self._in_hand) or any(lane.records for lane in self._lanes.values())
 
     def complete_ns(self) -> int:
         """Monotonic time up to which all that Kafka had was taken; -1 while some was not."""
-        if self.waiting or self._in_hand:
+        if self.waiting:
             return -1
         return min(self._caught_up_ns(topic) for topic in self._lanes)
 
@@ -177,15 +178,16 @@ class Merge:
 
     def _take_in_hand(self) -> MergedBatch | None:
         """The batch that was in hand when its worker died, once all its records are here again."""
-        for lane, end in zip(self._lanes.values(), self._in_hand, strict=True):
-            if lane.end < end and self._caught_up_ns(lane.topic) < 0:
+        for topic, end in self._in_hand.items():
+            lane = self._lanes[topic]
+            if lane.end < end and self._caught_up_ns(topic) < 0:
                 return None
             lane.stop = end
         taken: list[tuple[str, FetchedRecord]] = []
         self._take(taken, self._wall_ms, _NEVER, lambda came_ns: False)
         for lane in self._lanes.values():
             lane.stop = _NEVER
-        self._in_hand = ()
+        self._in_hand = {}
         return self._batch(taken, self._wall_ms)
 
     def _batch(self, taken: list[tuple[str, FetchedRecord]], wall_ms: int) -> MergedBatch:

@@ -202,3 +202,19 @@ def test_a_batch_in_hand_whose_records_were_deleted_ends() -> None:
     assert (batch.records, batch.wall_ms) == ([], 7)
     merge.put(PURCHASES.name, [KafkaRecord(4, 10, b"c", b"v")], 0)
     assert merge.take(WALL_MS) is not None
+
+
+def test_a_batch_in_hand_wants_all_its_records() -> None:
+    """However many bytes it has: it would never be complete otherwise, and nothing goes on before it."""
+    ends = tuple(9 if topic == PURCHASES.name else UNREAD for topic in TOPICS)
+    merge = Merge(Progress(in_hand=ends, wall_ms=7), lambda topic: -1, EARLY_MS)
+    for offset in range(9):
+        assert merge.wants(PURCHASES.name)
+        assert merge.take(WALL_MS) is None
+        assert merge.waiting
+        merge.put(PURCHASES.name, [KafkaRecord(offset, 10, b"c", b"v" * LANE_BYTES)], 0)
+    assert not merge.wants(PURCHASES.name)
+    batch = merge.take(WALL_MS)
+    assert batch is not None
+    assert len(batch.records) == 9
+    assert not merge.waiting
