@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from schemas import deadletters
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, LARGEST_RECORD_BYTES
 from streams.domain.effects import Reject
 from streams.kafka.ports import FetchedRecord, Headers, Output
 
@@ -22,6 +22,12 @@ class RawRecord(NamedTuple):
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
 
+
+_ROOM_BYTES = 65_536
+"""Of a dead letter, for the headers that say why it died."""
+
+_KEPT_BYTES = 1_048_576
+"""Of the value and the key of a record that no dead letter can hold."""
 
 RawFields = tuple[str, int, int, int, bytes | None, bytes | None, Headers]
 """The fields of `RawRecord` as a plain tuple: made for every response, the named tuple would cost as much again."""
@@ -44,7 +50,16 @@ def requeued(raw: RawRecord) -> Output:
 
 
 def dead_letter(raw: RawRecord, reject: Reject) -> Output:
-    """The dead letter of a record: its bytes and key, with the reason in headers."""
+    """The dead letter of a record: its bytes and key, with the reason in headers.
+
+    Of a record that no dead letter can hold the first bytes, and the detail says so; the record itself lies where the
+    headers say for as long as its topic keeps it.
+    """
+    size = len(raw.value or b"") + len(raw.key or b"") + sum(len(text or b"") for _, text in raw.headers)
+    if size > LARGEST_RECORD_BYTES - _ROOM_BYTES:
+        detail = f"{reject.detail}; the first {_KEPT_BYTES} of {len(raw.value or b'')} bytes"
+        reject = reject._replace(detail=detail)
+        raw = raw._replace(value=(raw.value or b"")[:_KEPT_BYTES], key=(raw.key or b"")[:_KEPT_BYTES], headers=())
     death = deadletters.Death(reject.reason, reject.detail, raw.topic, raw.partition, raw.offset, raw.timestamp)
     headers = deadletters.wrap(raw.headers, death)
     return Output(DEAD_LETTERS, raw.value, raw.key, -1, 0, headers)

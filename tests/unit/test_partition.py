@@ -243,3 +243,14 @@ def test_a_record_in_a_partition_that_its_key_does_not_belong_to_is_put_right() 
     assert len(published(in_right.decide(batch_of(PURCHASES.name, [again])), DECISIONS.name)) == 1
     (letter,) = in_wrong.decide(batch_of(PURCHASES.name, [again])).records
     assert unwrap(letter.headers)[1].reason == Reason.WRONG_KEY
+
+
+def test_a_record_that_no_dead_letter_can_hold_ends_no_worker() -> None:
+    """Its first MiB is kept, and where the whole lies; neighbours are unaffected."""
+    huge = GOOD._replace(value=b"x" * 9_000_000, offset=1)
+    outputs = processor().decide(batch_of(PURCHASES.name, [GOOD, huge]))
+    (letter,) = published(outputs, DEAD_LETTERS)
+    _, death = unwrap(letter.headers)
+    assert (letter.value, death.reason, death.offset) == (b"x" * 1_048_576, Reason.TOO_LARGE, 1)
+    assert death.detail.endswith("the first 1048576 of 9000000 bytes")
+    assert len(published(outputs, DECISIONS.name)) == 1
