@@ -105,7 +105,8 @@ def pane_of(codec: Codec, partition: int, record: FetchedRecord) -> PaneTally | 
     except Undecodable as error:
         pass_over(PANES.name, partition, record.offset, error)
         return None
-    if all(0 <= count <= MOST_ANSWERS for count in (pane.promoters, pane.passives, pane.detractors)):
+    fewest = -MOST_ANSWERS if pane.supplement else 0  # a correction of what a pane that is gone counted takes away
+    if all(fewest <= count <= MOST_ANSWERS for count in (pane.promoters, pane.passives, pane.detractors)):
         return pane
     pass_over(PANES.name, partition, record.offset, "no tally of answers")
     return None
