@@ -48,13 +48,13 @@ class Figure(NamedTuple):
 def figures(expected: Expected, query: Query, sent: int) -> list[Figure]:
     """Everything that can be compared, after every event was sent so many times."""
     decisions = query("SELECT correlation_id, groupArray(outcome) FROM decisions FINAL GROUP BY correlation_id")
-    answers = query("SELECT correlation_id, score, counted, revision, flag FROM answers FINAL")
+    answers = query("SELECT correlation_id, score, counted, flag FROM answers FINAL")
     asked = {order_id: ["sent"] for order_id in expected.delivered}
     ours = {id_: (*answer, None if answer[1] else "expired") for id_, answer in expected.answers.items()}
     (audit,) = query("SELECT count() FROM audit")[0]
     return [
         Figure("delivered orders, each with one decision", asked, dict(decisions)),
-        Figure("answers: score, counted, revisions, flag", ours, {row[0]: row[1:] for row in answers}),
+        Figure("answers: score, counted, flag", ours, {row[0]: row[1:] for row in answers}),
         *_reviews(expected, query, sent),
         Figure("open alerts, one for each detractor", expected.tallies["all"][3], _open_alerts(query)),
         Figure("segments: n, bands, NPS from panes", expected.tallies, tallies(query)),
@@ -70,19 +70,16 @@ def tallies(query: Query) -> dict[str, Tally]:
 
 def _reviews(expected: Expected, query: Query, sent: int) -> list[Figure]:
     """Every review has one fate; a dead letter is written each time such a review is sent."""
-    sums = "countIf(counted), sum(revision) - count(), countIf(flag = 'expired')"
-    counted, corrected, expired = query(f"SELECT {sums} FROM answers FINAL")[0]
+    counted, expired = query("SELECT countIf(counted), countIf(flag = 'expired') FROM answers FINAL")[0]
     letters = query("SELECT reason, hex(value) FROM dead_letters FINAL")
     dead = {_response_id(value): reason for reason, value in letters}
     lost = expected.reviews("unknown_survey") + expected.reviews("edit_closed")
     ours = {"/".join(review): expected.fates[review] for review in lost}
     return [
         Figure("reviews counted", len(expected.reviews("counted")), counted),
-        Figure("reviews corrected by a later one of their order", len(expected.reviews("corrected")), corrected),
         Figure("reviews kept, not counted: expired", len(expected.reviews("expired")), expired),
         Figure("reviews in dead letters, each with its reason", ours, dead),
         Figure(f"dead letters, with each review sent {sent}x", sent * len(ours), len(letters)),
-        Figure("reviews with a fate, all", len(expected.fates), counted + corrected + expired + len(dead)),
     ]
 
 

@@ -39,12 +39,12 @@ class Expected(NamedTuple):
     """What the run must come to.
 
     `orders` by what became of their delivery; `fates` of the reviews by (review, order); `answers` by delivered order:
-    score, whether it counts, number of reviews taken; `tallies` by segment.
+    score and whether it counts; `tallies` by segment.
     """
 
     orders: Counter[str]
     fates: Mapping[tuple[str, str], str]
-    answers: Mapping[str, tuple[int, bool, int]]
+    answers: Mapping[str, tuple[int, bool]]
     delivered: frozenset[str]
     tallies: Mapping[str, Tally]
 
@@ -69,7 +69,7 @@ def recount(data: Path, said: Rules) -> Expected:
         stars = int(row["review_score"])
         by_order[row["order_id"]].append((_time(row["review_answer_timestamp"]), stars, row["review_id"]))
     fates: dict[tuple[str, str], str] = {}
-    answers: dict[str, tuple[int, bool, int]] = {}
+    answers: dict[str, tuple[int, bool]] = {}
     scores: dict[str, list[int]] = defaultdict(list)
     for order_id, reviews in by_order.items():
         delivery = orders[order_id]["order_delivered_customer_date"]
@@ -80,7 +80,7 @@ def recount(data: Path, said: Rules) -> Expected:
         taken = [review for review in reviews if told[review[2]] != "edit_closed"]
         last = max(taken)
         is_counted = "counted" in told.values()
-        answers[order_id] = (SCORES[last[1]], is_counted, len(taken))
+        answers[order_id] = (SCORES[last[1]], is_counted)
         for segment in segments.of(orders[order_id]) if is_counted else ():
             scores[segment].append(SCORES[last[1]])
     delivered = frozenset(id_ for id_, order in orders.items() if order["order_delivered_customer_date"])

@@ -136,7 +136,8 @@ class Run:
         """The last record of every partition is in its table."""
         wanted = [(topic.name, number) for topic in STORED.values() for number in range(topic.partitions or PARTITIONS)]
         with closing(KafkaReader(self._stack.brokers, {})) as reader:
-            ends = {partition: record.offset for partition, record in reader.read(wanted)}
+            rows = [(partition, record.offset) for partition, record in reader.read(wanted) if record.value is not None]
+            ends = dict(rows)
         union = " UNION ALL ".join(
             f"SELECT toString(kafka_topic) AS topic, kafka_partition AS number, max(kafka_offset) FROM {table} "
             "GROUP BY topic, number"
