@@ -184,7 +184,8 @@ class Pipeline:
 
     def counted(self) -> int:
         """Answers in the daily panes of everybody."""
-        panes = held(CODEC.decode(PaneTally, record.value) for record in self.read(PANES.name))
+        values = [record.value for record in self.read(PANES.name) if record.value is not None]
+        panes = held(CODEC.decode(PaneTally, value) for value in values)
         return sum(sum(found) for cell, found in panes.items() if cell[:2] == ("all", "day"))
 
     def letters(self) -> dict[tuple[str, int, int], tuple[KafkaRecord, list[Header], Death]]:

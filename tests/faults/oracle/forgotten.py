@@ -26,7 +26,8 @@ class Forgotten:
         for row, value in outputs.told[ERASURES]:
             assert isinstance(value, Erasure)
             name = value.customer_id
-            self._until_ms[name] = max(self._until_ms.get(name, value.erased_ms), value.erased_ms)
+            until_ms = max(value.erased_ms, value.received_ms)  # of the event or of its arrival, whichever is later
+            self._until_ms[name] = max(self._until_ms.get(name, until_ms), until_ms)
             self._told_ms[name] = max(self._told_ms.get(name, 0), row.timestamp_ms)
 
     def emptied(self, table: str, record: Record) -> Mapping[str, object]:

@@ -146,7 +146,8 @@ def test_retention_that_overtook_a_reader_is_loud(nps: Deployment) -> None:
 
 def tallies(nps: Deployment) -> dict[tuple[str, str], Counts]:
     """Promoters, passives and detractors of each segment and resolution, from the newest record of each pane."""
-    panes = held(nps.topics.codec.decode(PaneTally, record.value) for _, record in nps.topics.read(PANES.name))
+    values = [record.value for _, record in nps.topics.read(PANES.name) if record.value is not None]
+    panes = held(nps.topics.codec.decode(PaneTally, value) for value in values)
     sums: dict[tuple[str, str], Counts] = {}
     for (segment, resolution, _), counts in panes.items():
         sums[segment, resolution] = total([sums.get((segment, resolution), (0, 0, 0)), counts])
