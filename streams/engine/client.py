@@ -42,9 +42,6 @@ the next fetch.
 _BEHIND_WAIT_MS = 2_000
 """Longest wait of a fetch that is known to have something to find: a broker that has it answers at once."""
 
-_COMPARE_EVERY_MS = 10_000
-"""Interval between comparisons of the state topics' extents, which cost a broker more than a commit does."""
-
 _COMPARE_S = 5.0  # a commit does not wait longer than this for the state topics' extents
 
 
@@ -138,7 +135,6 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     last_answer_ms: int = 0
     """Time of the group coordinator's last answer on the monotonic clock; 0 before Kafka was reached."""
     _state_extents: StateExtents | None = None
-    _compared_ms: int = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -272,9 +268,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         return await self._run_on_loop(self._commit(tps))
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        if monotonic_ms() - self._compared_ms >= _COMPARE_EVERY_MS:
-            with suppress(KafkaError, TimeoutError):  # the extents of the last comparison are committed instead
-                await asyncio.wait_for(self._compare_extents({tp.partition for tp in offsets}), _COMPARE_S)
+        with suppress(KafkaError, TimeoutError):  # the extents of the last comparison are committed instead
+            await asyncio.wait_for(self._compare_extents({tp.partition for tp in offsets}), _COMPARE_S)
         state_extents = self._state_extents
         metadata = {tp: state_extents.commit_metadata(tp.partition) if state_extents else "" for tp in offsets}
         try:
@@ -300,7 +295,6 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             self._state_extents.compare(
                 await self._extents([TopicPartition(*tp) for tp in partitions_of(topics, numbers)])
             )
-            self._compared_ms = monotonic_ms()
 
     async def extents(self, tps: Iterable[TP]) -> Mapping[tuple[str, int], Extent]:
         """The first offset and the end of each of these partitions."""
