@@ -13,6 +13,7 @@ from schemas.codec import Codec, Undecodable
 from schemas.events import Alert, Answer, Decision, PaneTally, Purchase, SegmentNps, SupportCase, SurveyDispatch
 from schemas.ours import decode_ours
 from schemas.topics import ALERTS, ANSWERS, DECISIONS, DISPATCHES, PANES, PURCHASES, ROLLING, SUPPORT
+from streams.domain.ids import decision_id
 from streams.kafka.ports import KafkaRecord, Reader
 from streams.program import load
 from streams.proof import recount
@@ -98,7 +99,7 @@ class _StreamState:
         self.rolling: dict[tuple[str, str], SegmentNps] = {}
         self.ledger = DecisionCounts()
         self.alerts: dict[str, Alert] = {}
-        self.triggers: set[tuple[str, str]] = set()
+        self.triggers: set[str] = set()
         topics = (PANES, ROLLING, DECISIONS, DISPATCHES, ANSWERS, ALERTS, PURCHASES, SUPPORT)
         topic_partitions = [(topic.name, number) for topic in topics for number in range(partitions)]
         for (topic, _), record in reader.read(topic_partitions):
@@ -130,7 +131,7 @@ class _StreamState:
         is_purchase = topic == PURCHASES.name
         event = codec.decode(Purchase, value) if is_purchase else codec.decode(SupportCase, value)
         if not event.type.endswith((".returned", ".reopened")):
-            self.triggers.add((event.source, event.id))
+            self.triggers.add(decision_id(event.customer_id, event.source, event.id))
 
 
 def _totals(counted: Answers, stream: _StreamState, warehouse: WarehouseFigures) -> Iterator[Figure]:
