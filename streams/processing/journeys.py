@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic_ns, perf_counter
+from typing import TypeVar
 
 from schemas.codec import Codec
 from schemas.errors import FuseBlown
@@ -30,6 +31,8 @@ BATCH_S = 0.5
 
 FEWEST_RECORDS = 50
 """Records that a batch may have however slow the batch before was."""
+
+T = TypeVar("T")
 
 MakeProcessor = Callable[[int, int], PartitionProcessor]
 """Makes the blank processor of a partition; the second number is the partition count of nps.panes."""
@@ -281,13 +284,15 @@ class JourneysRestore:
             self._processors[pane.source_partition].panes.restore(pane, gone=record.value is None)
 
     def _take_lineage(self, partition: int, record: KafkaRecord) -> None:
-        try:
-            found = lineage.decode(record.value or b"")
-        except ValueError as error:
-            pass_over(JOURNEYS, partition, record.offset, error)
-            return
-        self._assignment.lineage.follow(found)
-        self._lineages[partition] = found
+        if (found := _decoded(partition, record, lineage.decode)) is not None:
+            self._assignment.lineage.follow(found)
+            self._lineages[partition] = found
+
+    def _take_progress(self, partition: int, record: KafkaRecord) -> None:
+        """Take the progress, unless it is that of topics which were made anew since."""
+        processor, found = self._processors[partition], _decoded(partition, record, progress.decode)
+        if found is not None and found.epoch == processor.progress.epoch:
+            processor.progress = found
 
     def complete(self) -> None:
         """Set the timers."""
@@ -314,13 +319,11 @@ class JourneysRestore:
             if offset != UNREAD
         }
 
-    def _take_progress(self, partition: int, record: KafkaRecord) -> None:
-        """Take the progress, unless it is that of topics which were made anew since."""
-        try:
-            found = progress.decode(record.value or b"")
-        except ValueError as error:
-            pass_over(JOURNEYS, partition, record.offset, error)
-            return
-        processor = self._processors[partition]
-        if found.epoch == processor.progress.epoch:
-            processor.progress = found
+
+def _decoded(partition: int, record: KafkaRecord, decode: Callable[[bytes], T]) -> T | None:
+    """Decode a record under one of our reserved keys; None for one that we did not write, which is passed over."""
+    try:
+        return decode(record.value or b"")
+    except ValueError as error:
+        pass_over(JOURNEYS, partition, record.offset, error)
+        return None

@@ -103,10 +103,6 @@ class PartitionProcessor:
         for key, due_ms in self.journeys.timers():
             self._timers.push(key, due_ms)
 
-    def version(self, offset: int) -> int:
-        """The version of a source record: it rises with the offset, and with the epoch of a recreated topic."""
-        return self._epoch | offset
-
     def decide(self, batch: MergedBatch) -> BatchOutputs:
         """Decide the outputs of a batch.  Changes nothing.  Raises BadState, RegistryAway."""
         outputs = BatchOutputs(batch.progress)
@@ -135,13 +131,9 @@ class PartitionProcessor:
         self, batch: MergedBatch, start: int, changed: dict[bytes, JourneyEntry], outputs: BatchOutputs
     ) -> list[Stepped]:
         """Take each event into its customer's journey, unless that includes it already."""
-        chunk, wall_ms, epoch, program = (
-            batch.records[start : start + CHUNK_RECORDS],
-            batch.wall_ms,
-            self._epoch,
-            self._program,
-        )
-        latest_ms, decided = wall_ms + program.limits.early_ms, outputs.journeys
+        chunk, wall_ms = batch.records[start : start + CHUNK_RECORDS], batch.wall_ms
+        epoch, program, decided = self._epoch, self._program, outputs.journeys
+        latest_ms = wall_ms + program.limits.early_ms
         events = [accept(self._codec, INBOUND_RECORDS[topic], record, latest_ms) for topic, record in chunk]
         steps: list[Stepped] = []
         accepted: list[str] = []

@@ -76,14 +76,14 @@ class Worker:
         def make_rows(segment_partitions: int) -> RollingRows:
             return RollingRows(program, codec, now_ms, lambda offset: epoch << EPOCH_SHIFT | offset, segment_partitions)
 
-        self.agents: list[Agent] = [
+        self._agents: list[Agent] = [
             Journeys(
                 log, codec, Fuse(fuse), self._engine, check_lease, now_ms, make_processor,
                 early_ms=program.limits.early_ms, wakeups_per_s=wakeups_per_s,
             ),
             Rolling(log, codec, self._engine, check_lease, make_rows),
         ]  # fmt: skip
-        """Agents of the worker; a test may wrap them before `run`."""
+        self._agent_of = {topic: agent for agent in self._agents for topic in agent.topics}
         self._tick_task: asyncio.Task[None] | None = None
 
     def run(self) -> ExitCode:
@@ -98,7 +98,7 @@ class Worker:
         partition_counts = await wait_for_broker(brokers, security, self._config.broker_wait_ms)
         lineage = Lineage(self._epoch, await topic_ids(brokers, security, [topic.name for topic in INBOUND]))
         assignment = Assignment(partitions, partition_counts[PANES.name], lineage)
-        restores = [agent.restore(assignment) for agent in self.agents]
+        restores = [agent.restore(assignment) for agent in self._agents]
         await asyncio.to_thread(self._read_back, assignment, restores)
         positions: dict[TopicPartition, int] = {}
         for restore in restores:
@@ -108,33 +108,29 @@ class Worker:
 
     def wants(self, topic: str, partition: int) -> bool:
         """True while there is room for more records of this partition."""
-        return self._agents_by_topic[topic].wants(topic, partition)
+        return self._agent_of[topic].wants(topic, partition)
 
     def receive(self, batch: Batch) -> None:
         """Hand a batch to the agent of its topic."""
-        self._agents_by_topic[batch.topic].receive(batch)
+        self._agent_of[batch.topic].receive(batch)
 
     def resume(self) -> None:
         """Let the agents look again at what a topic held up."""
-        for agent in self.agents:
+        for agent in self._agents:
             agent.resume()
 
     async def finish(self) -> None:
         """Finish the batches in hand and begin no more."""
         if self._tick_task is not None:
             self._tick_task.cancel()
-        for agent in self.agents:
+        for agent in self._agents:
             await agent.finish()
         await self._log.flush()
 
     async def revoked(self) -> None:
         """Drop the state of all partitions."""
-        for agent in self.agents:
+        for agent in self._agents:
             agent.revoke()
-
-    @property
-    def _agents_by_topic(self) -> Mapping[str, Agent]:
-        return {topic: agent for agent in self.agents for topic in agent.topics}
 
     def _read_back(self, assignment: Assignment, restores: Sequence[Restore]) -> None:
         started = time.perf_counter()
@@ -149,6 +145,6 @@ class Worker:
         """Call `tick` of the agents every `TICK_S` until the partitions are revoked."""
         while True:
             with guard("writing wakeups and rolling rows", stop_at_once):
-                for agent in self.agents:
+                for agent in self._agents:
                     agent.tick()
             await asyncio.sleep(TICK_S)
