@@ -114,7 +114,7 @@ class Codec:
         self._ours = len(self._readers)
 
     def encode(self, record: Record, version: int | None = None) -> bytes:
-        """Encode a record behind its header; `version` replaces its last field.
+        """Encode a record behind its header; `version` replaces its own.
 
         Raises ValueError for a field that the record's schema does not take.
         """

@@ -15,13 +15,14 @@ Encoder = Callable[[Any], bytes]
 """Function that encodes a value.  Raises ValueError, TypeError, AttributeError or KeyError for one of another type."""
 
 RecordEncoder = Callable[[Sequence[Any], int | None], bytes]
-"""Function that encodes a record; a second argument that is not None replaces its last field.  Raises as `Encoder`."""
+"""Function that encodes a record; a second argument that is not None replaces its version.  Raises as `Encoder`."""
 
 
 def record_encoder(schema: Mapping[str, Any], header: bytes) -> RecordEncoder:
     """Generate the encoder of a record schema, which puts `header` first.  Raises ValueError for a type not covered."""
     kinds = [field["type"] for field in schema["fields"]]
     names = [f"v{place}" for place in range(len(kinds))]
+    version = next((v for v, field in zip(names, schema["fields"], strict=True) if field["name"] == "version"), "_")
     encoders = [_encoder(kind) for kind in kinds]
     namespace = {**_NAMESPACE, "header": header, "field_by_field": _field_by_field(encoders, header)}
     namespace |= {f"encode_{name}": encode for name, encode in zip(names, encoders, strict=True)}
@@ -29,7 +30,7 @@ def record_encoder(schema: Mapping[str, Any], header: bytes) -> RecordEncoder:
     source = (
         f"def encode(record, version):\n"
         f"    {', '.join(names)}, = record\n"
-        f"    if version is not None: {names[-1]} = version\n"
+        f"    if version is not None: {version} = version\n"
         f"    try: return b''.join((header, {', '.join(parts)}))\n"
         f"    except IndexError: return field_by_field(({', '.join(names)},))\n"
     )
