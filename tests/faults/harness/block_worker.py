@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ class Worker:
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
         self._log = open(options["log"], "a", buffering=1)  # noqa: SIM115  # for as long as we run
-        self._lock = asyncio.Lock()
+        self._one_at_a_time: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
         config = EngineConfig(
             options["brokers"],
@@ -55,7 +56,7 @@ class Worker:
         """No state to forget."""
 
     async def _take(self, batch: Batch) -> None:
-        async with self._lock:
+        async with self._one_at_a_time[batch.partition]:
             with guard(str(batch), stop_at_once):
                 await self._handle(batch)
             self.engine.applied(batch.topic, batch.partition, batch.last_offset + 1)

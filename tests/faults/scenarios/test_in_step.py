@@ -247,7 +247,8 @@ def test_a_history_decides_alike_for_everybody(broker: str, tmp_path: Path) -> N
 
 def is_deleted(brokers: str, group: str) -> bool:
     """Delete a consumer group; False while it has a member."""
-    (gone,) = AdminClient({"bootstrap.servers": brokers}).delete_consumer_groups([group]).values()
+    admin = AdminClient({"bootstrap.servers": brokers})  # which answers for as long as it is referred to
+    (gone,) = admin.delete_consumer_groups([group]).values()
     try:
         gone.result(BOUND_S)
     except KafkaException as error:

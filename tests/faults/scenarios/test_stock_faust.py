@@ -70,10 +70,11 @@ def test_what_is_still_in_work_is_committed_past(given: Input) -> None:
     with given.start(STOCK, hold_on="0", hands=2) as stock, given.start(OURS, hold_on="0") as ours:
         until(lambda: stock.values("begun") == ours.values("begun") == ["0"], "both are at work on the first")
         given.put(range(1, 10))
-        until(lambda: {*stock.values()} >= {*texts(range(1, 10))} == {*ours.values()}, "the later ones are done")
+        until(lambda: {*stock.values()} >= {*texts(range(1, 10))}, "stock Faust has done the later ones")
         until(lambda: given.committed(STOCK) == 10, "stock Faust committed past the first")
         given.put(range(100, 105), partition=1)
-        until(lambda: given.committed(OURS, 1) == 5, "ours committed what it could, after the later ones were done")
+        until(lambda: given.committed(OURS, 1) == 5, "ours went on in the other partition and committed there")
+        assert ours.values() == texts(range(100, 105))
         assert given.committed(OURS) == 0
         stock.kill()
         ours.kill()
@@ -160,14 +161,16 @@ def came_to(stock: Worker, wanted: list[str]) -> bool:
 
 def test_a_lost_record_of_state_is_committed_past(given: Input, shop: Shop) -> None:
     """When Kafka refuses a state record, stock Faust commits and forgets by the next start; ours ends, and does not."""
-    long = "".join(uuid.uuid4().hex for _ in range(60))  # which compression cannot make short
-    given.make(changelog(given), max_message_bytes="1000", cleanup_policy="compact")
+    long = "".join(
+        uuid.uuid4().hex for _ in range(8)
+    )  # which compression cannot make short; the longest id there may be
+    given.make(changelog(given), max_message_bytes="300", cleanup_policy="compact")
     given.put([0], key=long)
     assert counted(given, [0]) == [1]
     given.put([1], key=long)
     assert counted(given, [1]) == [1], "the count survived: nothing was lost"
 
-    given.alter(JOURNEYS, "max.message.bytes", "1000")
+    given.alter(JOURNEYS, "max.message.bytes", "300")
     shop.order(long)
     with shop.worker() as worker:
         assert worker.ended() == ExitCode.UNDELIVERED
@@ -214,16 +217,16 @@ def in_transaction(brokers: str, *records: tuple[str, bytes, bytes | None]) -> N
 
 
 def test_unreadable_state_is_passed_over(given: Input, shop: Shop) -> None:
-    """Stock Faust passes over a state record that it cannot read and works on without it; ours refuses to."""
+    """Stock Faust passes over state in a format that it cannot read and works on without it; ours refuses to."""
     given.put(range(3))
     assert counted(given, range(3)) == [1, 2, 3]
     given.put([3])
     put_raw(given.brokers, (changelog(given), b'"k"', b"\xff"), (changelog(given), b'"another"', b"1"))
-    put_raw(given.brokers, (JOURNEYS, b"C1", b"\xff"))
+    put_raw(given.brokers, (JOURNEYS, b"C1", b"\x02"))
     assert counted(given, [3]) == [4]
     with shop.worker() as worker:
         assert worker.ended() == ExitCode.UNEXPECTED
-        assert "nps.journeys offset 0 has format ff, not 01" in worker.said()
+        assert "nps.journeys offset 0 has format 02, not 01" in worker.said()
 
 
 def put_raw(brokers: str, *records: tuple[str, bytes, bytes]) -> None:
