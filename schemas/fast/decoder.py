@@ -23,10 +23,11 @@ def record_decoder(cls: type, writer: Mapping[str, Any], current: Mapping[str, A
     names = {field["name"]: f"v{place}" for place, field in enumerate(writer["fields"])}
     kinds = {field["name"]: _kind(field["type"]) for field in writer["fields"]}
     lines: list[str] = []
-    for name, kind in kinds.items():
+    for field in writer["fields"]:
+        kind = kinds[field["name"]]
         if kind is None:
             return None
-        lines += _source(kind, names[name], namespace)
+        lines += _source(kind, names[field["name"]], namespace, is_instant=_is_instant(field["name"]))
     values = []
     for field in current["fields"]:
         name = field["name"]
@@ -60,6 +61,11 @@ def _kind(declared: Any) -> _Kind | None:
     return (schema["type"], (), False) if schema["type"] in _SOURCES else None
 
 
+def _is_instant(field_name: str) -> bool:
+    """True by the name, as schemas come here without their logical types; a wrong guess costs time alone."""
+    return field_name == "time" or field_name.endswith("_ms")
+
+
 _STRING = (
     "size = sizes[data[at]]; at += 1",
     "if size is None: size, at = length(data, at - 1)",
@@ -87,11 +93,9 @@ _MAP = (  # the maps of our events have one block of few entries; all others tak
     "    if data[at]: {0}, at = map_(data, start)",
     "    else: at += 1",
 )
-_COUNT = ("{0} = ints[data[at]]; at += 1", "if {0} is None: {0}, at = number(data, at - 1)")
-_NUMBER = ("{0}, at = number(data, at)",)  # a long that may be null is an amount or a count, not a timestamp
 _SOURCES: dict[str, Iterable[str]] = {
     "string": _STRING,
-    "long": _INSTANT,
+    "long": ("{0} = ints[data[at]]; at += 1", "if {0} is None: {0}, at = number(data, at - 1)"),
     "int": ("{0} = ints[data[at]]; at += 1", "if {0} is None: {0}, at = int_(data, at - 1)"),
     "boolean": ("{0} = boolean[data[at]]; at += 1",),
     "double": ("{0}, at = double(data, at)",),
@@ -102,13 +106,12 @@ _SOURCES: dict[str, Iterable[str]] = {
 """Source that decodes a value of each type from `data` at the offset `at` into the variable `{0}`."""
 
 
-def _source(kind: _Kind, name: str, namespace: dict[str, Any]) -> list[str]:
+def _source(kind: _Kind, name: str, namespace: dict[str, Any], *, is_instant: bool) -> list[str]:
     type_name, symbols, nullable = kind
     namespace[f"symbols_{name}"] = dict(enumerate(symbols))
+    lines = [line.format(name) for line in (_INSTANT if is_instant and not nullable else _SOURCES[type_name])]
     if not nullable:
-        is_count = type_name == "long" and not (name.endswith("_ms") or name == "time")
-        return [line.format(name) for line in (_COUNT if is_count else _SOURCES[type_name])]
-    lines = [line.format(name) for line in (_NUMBER if type_name == "long" else _SOURCES[type_name])]
+        return lines
     return ["at += 1", "if present[data[at - 1]]:", *(f"    {line}" for line in lines), f"else: {name} = None"]
 
 

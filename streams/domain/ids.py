@@ -61,7 +61,8 @@ def uuid5(namespace: bytes, name: str) -> str:
 
 def fingerprint(source: str, id_: str) -> int:
     """Signed 64-bit hash that tells one customer's events apart; kept instead of the names to keep journeys small."""
-    digest = blake2b(_joined(source, id_).encode(), digest_size=8).digest()
+    text = f"{len(source)}:{source}{len(id_)}:{id_}"  # as `_joined` has it: each answer comes by here
+    digest = blake2b(text.encode(), digest_size=8).digest()
     return _signed(digest)[0]  # type: ignore[no-any-return]  # the one number of its format
 
 

@@ -63,7 +63,7 @@ def _bounded(event: Purchase | SupportCase | ContactUpdate | SurveyResponse, siz
         return Reject(Reason.ABSURD_TIME, _absurd(event.time))
     if size_bytes > LONGEST_NAME_BYTES and (name := _too_long(event)):
         return Reject(Reason.TOO_LONG, f"{name} has more than {LONGEST_NAME_BYTES} bytes")
-    if isinstance(event, Purchase | SupportCase):
+    if isinstance(event, (Purchase, SupportCase)):
         attributes = event.attributes
         if len(attributes) > MOST_ATTRIBUTES or any(len(text) > LONGEST for text in attributes.values()):
             return event._replace(attributes=_cut(attributes))

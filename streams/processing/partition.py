@@ -116,10 +116,11 @@ class PartitionProcessor:
     def _decide_chunk(self, batch: MergedBatch, start: int, outputs: BatchOutputs) -> None:
         """Add the outputs of a chunk: steps first, then their effects, then the journeys they changed."""
         changed: dict[bytes, JourneyEntry] = {}
+        living_from_ms = max(self.progress.times_ms) - self._surely_living_ms
         for cause, effects in self._step(batch, start, changed, outputs):
             for effect in effects:
                 if isinstance(effect, Count):
-                    self._count(effect, cause.version, outputs.counts)
+                    _count(effect, supplement(cause.version) if effect.at_ms < living_from_ms else 0, outputs.counts)
                 else:
                     self._encoder.add(effect, cause, outputs)
         for key, entry in changed.items():
@@ -146,7 +147,7 @@ class PartitionProcessor:
             if version <= entry.applied_version[index]:
                 outputs.tally[metrics.EVENTS_SKIPPED, topic] += 1
                 continue
-            now_ms = min(record.timestamp, wall_ms)
+            now_ms = record.timestamp if record.timestamp < wall_ms else wall_ms
             cause = Cause(topic, position, version, now_ms, record)
             if isinstance(event, Reject):
                 steps.append((cause, [event]))
@@ -223,15 +224,6 @@ class PartitionProcessor:
             log.send_all(outputs)
             await log.flush()
 
-    def _count(self, count: Count, version: int, counts: Counts) -> None:
-        segments, at_ms, band, sign = count
-        is_old = at_ms < max(self.progress.times_ms) - self._surely_living_ms
-        cell = segments, at_ms // MINUTE_MS, supplement(version) if is_old else 0
-        bands = counts.get(cell)
-        if bands is None:
-            bands = counts[cell] = [0, 0, 0]
-        bands[_BAND[band]] += sign
-
     def _add_counts_to_panes(self, outputs: BatchOutputs) -> None:
         """Add the counts of the batch to the panes, except to those that include it already."""
         living_from_ms = self._living_from_ms()
@@ -271,6 +263,15 @@ class PartitionProcessor:
         segment, resolution, start_ms, number = pane
         tally, version = value.tally, value.applied_version
         return PaneTally(segment, resolution, start_ms, self.partition, *tally, self._program.hash, version, number)
+
+
+def _count(count: Count, number: int, counts: Counts) -> None:
+    segments, at_ms, band, sign = count
+    cell = segments, at_ms // MINUTE_MS, number
+    bands = counts.get(cell)
+    if bands is None:
+        bands = counts[cell] = [0, 0, 0]
+    bands[_BAND[band]] += sign
 
 
 def _has_header(record: FetchedRecord, header_name: str) -> bool:
