@@ -29,7 +29,7 @@ from streams.kafka.ports import Batch
 logger = logging.getLogger("streams.engine")
 
 _FETCH_WAIT_S = 0.2  # bounds how long a rebalance waits for a fetch under way
-_CROWDED_WAIT_S = 0.01  # the same while some partitions have no room, which may get some at any time
+_CROWDED_WAIT_S = 0.05  # the same while some partitions have no room, which may get some at any time
 
 
 class BatchConsumer(driver.Consumer):
