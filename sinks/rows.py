@@ -164,26 +164,26 @@ def _dead_letter(codec: Codec, message: Message) -> Row:
     headers = headers_of(message)
     try:
         original, death = unwrap(headers)
+        origin = (death.topic, death.partition, death.offset, death.reason, death.detail, max(0, death.timestamp_ms))
     except NotADeadLetter as error:
         # another program wrote it; it must not get lost
-        written_ms = max(0, message.timestamp()[1])
-        itself = (message.topic(), message.partition(), offset, Reason.UNLABELLED, str(error), written_ms)
-        customer_id = _customer_id(codec, "", message)
-        return (*itself, message.key(), message.value(), _without_nulls(headers), customer_id, offset)
-    origin = (death.topic, death.partition, death.offset, death.reason, death.detail, max(0, death.timestamp_ms))
-    customer_id = _customer_id(codec, death.topic, message)
-    return (*origin, message.key(), message.value(), _without_nulls(original), customer_id, offset)
+        original, written_ms = headers, max(0, message.timestamp()[1])
+        origin = (message.topic() or "", message.partition() or 0, offset, Reason.UNLABELLED, str(error), written_ms)
+    customer_id, key = _customer_id(codec, origin[0], message), key_of_message(message)
+    if customer_id is None:  # no erasure could find whom the bytes name: they stay in Kafka
+        return (*origin, key, None, [], (key or b"").decode(errors="replace"), offset)
+    return (*origin, key, message.value(), _without_nulls(original), customer_id, offset)
 
 
-def _customer_id(codec: Codec, origin_topic: str, message: Message) -> str:
-    """Find the customer of a dead letter: the one that its record names as far as we can read it, else its key."""
+def _customer_id(codec: Codec, origin_topic: str, message: Message) -> str | None:
+    """Find the customer that a dead letter's record names, empty for nobody; None when we cannot read it."""
     topic = topics.BY_NAME.get(origin_topic)
-    if topic is not None and topic.record is not None and "customer_id" in topic.record._fields:
-        try:
-            return str(getattr(codec.decode(topic.record, message.value()), "customer_id"))  # noqa: B009
-        except (Undecodable, RegistryAway):  # no dead letter waits for a registry
-            pass
-    return (key_of_message(message) or b"").decode(errors="replace")
+    if topic is None or topic.record is None:
+        return None
+    try:
+        return str(getattr(codec.decode(topic.record, message.value()), "customer_id", ""))
+    except (Undecodable, RegistryAway):  # no dead letter waits for a registry
+        return None
 
 
 def key_of_message(message: Message) -> bytes | None:

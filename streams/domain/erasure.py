@@ -15,6 +15,14 @@ def is_erased(journey: Journey, event: Inbound) -> bool:
     return journey.contact is not None and not isinstance(event, Wakeup) and event.time <= journey.contact.erased_ms
 
 
+def is_only_erased(journey: Journey) -> bool:
+    """True when all that is remembered of a customer is when the erasure was."""
+    contact = journey.contact
+    if contact is None or contact.erased_ms < 0:
+        return False
+    return journey == Journey(clock_ms=journey.clock_ms, contact=NO_CONTACT._replace(erased_ms=contact.erased_ms))
+
+
 def erase(journey: Journey, event: ContactUpdate, step: Step) -> Journey:
     """Forget the customer up to the event's time: suppress what is scheduled, tell the sinks, keep only that time.
 

@@ -73,7 +73,8 @@ class BatchOutputs:
     """Outputs of a batch, not durable yet: records, panes and journeys, with the figures for metrics.
 
     `last` is the version of the batch's last response, -1 for none: only responses count.  `progress` says how far the
-    partition is applied once they are durable.  `expired` are the panes that go.
+    partition is applied once they are durable.  `expired` are the panes that go, `erased` the customers of whom only
+    the erasure is left.
     """
 
     progress: Progress
@@ -82,11 +83,16 @@ class BatchOutputs:
     panes: dict[Pane, PaneValue] = field(default_factory=dict)
     expired: list[Pane] = field(default_factory=list)
     journeys: dict[bytes, JourneyChange] = field(default_factory=dict)
+    erased: set[bytes] = field(default_factory=set)
     counts: Counts = field(default_factory=dict)
     tally: Counter[tuple[metrics.Labelled, str]] = field(default_factory=Counter)
     alert_timestamps: list[int] = field(default_factory=list)
     bad: list[tuple[int, Reject]] = field(default_factory=list)
     """Rejects that are faults of the record, with its position in the batch: the fuse counts them."""
+
+    def note_erased(self, key: bytes, is_only_erased: bool) -> None:
+        """Note whether only the erasure is left of a customer whose journey changed."""
+        (self.erased.add if is_only_erased else self.erased.discard)(key)
 
     def count_published(self) -> None:
         """Tally the published records by topic."""

@@ -19,6 +19,7 @@ from schemas.records import new
 from schemas.topics import HISTORY_HEADER, INBOUND_RECORDS, JOURNEYS, PANES, RESPONSES, pane_key
 from streams import metrics
 from streams.domain.effects import Count, Effect, Reject
+from streams.domain.erasure import is_only_erased
 from streams.domain.journey import is_blank, next_timer_ms, step
 from streams.domain.links import Keys
 from streams.domain.nps import Band, Tally
@@ -125,6 +126,8 @@ class PartitionProcessor:
                     self._encoder.add(effect, cause, outputs)
         for key, entry in changed.items():
             value, due_ms = self._journey_value(entry)
+            if entry.journey.contact is not None:
+                outputs.note_erased(key, is_only_erased(entry.journey))
             before = outputs.journeys.get(key)
             outputs.journeys[key] = value, due_ms, before[2] if before else entry.timer_ms
 
@@ -185,16 +188,18 @@ class PartitionProcessor:
         pane_records = [self._pane_record(pane, value) for pane, value in outputs.panes.items()]
         await self._write([*pane_records, *map(self._tombstone, outputs.expired)], log, check_lease)
         journeys, number = outputs.journeys.items(), self.partition
-        journey_records = [new(Output, (JOURNEYS, value, key, number, 0, ())) for key, (value, _, _) in journeys]
+        stored = self.journeys.records([(key, value) for key, (value, _, _) in journeys], outputs.erased)
+        journey_records = [new(Output, (JOURNEYS, value, key, number, 0, ())) for key, value in stored]
         await self._write([*journey_records, self._progress_record(outputs.progress)], log, check_lease)
         self.progress = outputs.progress
         for pane, pane_value in outputs.panes.items():
             self.panes.put(pane, pane_value)
         self.panes.forget(outputs.expired)
-        for key, (value, due_ms, due_before_ms) in journeys:
+        for key, value in stored:
+            self.journeys.put(key, value)
+        for key, (_, due_ms, due_before_ms) in journeys:
             if due_ms is not None and due_ms != due_before_ms:
                 self._timers.push(key, due_ms)
-            self.journeys.put(key, value)
 
     def expired_panes(self) -> list[Pane]:
         """Panes that no answer after the batches made durable can change: the oldest, at most `EXPIRED_AT_ONCE`."""

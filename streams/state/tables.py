@@ -8,8 +8,9 @@ compacted topics `nps.journeys` and `nps.panes`, written in the order that `stre
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import lru_cache
+from hashlib import sha256
 from itertools import islice
 from sys import intern
 from typing import NamedTuple
@@ -27,6 +28,9 @@ from streams.kafka.ports import KafkaRecord
 _FORMAT = b"\x01"
 _NEWEST_FORMAT = b"\x08"
 """Last of the bytes kept for formats to come: what begins with another is text, JSON, Avro, but no journey."""
+
+_ERASED = b"\xfd"
+"""First byte of the key of an erased customer, invalid in UTF-8; the SHA-256 of the customer's id follows."""
 
 TOPIC_INDEX = {topic.name: index for index, topic in enumerate(INBOUND)}
 """Place of each inbound topic in an entry's `applied_version`."""
@@ -60,25 +64,48 @@ _decode_head = msgspec.msgpack.Decoder(_Head).decode
 
 
 class JourneyTable:
-    """Table of journeys by customer key, kept as bytes.  `put` takes values that are durable."""
+    """Table of journeys by customer key, kept as bytes.  `put` takes values that are durable.
+
+    The key of a customer of whom only the erasure is remembered is a digest: a compacted topic keeps its keys for ever.
+    """
 
     def __init__(self) -> None:
         self._values: dict[bytes, bytes] = {}
+        self._erased = 0
 
     def __len__(self) -> int:
         return len(self._values)
 
     def get(self, key: bytes) -> JourneyEntry:
         """The customer's entry, blank for an unknown one.  Raises BadState for a journey that cannot be read."""
-        return decode(self._values.get(key))
+        value = self._values.get(key)
+        if value is None and self._erased:
+            value = self._values.get(erased_key(key))
+        return decode(value)
 
     def timer_ms(self, key: bytes) -> int | None:
         """The customer's timer, read without decoding the journey; None for no timer."""
         value = self._values.get(key)
         return _decode_head(value[1:]).timer_ms if value is not None else None
 
+    def records(
+        self, values: Iterable[tuple[bytes, bytes | None]], erased: Container[bytes]
+    ) -> list[tuple[bytes, bytes | None]]:
+        """Key and value of the records that hold these customers' values, under digests for those in `erased`.
+
+        A customer's new place comes before the tombstone of the old one, so that no crash leaves none.
+        """
+        records: list[tuple[bytes, bytes | None]] = []
+        for key, value in values:
+            places = (erased_key(key), key) if key in erased else (key, erased_key(key) if self._erased else None)
+            records.append((places[0], value))
+            if places[1] in self._values:
+                records.append((places[1], None))
+        return records
+
     def put(self, key: bytes, value: bytes | None) -> None:
-        """Replace the customer's value by one that is durable; None removes the customer."""
+        """Replace the value of a record that is durable; None removes it."""
+        self._erased += (value is not None) - (key in self._values) if key[:1] == _ERASED else 0
         if value is None:
             self._values.pop(key, None)
         else:
@@ -89,7 +116,7 @@ class JourneyTable:
         offset, _, key, value, _ = record
         if value is not None and _FORMAT < value[:1] <= _NEWEST_FORMAT:
             raise BadState(f"nps.journeys offset {offset} has format {value[:1].hex()}, not 01")
-        if key is None or not _is_text(key) or not (value is None or value.startswith(_FORMAT)):
+        if key is None or not (_is_text(key) or _is_erased(key)) or not (value is None or value.startswith(_FORMAT)):
             return False
         self.put(key, value)
         return True
@@ -103,6 +130,15 @@ class JourneyTable:
                 raise BadState(f"nps.journeys has an unreadable journey: {error}") from error
             if due_ms is not None:
                 yield key, due_ms
+
+
+def erased_key(key: bytes) -> bytes:
+    """The key under which a customer is kept of whom only the erasure is remembered."""
+    return _ERASED + sha256(key).digest()
+
+
+def _is_erased(key: bytes) -> bool:
+    return key[:1] == _ERASED and len(key) == 33
 
 
 def _is_text(key: bytes) -> bool:

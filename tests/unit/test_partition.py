@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from schemas.deadletters import unwrap
-from schemas.events import Answer, ContactUpdate, Decision, Erasure, PaneTally, SurveyDispatch, Wakeup
+from schemas.events import Answer, ContactUpdate, Decision, Erasure, PaneTally, Purchase, SurveyDispatch, Wakeup
 from schemas.reasons import Reason
 from schemas.topics import (
     ANSWERS,
@@ -30,9 +30,9 @@ from streams.domain.nps import Tally
 from streams.domain.panes import HOUR_MS, MINUTE_MS, Pane, Resolution
 from streams.kafka.memory import MemoryLog
 from streams.kafka.partitioner import partition_of
-from streams.kafka.ports import Output
+from streams.kafka.ports import KafkaRecord, Output
 from streams.processing.partition import AGAIN_MS, PartitionProcessor
-from streams.state.tables import PaneValue
+from streams.state.tables import PaneValue, erased_key
 from tests.support.histories import OPEN, START_MS, program, purchase, response, rule
 from tests.support.partition import (
     BAD,
@@ -206,10 +206,49 @@ def test_an_erasure_is_published_and_leaves_a_stub() -> None:
     (told,) = published(outputs, ERASURES.name)
     erasure = CODEC.decode(Erasure, told.value)
     assert (erasure.customer_id, erasure.erased_ms, erasure.version) == ("c1", START_MS + 1, 4)
-    kept, _ = durable(one, outputs).partitions[JOURNEYS, 3]
+    kept, gone, _ = durable(one, outputs).partitions[JOURNEYS, 3]
+    assert (gone.key, gone.value) == (KEY, None)
     assert kept.value is not None
+    assert kept.key == erased_key(KEY)
     for personal in (b"order.delivered", b"country", b"BR", b"o1", b"delivery", erasure.customer_id.encode()):
         assert personal not in kept.value
+
+
+def test_nothing_in_the_state_names_an_erased_customer() -> None:
+    """After compaction no key does either; whatever happens to her next, and wherever the writing of it ended."""
+    erase = [
+        ContactUpdate("crm", f"e{at}", "contact.erased", START_MS + at, "c1", None, None, None, {}, erased=True)
+        for at in (10, 30)
+    ]
+    back = ContactUpdate("crm", "b", "contact.updated", START_MS + 20, "c1", False, None, None, {})
+    life: list[tuple[str, Purchase | ContactUpdate, bool]] = [
+        (PURCHASES.name, purchase("p", "order.delivered", START_MS), True),
+        (CONTACTS.name, erase[0], False),
+        (PURCHASES.name, purchase("older", "order.delivered", START_MS + 5), False),
+        (CONTACTS.name, back, True),
+        (CONTACTS.name, erase[1], False),
+    ]
+    one, written = processor(), list[KafkaRecord]()
+    for offset, (topic, event, is_named) in enumerate(life):
+        outputs = one.decide(batch_of(topic, [record(event, offset, event.time)]))
+        before, expected = one.journeys.get(KEY), processor()
+        for output in durable(one, outputs).partitions[JOURNEYS, 3]:
+            written.append(KafkaRecord(len(written), 0, output.key, output.value))
+            expected = restored(written)
+            assert expected.journeys.get(KEY) in (before, one.journeys.get(KEY)), "no crash leaves none of the two"
+        assert expected.journeys.get(KEY) == one.journeys.get(KEY)
+        assert len(expected.journeys) == len(one.journeys) == 1
+        lives = {each.key: each.value for each in written}
+        texts = b"|".join(part for key, value in lives.items() if value is not None for part in (key or b"", value))
+        assert (b"c1" in texts) == is_named
+
+
+def restored(records: Iterable[KafkaRecord]) -> PartitionProcessor:
+    """A processor with these records of nps.journeys read back."""
+    one = processor()
+    for each in records:
+        one.journeys.restore(each)
+    return one
 
 
 def test_who_must_be_woken() -> None:

@@ -1,5 +1,6 @@
 """Records to rows: fields in order, lineage, and dead letters as rows of their own."""
 
+import pytest
 from confluent_kafka import Message
 
 from schemas.codec import Codec
@@ -8,6 +9,7 @@ from schemas.events import PaneTally, Wakeup
 from schemas.topics import DEAD_LETTERS, PANES, pane_key
 from sinks.rows import LINEAGE, TABLES, decode
 from sinks.warehouse import Row
+from tests.support.histories import START_MS, response
 
 CODEC = Codec()
 PANE = PaneTally("all", "day", 0, 3, 1, 2, 3, "prog", 7)
@@ -54,11 +56,13 @@ def test_a_deletion_on_a_compacted_topic_is_passed_over() -> None:
 def test_a_dead_letter_keeps_where_it_lay() -> None:
     """Origin, reason, bytes and original headers become columns; its own place is the lineage and the version."""
     death = Death("too_late", "8 days", "nps.responses", 4, 77, 555)
-    parts, _ = decode(CODEC, [message(DEAD_LETTERS, b"\xff", wrap([("a", None)], death))], loaded_ms=0)
+    value = CODEC.encode(response("a", START_MS, 3))
+    parts, _ = decode(CODEC, [message(DEAD_LETTERS, value, wrap([("a", None)], death))], loaded_ms=0)
     row = named(DEAD_LETTERS, parts[DEAD_LETTERS].rows[0])
     assert (row["origin_topic"], row["origin_partition"], row["origin_offset"]) == ("nps.responses", 4, 77)
     assert (row["reason"], row["detail"], row["origin_ms"]) == ("too_late", "8 days", 555)
-    assert (row["key"], row["value"], row["headers"]) == (b"k", b"\xff", [("a", b"")])
+    assert (row["key"], row["value"], row["headers"]) == (b"k", value, [("a", b"")])
+    assert row["customer_id"] == "c1"
     assert (row["version"], row["kafka_topic"], row["kafka_offset"]) == (5, DEAD_LETTERS, 5)
 
 
@@ -67,4 +71,15 @@ def test_a_dead_letter_without_a_label_is_kept() -> None:
     parts, rejects = decode(CODEC, [message(DEAD_LETTERS, None, [("x", b"y")])], loaded_ms=0)
     row = named(DEAD_LETTERS, parts[DEAD_LETTERS].rows[0])
     assert (row["origin_topic"], row["origin_offset"], row["reason"], rejects) == (DEAD_LETTERS, 5, "unlabelled", [])
-    assert (row["value"], row["headers"], row["origin_ms"]) == (None, [("x", b"y")], 1_234)
+    assert (row["value"], row["headers"], row["origin_ms"]) == (None, [], 1_234)
+
+
+@pytest.mark.parametrize("topic", ["nps.responses", "nps.answers", "nps.unknown", "collector", ""])
+@pytest.mark.parametrize("value", [b"\xff", b"a: Ada, mail: ada@shop", CODEC.encode(Wakeup("Ada", 1)), None])
+def test_what_nobody_can_read_stays_in_kafka(topic: str, value: bytes | None) -> None:
+    """No erasure could find whom it names: the warehouse gets where it lies, why, and its key."""
+    death = Death("undecodable", "junk", topic, 4, 77, 555)
+    parts, _ = decode(CODEC, [message(DEAD_LETTERS, value, wrap([("by", b"Ada")], death))], loaded_ms=0)
+    row = named(DEAD_LETTERS, parts[DEAD_LETTERS].rows[0])
+    assert (row["key"], row["value"], row["headers"], row["customer_id"]) == (b"k", None, [], "k")
+    assert b"Ada" not in str(row).encode()
