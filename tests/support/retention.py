@@ -1,4 +1,4 @@
-"""Topics that keep every record, for histories with times of their own."""
+"""Settings of topics changed while they are there; topics that keep every record, for histories."""
 
 from collections.abc import Iterable
 
@@ -6,6 +6,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from schemas.topics import INBOUND_RECORDS
+from tests.support.commands import BOUND_S
 
 
 def set_config(brokers: str, name: str, value: str, topics: Iterable[str] = INBOUND_RECORDS) -> None:
@@ -14,7 +15,7 @@ def set_config(brokers: str, name: str, value: str, topics: Iterable[str] = INBO
     resources = [ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry]) for topic in topics]
     admin = AdminClient({"bootstrap.servers": brokers})
     for changed in admin.incremental_alter_configs(resources).values():
-        changed.result(30)
+        changed.result(BOUND_S)
 
 
 def keep_for_ever(brokers: str) -> None:

@@ -11,14 +11,13 @@ from typing import Any
 
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
-from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.topics import JOURNEYS, PURCHASES
 from streams.kafka.reader import KafkaReader
 from tests.faults.harness.patience import Group
 from tests.support.commands import BOUND_S, Child, Service, done, until
+from tests.support.retention import set_config
 
 HERE = Path(__file__).parent
 STOCK, OURS = "stock_worker.py", "block_worker.py"
@@ -87,10 +86,7 @@ class Input:
 
     def alter(self, topic: str, name: str, value: str) -> None:
         """Change one setting of a topic."""
-        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        [altered] = self.admin.incremental_alter_configs([resource]).values()
-        altered.result(BOUND_S)
+        set_config(self.brokers, name, value, [topic])
 
 
 def committed(brokers: str, group: str, topic: str, partition: int = 0) -> int:

@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from schemas.codec import Codec
+from schemas.deadletters import unwrap
 from schemas.events import (
     Answer,
     ContactUpdate,
@@ -25,7 +26,7 @@ from schemas.events import (
     SurveyDispatch,
     SurveyResponse,
 )
-from schemas.topics import ANSWERS, CONTACTS, DECISIONS, DISPATCHES, PURCHASES, RESPONSES, SUPPORT
+from schemas.topics import ANSWERS, CONTACTS, DEAD_LETTERS, DECISIONS, DISPATCHES, PURCHASES, RESPONSES, SUPPORT
 from streams.domain.ids import survey_id
 from streams.local.servers import local_broker
 from tests.faults.harness.kafka import KafkaCluster
@@ -33,6 +34,7 @@ from tests.faults.harness.pipeline import Pipeline
 from tests.faults.scenarios.lengths import times
 from tests.support.commands import BOUND_S, Service, done, until
 from tests.support.programs import program
+from tests.support.retention import set_config
 
 pytestmark = pytest.mark.kafka
 
@@ -318,3 +320,33 @@ def test_a_customer_without_measure_ends_no_worker(broker: str, tmp_path: Path) 
         until(lambda: nps.dispatched()["guest"] >= 1, "the guest is asked")
         assert worker.stop() == 0
         assert nps.decisions()["suppressed", "too_many_triggers"] > 0
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_a_record_larger_than_any_of_ours_is_buried(broker: str, tmp_path: Path) -> None:
+    """9 MB where the broker allows it: a dead letter with its beginning; whoever comes after it is asked."""
+    with setting(broker, tmp_path, partitions=1) as nps, nps.worker() as worker:
+        if broker == "kafka":
+            set_config(nps.brokers, "max.message.bytes", "10000000", [PURCHASES.name])
+        for number in range(3):
+            until(lambda number=number: is_taken(nps.brokers, bytes([number]) * 9_000_000), "the broker allows it")  # type: ignore[misc]
+        nps.write(bought("after", now_ms(), "order.collected"))
+        until(lambda: nps.dispatched()["after"] == 1, "whoever comes after it is asked")
+        letters = [(record, unwrap(record.headers)[1]) for _, record in nps.pipeline.read(DEAD_LETTERS)]
+        assert [(record.key, death.offset) for record, death in letters] == [(b"large", number) for number in range(3)]
+        for number, (record, death) in enumerate(letters):
+            assert death.reason == "too_large"
+            assert record.value is not None
+            assert 0 < len(record.value) < 9_000_000
+            assert set(record.value) == {number}
+        assert worker.stop() == 0
+
+
+def is_taken(brokers: str, value: bytes) -> bool:
+    """True when the broker takes a purchase of this many bytes."""
+    failed: list[object] = []
+    producer = Producer({"bootstrap.servers": brokers, "message.max.bytes": 10_000_000})
+    producer.produce(
+        PURCHASES.name, value, b"large", on_delivery=lambda error, _: failed.append(error) if error else None
+    )
+    return producer.flush(BOUND_S) == 0 and not failed

@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
-from confluent_kafka.admin._resource import ResourceType
 
 from schemas.events import PaneTally
 from schemas.topics import JOURNEYS, PANES, RESPONSES
@@ -27,6 +25,7 @@ from tests.faults.scenarios.scenario import ALONE, conclude, metric, visits
 from tests.faults.traffic.generator import generate, produce
 from tests.support.commands import BOUND_S, done, until
 from tests.support.recount import Counts, held, total
+from tests.support.retention import set_config
 
 pytestmark = pytest.mark.kafka
 
@@ -166,10 +165,7 @@ def dispatched(nps: Deployment) -> int:
 
 def empty(nps: Deployment, topic: str) -> int:
     """What somebody does who sets a retention on a compacted topic; how many offsets are gone."""
-    entry = ConfigEntry("cleanup.policy", "compact,delete", incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin = admin_of(nps)
-    done_all(admin, admin.incremental_alter_configs([resource]))
+    set_config(nps.kafka.bootstrap, "cleanup.policy", "compact,delete", [topic])
     return delete_records(nps, topic)
 
 
