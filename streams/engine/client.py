@@ -91,6 +91,10 @@ class Processing(Protocol):
     def topics(self) -> Sequence[str]:
         """Topics to read; all must have the same number of partitions."""
 
+    @property
+    def in_step(self) -> Collection[str]:
+        """Those of the topics of which one may have to wait while another of the same partition moves on."""
+
     async def assigned(self, partitions: frozenset[int]) -> Mapping[ports.TopicPartition, int]:
         """Restore the state of these partitions; returns the offsets to read on from, where the state knows them."""
 

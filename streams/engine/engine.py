@@ -64,7 +64,7 @@ class Engine:
         self._owned: frozenset[int] = frozenset()
         self._restoring: asyncio.Task[None] | None = None
         self._app: App | None = None
-        self._progress = ProgressWatch(config.stall_ms)
+        self._progress = ProgressWatch(config.stall_ms, processing.in_step)
         self._stop_requested = False
         self._kafka_is_silent = False
 

@@ -1,6 +1,6 @@
 """Watch over the progress of each assigned partition: its lag, and the end of the process when one stands still."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from streams import metrics
@@ -23,18 +23,25 @@ class ProgressWatch:
     """Lag of every partition that this process owns.
 
     `stall_ms` is the time for which records may lie there without one being applied, or fetches go without an answer.
+    Of the topics `in_step` those of one partition wait for each other, so that one that moves on speaks for all.
     """
 
-    def __init__(self, stall_ms: int) -> None:
+    def __init__(self, stall_ms: int, in_step: Collection[str] = ()) -> None:
         self._stall_ms = stall_ms
+        self._in_step = frozenset(in_step)
         self._moved: dict[TopicPartition, tuple[int, int]] = {}  # the next offset to apply, and since when
 
     def look(self, now_ms: int, readings: Mapping[TopicPartition, Reading]) -> None:
         """Take one look; `now_ms` is a monotonic clock.  Raises Stalled for a partition that stands still."""
         self._moved = {partition: at for partition, at in self._moved.items() if partition in readings}
+        moving = {
+            number for (topic, number), reading in readings.items()
+            if topic in self._in_step and self._moved.get((topic, number), (-1, 0))[0] != reading.applied
+        }  # fmt: skip
         for partition, reading in readings.items():
             offset, since_ms = self._moved.get(partition, (-1, now_ms))
-            if reading.applied == reading.end or reading.applied != offset:
+            waits = partition[0] in self._in_step and partition[1] in moving and reading.applied < reading.end
+            if reading.applied == reading.end or reading.applied != offset or waits:
                 since_ms = now_ms
             self._moved[partition] = reading.applied, since_ms
             metrics.LAG_RECORDS.labels(*partition).set(max(0, reading.end - reading.applied))

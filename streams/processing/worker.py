@@ -63,7 +63,7 @@ class Worker:
         wakeups_per_s: int = WAKEUPS_PER_S,
     ) -> None:
         self._config, self._codec, self._log, self._epoch = config, codec, log, epoch
-        self.topics = (*Journeys.topics, *Rolling.topics)
+        self.topics, self.in_step = (*Journeys.topics, *Rolling.topics), Journeys.topics
         self._engine = Engine(config, self, state_topics=(JOURNEYS, PANES.name))
         check_lease = self._engine.lease.check
 

@@ -25,6 +25,7 @@ class Worker:
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
         self.topics: list[str] = options["topics"]
+        self.in_step: tuple[str, ...] = ()
         self.log = open(options["log"], "a", buffering=1)  # noqa: SIM115
         self.locks: defaultdict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.tasks: set[asyncio.Task[None]] = set()

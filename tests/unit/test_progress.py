@@ -41,6 +41,26 @@ def test_what_moves_or_has_nothing_to_do_goes_on() -> None:
     looks(*idle, *[Reading(8, 7, at * 20_000) for at in range(50, 52)])
 
 
+def test_a_topic_that_waits_for_another_of_its_partition_goes_on() -> None:
+    """Answers wait behind an hour of purchases; not behind those of another partition, nor behind another agent's."""
+    inbound = ("nps.purchases", "nps.responses")
+
+    def look(moving: tuple[str, int], waiting: tuple[str, int] = ("nps.responses", 1), end: int = 99) -> None:
+        watch = ProgressWatch(STALL_MS, inbound)
+        for at in range(20):
+            readings = {moving: Reading(1_000, at, at * 20_000), waiting: Reading(end, 7, at * 20_000)}
+            watch.look(at * 20_000, readings)
+
+    look(("nps.purchases", 1))
+    for moving in (("nps.purchases", 0), PANES):
+        with pytest.raises(Stalled, match=r"^nps.responses partition 1 stands still: 92 records"):
+            look(moving)
+    with pytest.raises(Stalled, match=r"^nps.panes partition 1 stands still"):
+        look(("nps.purchases", 1), PANES)
+    with pytest.raises(Stalled, match="was the topic made anew"):
+        look(("nps.purchases", 1), end=5)
+
+
 def test_a_fetch_without_an_answer_ends_the_process() -> None:
     """Though nothing is known to be there: nobody would know."""
     with pytest.raises(Stalled, match="no fetch of it was answered for 60 s"):

@@ -27,7 +27,7 @@ class Worker:
             session_timeout_ms=4_000,
             commit_interval_ms=int(1_000 * options.get("commit_s", 0.2)),
         )
-        self.topics = [options["topic"]]
+        self.topics, self.in_step = [options["topic"]], ()
         self.engine = Engine(config, self)
 
     async def assigned(self, partitions: frozenset[int]) -> Mapping[TopicPartition, int]:
