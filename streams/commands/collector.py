@@ -57,12 +57,12 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
     """Limits of connections, for which this process may open enough files from now on.  Raises BadSettings."""
     in_all = settings.collector_connections
     needed, (soft, hard) = in_all + FILES_BESIDE, resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise BadSettings(
-            f"NPS_COLLECTOR_CONNECTIONS of {in_all} needs {needed} open files and {hard} are allowed: "
-            "lower it, or raise `ulimit -Hn`"
-        )
     if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        except (ValueError, OSError):
+            raise BadSettings(
+                f"NPS_COLLECTOR_CONNECTIONS of {in_all} needs {needed} open files: lower it, or raise `ulimit -Hn`"
+            ) from None
     per_network = in_all if settings.collector_proxies else settings.collector_address_connections
     return ConnectionLimits(in_all, per_network, request_s=BODY_S + settings.collector_wait_ms / 1000)

@@ -5,7 +5,7 @@ import json
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from streams.domain.state import Click
 from streams.kafka.ports import Output
 from streams.local.servers import free_port, local_broker
 from tests.support.collector import BEARER, CODEC, FAR_MS, LINK_KEYS, Collecting, environ, head
-from tests.support.commands import done, run, until
+from tests.support.commands import ROOT, done, run, until
 
 NOW_MS = 1_700_000_000_000
 
@@ -268,6 +268,13 @@ def test_a_transplanted_token_is_refused(collector: Collecting) -> None:
     assert of(collector, "theirs") == []
 
 
+def test_the_push_in_the_readme_is_taken(collector: Collecting) -> None:
+    """As it stands there, and its answer too."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ((body, said),) = re.findall(r"^\$ curl [^']*/responses [^']*'([^']*)'\n(\{.*\})$", readme, re.MULTILINE)
+    assert pushed(collector, body.encode()) == (202, json.loads(said))
+
+
 def test_other_addresses_lead_nowhere(collector: Collecting) -> None:
     """404 or 405 with the one page; no traceback, no version."""
     wanted = [("GET", "/", 404), ("GET", "/r/", 404), ("GET", "/responses", 405), ("DELETE", "", 404)]
@@ -351,6 +358,9 @@ def test_logs_hold_nothing_of_persons(collector: Collecting) -> None:
         ({"NPS_LINK_KEYS": ""}, "NPS_LINK_KEYS is needed"),
         ({"NPS_COLLECTOR_KEY": "short"}, "NPS_COLLECTOR_KEY must have"),
         ({"NPS_BROKERS": "127.0.0.1:1", "NPS_SERVER_WAIT_S": "1"}, "127.0.0.1:1"),
+        ({"NPS_COLLECTOR_CONNECTIONS": "0"}, "NPS_COLLECTOR_CONNECTIONS must be above 0"),
+        ({"NPS_COLLECTOR_ADDRESS_CONNECTIONS": "-1"}, "NPS_COLLECTOR_ADDRESS_CONNECTIONS must be above 0"),
+        ({"NPS_COLLECTOR_CONNECTIONS": "1000000000"}, "lower it, or raise `ulimit -Hn`"),
     ],
 )
 def test_a_wrong_start_is_one_line(more: dict[str, str], says: str) -> None:
@@ -382,3 +392,107 @@ def test_the_outbox_gives_up_in_time() -> None:
             outbox.close()
 
     asyncio.run(asyncio.wait_for(put(), 60))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"comment=" + b"\xff" * 32_000,
+        b"comment=" + b"%FF" * 10_000,
+        b"comment=" + b"x" * 16_385,
+        b"comment=" + "é".encode() * 8_193,
+        b"lang=" + b"\xfe" * 20_000 + b"&comment=short",
+    ],
+)
+def test_a_form_is_bounded_as_it_is_read(collector: Collecting, body: bytes) -> None:
+    """Bytes that are no UTF-8 take three times the room once they are read; no more than 16 KiB are a comment."""
+    link = collector.link("grown")
+    assert fetched("POST", link, data=body, headers={"Content-Type": "application/x-www-form-urlencoded"})[0] == 413
+    assert of(collector, "grown") == []
+
+
+def test_the_longest_comment_that_is_written_is_taken_whole(collector: Collecting) -> None:
+    """16 KiB, and junk in as far as it fits: replaced, not refused."""
+    link = collector.link("longest")
+    assert fetched("POST", link, data={"comment": "x" * 16_384})[0] == 303
+    assert fetched("POST", link, data=b"comment=\xff%FF")[0] == 303
+    comments = {comment for _, _, comment, _, _ in of(collector, "longest")}
+    assert comments == {"x" * 16_384, "\ufffd\ufffd"}
+
+
+@pytest.mark.parametrize("survey", ["s" * 257, "s"])
+def test_links_of_ids_that_no_worker_takes_are_closed(collector: Collecting, survey: str) -> None:
+    """Signed by whoever has the key, and yet no record; with ids as long as may be they are links as any."""
+    customer = "é" * 128 + ("x" if len(survey) == 1 else "")
+    link = collector.link(survey, customer)
+    assert [fetched(method, link + "?score=9")[0] for method in ("GET", "POST")] == [413, 400]
+    assert fetched("POST", link, data={"comment": "x"})[0] == 413
+    assert of(collector, survey) == []
+    longest = collector.link("l" * 256, "é" * 128)
+    assert fetched("GET", longest + "?score=9")[0] == 200
+    assert fetched("POST", longest, data={"comment": "x"})[0] == 303
+
+
+def test_each_pushed_answer_has_its_own_outcome(collector: Collecting) -> None:
+    """One with another's token does not hold up the others, and takes nothing of theirs into its dead letter."""
+    token = collector.link("batch", "b1").rpartition("/")[2]
+    good = [{"source": "tool", "id": f"g{n}", "customer_id": f"b{n}", "survey_id": "batch", "score": n} for n in (1, 2)]
+    foreign = {**good[1], "id": "f", "customer_id": "b3", "comment": "b3@example.org", "token": token}
+    forged = {**good[1], "id": "x", "customer_id": "b4", "comment": "b4@example.org", "token": "junk"}
+    before = len(collector.deaths())
+    status, said = pushed(collector, [good[0] | {"token": token}, foreign, good[1], forged])
+    assert (status, said["accepted"]) == (207, 2)
+    assert [(one["answer"], one["reason"]) for one in said["refused"]] == [(1, "foreign_token"), (3, "forged_token")]
+    assert sorted(record[:2] for record in of(collector, "batch")) == [("b1", 1), ("b2", 2)]
+    letters = collector.deaths()[before:]
+    assert [(death.reason, record.key) for death, record in letters] == [
+        (Reason.FOREIGN_TOKEN, b"b3"), (Reason.FORGED_TOKEN, b"b4")
+    ]  # fmt: skip
+    assert [json.loads(record.value or b"") for _, record in letters] == [foreign, forged]
+    status, said = pushed(collector, [foreign, forged])
+    assert (status, said["accepted"], len(said["refused"])) == (403, 0, 2)
+
+
+def test_a_push_that_is_refused_buries_nothing(collector: Collecting) -> None:
+    """A mistake of the tool takes nothing and leaves nothing behind, whatever else is in the body."""
+    good = {"source": "tool", "id": "1", "customer_id": "c1", "survey_id": "buried", "score": 9}
+    before = len(collector.deaths())
+    status, said = pushed(collector, [good, {**good, "score": 11}, {**good, "token": "junk"}, {**good, "time": 1}])
+    assert status == 400
+    assert said["error"] == said["errors"][0] == "answer 1: score 11 is not 0 to 10 - at `$.score`"
+    assert "answer 3: time 1 is 1970-01-01" in said["errors"][1]
+    assert "$.time" in said["errors"][1]
+    assert (of(collector, "buried"), collector.deaths()[before:]) == ([], [])
+
+
+def test_errors_of_the_push_endpoint_are_json(collector: Collecting) -> None:
+    """Also what is too large, or ends early, or is no body at all; and it is no failure of ours."""
+    headers = {"Authorization": f"Bearer {BEARER}"}
+    url = f"{collector.url}/responses"
+    status, text, _ = fetched("POST", url, data=b" " * ((1 << 20) + 1), headers=headers)
+    assert (status, "error" in json.loads(text)) == (413, True)
+    status, text, _ = fetched("POST", url, data=b"no gzip", headers={**headers, "Content-Encoding": "gzip"})
+    assert (status, "error" in json.loads(text)) == (400, True)
+    host, port = collector.url.rpartition("/")[2].split(":")
+    head = f"POST /responses HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {BEARER}\r\n"
+    for rest in ("Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n5\r\n{"):
+        with socket.create_connection((host, int(port))) as raw:
+            raw.sendall((head + rest).encode())
+    assert pushed(collector, [])[0] == 202
+    assert "request_failed" not in collector.said()
+
+
+def test_half_open_connections_shut_nobody_out(collector: Collecting) -> None:
+    """With 1,100 of them, some in the middle of a header or of a body, a person and a tool are served as ever."""
+    host, port = collector.url.rpartition("/")[2].split(":")
+    starts = [b"", b"GET /r/x HTTP/1.1\r\nX: ", b"POST /responses HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"]
+    with ExitStack() as stack:
+        for number in range(1_100):
+            raw = stack.enter_context(socket.create_connection((host, int(port))))
+            with suppress(OSError):
+                raw.sendall(starts[number % 3])
+            if number % 100 == 99:
+                assert fetched("GET", collector.link(f"open{number}") + "?score=9")[0] == 200
+        status, _, headers = fetched("GET", collector.link("half-open"))
+        assert (status, headers["Server"]) == (200, "nps")
+    assert "accept" not in collector.said()

@@ -9,7 +9,9 @@ import pytest
 from aiohttp import web
 
 from streams.collector.connections import ConnectionLimits
+from streams.collector.limits import client_network
 from streams.collector.service import listen
+from streams.collector.visits import forwarded_for
 
 HOST = "127.0.0.1"
 FOR_EVER_S = 120.0
@@ -30,10 +32,12 @@ def limits(
 
 
 @asynccontextmanager
-async def serving(of: ConnectionLimits) -> AsyncIterator[int]:
-    """A server that echoes; its port."""
+async def serving(
+    of: ConnectionLimits, handler: Callable[[web.Request], Awaitable[web.Response]]
+) -> AsyncIterator[int]:
+    """A server with this handler; its port."""
     app = web.Application(client_max_size=1 << 20)
-    app.router.add_route("*", "/", echoed)
+    app.router.add_route("*", "/", handler)
     runner, listening = await listen(app, of, HOST, 0)
     try:
         yield listening.sockets[0].getsockname()[1]
@@ -83,11 +87,14 @@ class Client:
         return True
 
 
-def run(test: Callable[[int], Awaitable[None]], of: ConnectionLimits) -> float:
+def run(
+    test: Callable[[int], Awaitable[None]], of: ConnectionLimits,
+    handler: Callable[[web.Request], Awaitable[web.Response]] = echoed,
+) -> float:  # fmt: skip
     """Run a test against a server; the seconds it took."""
 
     async def running() -> float:
-        async with serving(of) as port:
+        async with serving(of, handler) as port:
             started = time.monotonic()
             await test(port)
             return time.monotonic() - started
@@ -250,3 +257,40 @@ def test_limits_that_cannot_be_meant(wrong: dict[str, float]) -> None:
     """Refused when they are made."""
     with pytest.raises(ValueError, match="above 0"):
         limits(**wrong)  # type: ignore[arg-type]  # numbers of both kinds
+
+
+@pytest.mark.parametrize(
+    ("headers", "proxies", "whom"),
+    [
+        ([("X-Forwarded-For", "9.9.9.9"), ("X-Forwarded-For", "1.2.3.4:80")], 1, "1.2.3.4"),
+        ([("x-forwarded-for", "9.9.9.9"), ("X-FORWARDED-FOR", "1.2.3.4, 5.6.7.8")], 2, "1.2.3.4"),
+        ([("X-Forwarded-For", "1.2.3.4"), ("Forwarded", "for=9.9.9.9")], 1, "1.2.3.4"),
+        ([("Forwarded", "for=1.2.3.4")], 1, "1.2.3.4"),
+        ([("Forwarded", 'For="[2001:db8:1:2::9]:4711"')], 1, "2001:db8:1:2::/64"),
+        ([("Forwarded", 'for=9.9.9.9;by=7.7.7.7, proto=https;for="1.2.3.4:80";host=a')], 1, "1.2.3.4"),
+        ([("Forwarded", "for=9.9.9.9"), ("Forwarded", "for=1.2.3.4, for=5.6.7.8")], 2, "1.2.3.4"),
+        ([("Forwarded", 'for=9.9.9.9, for=", for="[2001:db8::1]"')], 1, "10.0.0.1"),
+        ([("Forwarded", "for=9.9.9.9, for=unknown")], 1, "10.0.0.1"),
+        ([("Forwarded", "for=9.9.9.9, for=[2001:db8::1]")], 1, "10.0.0.1"),
+        ([("Forwarded", "for=9.9.9.9, proto=https")], 1, "10.0.0.1"),
+        ([("Forwarded", "for=9.9.9.9, ;;=;for")], 1, "10.0.0.1"),
+        ([("Forwarded", "")], 1, "10.0.0.1"),
+        ([("Forwarded", "for=1.2.3.4")], 0, "10.0.0.1"),
+        ([], 3, "10.0.0.1"),
+    ],
+)
+def test_what_proxies_wrote_is_read_from_all_lines(headers: list[tuple[str, str]], proxies: int, whom: str) -> None:
+    """Of either header, all lines joined and counted from the right; what is no address falls back on the connection.
+
+    What a client writes lies further left, and neither a quote nor a comma of its own gets past what our proxy added.
+    """
+
+    async def told(request: web.Request) -> web.Response:
+        return web.Response(text=client_network("10.0.0.1", forwarded_for(request), proxies))
+
+    async def test(port: int) -> None:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        answer = await (await Client.connected(port)).said(f"GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n".encode())
+        assert answer.rpartition(b"\r\n\r\n")[2].decode() == whom
+
+    run(test, limits(), told)
