@@ -14,6 +14,7 @@ from typing import cast
 
 from aiohttp import web
 
+from streams import metrics
 from streams.collector.limits import client_network
 
 SERVER = "nps"
@@ -58,8 +59,9 @@ class Connections:
         elif len(self._open) >= self.limits.in_all:
             ((crowded, _),) = connections_of.most_common(1)
         if crowded:
-            next(each for each in self._open if each.network == crowded).abort()
+            next(each for each in self._open if each.network == crowded).cut("crowded")
         self._open[connection] = None
+        metrics.COLLECTOR_CONNECTIONS.set(len(self._open))
 
     def moved(self, connection: "Connection") -> None:
         """Note that a step of a connection began."""
@@ -69,6 +71,7 @@ class Connections:
     def closed(self, connection: "Connection") -> None:
         """Forget a connection."""
         self._open.pop(connection, None)
+        metrics.COLLECTOR_CONNECTIONS.set(len(self._open))
 
 
 class Connection(web.RequestHandler):
@@ -118,11 +121,12 @@ class Connection(web.RequestHandler):
         self._is_silent = True
         self._begin(self._connections.limits.silence_s)
 
-    def abort(self) -> None:
+    def cut(self, cause: str) -> None:
         """Cut the connection off, without waiting for what the other side does not read."""
         self._connections.closed(self)
         if self._wire is not None:
             self._wire.abort()
+            metrics.COLLECTOR_CUT.labels(cause).inc()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -138,7 +142,7 @@ class Connection(web.RequestHandler):
         self._connections.moved(self)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.cut, "slow")
 
 
 @web.middleware

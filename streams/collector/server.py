@@ -49,6 +49,11 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex, nofollow",
 }
+_PUSH_ERRORS = {
+    413: f"send at most {LARGEST_BODY_BYTES} bytes at once",
+    429: "too many requests: wait a minute, then send it again",
+    503: "Kafka did not take it in time: send it again",
+}
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -215,7 +220,7 @@ class Collector:
     ) -> web.Response:
         _count(kind, outcome)
         if request.method == "POST" and request.path == PUSH_PATH:
-            return _error_response(status, HTTPStatus(status).phrase, _retry_after(status))
+            return _error_response(status, _PUSH_ERRORS.get(status, HTTPStatus(status).phrase), _retry_after(status))
         return _page_response(request, content, status)
 
     @web.middleware
