@@ -132,6 +132,8 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """Answer what is no HTTP with its status alone: neither version nor what was sent is repeated or logged."""
+        if isinstance(exc, UnicodeError):  # aiohttp repeats an `Expect` that it does not know, whatever is in it
+            status = HTTPStatus.BAD_REQUEST
         response = web.Response(status=status, text=f"{HTTPStatus(status).phrase}\n", headers={"Server": SERVER})
         response.force_close()
         return response

@@ -209,6 +209,8 @@ def test_each_network_has_its_share() -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: a\r\n" * 1_000 + b"\r\n", b"400"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nExpect: \xff\r\n\r\n", b"400"),
+        (b"GET /none HTTP/1.1\r\nHost: a\r\nExpect: secrets\xff\r\n\r\n", b"400"),
         (b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n", b"404"),
         (GET, b"200"),
     ],
