@@ -87,5 +87,7 @@ FAULTS = frozenset({
 })  # fmt: skip
 """Reasons that lie in the record alone, whenever it is read: many of them mean a faulty producer, or a bug of ours.
 
+Not if the collector wrote it: strangers chose what it says, and the fuse does not count it.
+
 The others depend on what else came and when: a backlog, or a history loaded again, may rightly be full of them.
 """

@@ -27,6 +27,9 @@ CAUSE_HEADER = "nps-cause"
 MOVED_HEADER = "nps-moved-from"
 """Header of an inbound record that was put into the partition of its key: the number of the one in which it lay."""
 
+COLLECTOR_HEADER = "nps-collector"
+"""Header of the collector's records: what strangers send is no producer's fault, and the fuse does not count it."""
+
 LARGEST_EVENT_BYTES = 65_536
 """Upper bound of an inbound record, key and headers included; a larger one is no event but a mistake.
 

@@ -7,7 +7,7 @@ The path of an answer, and of the question before it:
         engine                      Faust: the group, its assignment; fetching, offsets, lease, fuse, progress
         processing.journeys         the agent: one merge and one processor a partition
         processing.merge            the topics in step: one batch, in order of Kafka time
-        processing.intake           a record becomes an event, or a dead letter with its reason
+        intake                      a record becomes an event, or a dead letter with its reason
         domain.journey.step         (journey, event, program, now) -> (journey, effects): pure, the product
         processing.outputs          effects become records
         processing.partition        made durable in order: outputs, panes, journeys and progress, then the offsets
@@ -25,6 +25,7 @@ The rooms, each below those above it; imports run down, never up and never in a 
     streams.proof                   do stream, warehouse and a recount agree; rehearsals of another program file
     streams.processing              the worker: agents, partitions, outputs
     streams.collector               answers by links and by push, over HTTP
+    streams.intake                  the checks of one inbound record, for the worker and the collector alike
     streams.settings                NPS_* variables, checked
     streams.state                   tables in memory, timers, lineage and progress of the state
     streams.engine                  the one room that knows Faust and aiokafka

@@ -53,3 +53,9 @@ COLLECTOR_REQUESTS = Counter(
 COLLECTOR_SECONDS = Histogram(
     "nps_collector_publish_seconds", "Seconds until Kafka had an answer.", buckets=LATENCY_BUCKETS
 )
+COLLECTOR_CONNECTIONS = Gauge("nps_collector_connections", "Connections to the collector.")
+COLLECTOR_CUT = Counter(
+    "nps_collector_connections_cut_total",
+    "Connections that the collector cut off, by cause: slow or crowded.",
+    ["cause"],
+)

@@ -68,9 +68,13 @@ class Settings:
     collector_host: str = _setting("127.0.0.1", "Address on which `nps collector` takes answers; loopback by default.")
     collector_port: int = _setting(8090, "Its port; 0 for any that is free.")
     collector_key: str = _setting("", "Bearer key of its POST /responses; empty refuses them.", secret=True)
-    collector_proxies: int = _setting(0, "Reverse proxies before it, each of which adds to X-Forwarded-For.")
+    collector_proxies: int = _setting(
+        0, "Reverse proxies before it, each of which adds to X-Forwarded-For, or to Forwarded and drops the former."
+    )
     collector_link_rate: int = _setting(60, "Requests a minute that it takes for one survey link.")
     collector_address_rate: int = _setting(600, "Requests a minute that it takes from one address.")
+    collector_connections: int = _setting(500, "Connections that it holds; beyond them the longest idle is closed.")
+    collector_address_connections: int = _setting(100, "Connections that it holds of one address, without proxies.")
     collector_wait_ms: int = _setting(3_000, "How long a person waits until Kafka has the answer.")
     metrics_host: str = _setting("127.0.0.1", "Address on which Prometheus metrics are served.")
     metrics_port: int = _setting(0, "Port of the metrics; 0 serves none.")
@@ -85,6 +89,7 @@ class Settings:
         for name in (
             "partitions", "replication", "sink_rows", "sink_bytes", "sink_age_ms", "server_wait_s", "stall_s",
             "wakeups_per_s", "collector_link_rate", "collector_address_rate", "collector_wait_ms",
+            "collector_connections", "collector_address_connections",
         ):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be above 0")

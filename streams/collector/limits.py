@@ -37,17 +37,30 @@ class Buckets:
 
 
 def client_network(remote: str, forwarded_for: str, proxies: int) -> str:
-    """The client's address of IPv4, or its /64 network of IPv6, which a household has: the key of its rate limit.
+    """The client's address of IPv4, or its /64 network of IPv6, which a household has: the key of its limits.
 
-    `forwarded_for` is believed only as far as `proxies` of our own have written it: entries of the client itself lie
-    further left.  `remote`, the address of the connection, stands in for an entry that is no address.
+    `forwarded_for` is believed only as far as `proxies` of our own have written it, counted from the right: entries of
+    the client itself lie further left.  `remote`, the address of the connection, stands in for an entry that is no
+    address.  Ports, brackets and quotes around an address do not matter.
     """
-    hops = [hop.strip() for hop in forwarded_for.split(",")] if proxies else []
-    text = hops[-proxies] if 0 < proxies <= len(hops) else remote
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
+    hops = forwarded_for.split(",") if proxies else []
+    told = _address(hops[-proxies]) if 0 < proxies <= len(hops) else None
+    address = told or _address(remote)
+    if address is None:
         return remote
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
     return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address in `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]` or `[::1]:80`; None in any other text."""
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None

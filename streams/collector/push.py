@@ -1,33 +1,49 @@
 """Answers that a survey tool pushes as JSON: one object or a list, fields as in the Avro schema of SurveyResponse.
 
-BadPush   the body is no answer and no list of answers; the message names the place and says what to do
-Foreign   the token of an answer belongs to another survey or customer, or is not valid
+A mistake of the tool refuses the whole body, so that it can be sent again as it should be.  A token that is not the
+answer's own is a customer's doing, or a stranger's: it refuses this answer alone.
+
+BadPush   the body is no answer and no list of answers; the message names the place and the field
 """
 
 import hmac
 import json
+from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.event_json import BadEvent, event_of
 from schemas.events import SurveyResponse
 from schemas.reasons import Reason
+from streams.collector.responses import Unusable
 from streams.domain.links import Keys, Refusal, verify
+from streams.kafka.ports import Output
 
 MOST_AT_ONCE = 1_000
 """The most answers in one request."""
 
+LONGEST_ERROR = 300
+"""The most characters that are said of one answer: an error may repeat a name or value of any length."""
+
+NEEDED = ("source", "id", "customer_id", "survey_id")
+"""Fields of an answer that no answer is without."""
+
 
 class BadPush(ValueError):
-    """The body is no answer and no list of answers."""
+    """The body is no answer and no list of answers; `errors` has a line for each answer that is none, at least one."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__(errors[0])
+        self.errors = errors
 
 
-class Foreign(Exception):
-    """The token of an answer belongs to another survey or customer, or is not valid."""
+class PushedAnswer(NamedTuple):
+    """A valid answer of a push: its object as it was pushed, its record, and the refusal of its token, if it is."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.detail)
-        self.refusal = refusal
+    fields: dict[str, Any]
+    customer_id: str
+    record: Output
+    refusal: Refusal | None
 
 
 def is_allowed(authorization: str, key: str) -> bool:
@@ -37,39 +53,60 @@ def is_allowed(authorization: str, key: str) -> bool:
     return bool(key) and scheme.lower() == "bearer" and is_equal
 
 
-def parse(body: bytes, keys: Keys | None, now_ms: int) -> list[SurveyResponse]:
-    """Parse the answers in a body, all of them valid.  `time`, left out, is `now_ms`.  Raises BadPush and Foreign."""
+def parse(
+    body: bytes, keys: Keys | None, now_ms: int, as_record: Callable[[SurveyResponse], Output]
+) -> list[PushedAnswer]:
+    """Parse the answers in a body, all of them valid.  `time`, left out, is `now_ms`.  Raises BadPush.
+
+    `as_record` makes the record of a response and raises Unusable for one that is none.
+    """
     try:
         document: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise BadPush(f"the body is no JSON: {error}") from None
-    answers = document if isinstance(document, list) else [document]
-    if len(answers) > MOST_AT_ONCE:
-        raise BadPush(f"{len(answers)} answers at once; send at most {MOST_AT_ONCE}")
-    return [_answer(fields, place, keys, now_ms) for place, fields in enumerate(answers)]
+        raise BadPush([f"the body is no JSON: {error}"[:LONGEST_ERROR]]) from None
+    objects = document if isinstance(document, list) else [document]
+    if len(objects) > MOST_AT_ONCE:
+        raise BadPush([f"{len(objects)} answers at once; send at most {MOST_AT_ONCE}"])
+    answers: list[PushedAnswer] = []
+    errors: list[str] = []
+    for place, fields in enumerate(objects):
+        try:
+            answers.append(_answer(fields, keys, now_ms, as_record))
+        except (BadEvent, Unusable, RecursionError) as error:
+            errors.append(f"answer {place}: {error}"[:LONGEST_ERROR])
+    if errors:
+        raise BadPush(errors)
+    return answers
 
 
-def _answer(fields: Any, place: int, keys: Keys | None, now_ms: int) -> SurveyResponse:
+def _answer(fields: Any, keys: Keys | None, now_ms: int, as_record: Callable[[SurveyResponse], Output]) -> PushedAnswer:
     if not isinstance(fields, dict) or "topic" in fields:
-        raise BadPush(f"answer {place}: expected an object with the fields of SurveyResponse")
-    token = fields.pop("token", None)
-    try:
-        answer = event_of({"time": now_ms, "type": "survey.answered", **fields}, SurveyResponse)
-    except BadEvent as error:
-        raise BadPush(f"answer {place}: {error}") from None
-    if not isinstance(answer, SurveyResponse):
-        raise BadPush(f"answer {place}: is no SurveyResponse")
-    if token is not None:
-        _check_token(str(token), answer, keys, now_ms)
-    return answer
+        raise BadEvent("expected an object with the fields of SurveyResponse")
+    told = {"time": now_ms, "type": "survey.answered", **fields}
+    token = told.pop("token", None)
+    if not isinstance(token, str | None):
+        raise BadEvent("expected text, or no token at all - at `$.token`")
+    response = event_of(told, SurveyResponse)
+    if not isinstance(response, SurveyResponse):
+        raise BadEvent("is no SurveyResponse")
+    for name in NEEDED:
+        if not getattr(response, name).strip():
+            raise BadEvent(f"{name} is empty - at `$.{name}`")
+    if response.score is None and not response.voided and not (response.comment or "").strip():
+        raise BadEvent("neither score nor comment nor withdrawal - at `$.score`")
+    record = as_record(response)
+    return PushedAnswer(fields, response.customer_id, record, _refusal(token, response, keys, now_ms))
 
 
-def _check_token(token: str, answer: SurveyResponse, keys: Keys | None, now_ms: int) -> None:
+def _refusal(token: str | None, response: SurveyResponse, keys: Keys | None, now_ms: int) -> Refusal | None:
+    if token is None:
+        return None
     claim = verify(keys, token, now_ms) if keys else Refusal(Reason.FORGED_TOKEN, "there are no keys to check it with")
     if isinstance(claim, Refusal):
-        raise Foreign(claim)
-    if (claim.survey_id, claim.customer_id) != (answer.survey_id, answer.customer_id):
-        raise Foreign(Refusal(Reason.FOREIGN_TOKEN, "the token is of another survey or customer", claim))
+        return claim
+    if (claim.survey_id, claim.customer_id) != (response.survey_id, response.customer_id):
+        return Refusal(Reason.FOREIGN_TOKEN, "the token is of another survey or customer", claim)
+    return None
 
 
 def _digest(text: str) -> bytes:

@@ -5,14 +5,15 @@
     POST /r/{token}                     the form: a comment, or another score
     POST /r/{token}/seen                the page's beacon
     GET  /r/{token}/more                the trap; a HEAD of any of these springs it too
-    POST /responses                     answers of survey tools, with the bearer key
+    POST /responses                     answers of survey tools, with the bearer key; errors are JSON
     GET  /healthz                       200 while Kafka answers
 
 No page says thanks before Kafka has the answer.  Nothing about a person is ever logged.
 """
 
+import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic, perf_counter
@@ -22,12 +23,15 @@ from aiohttp import web
 
 from schemas.codec import Codec
 from schemas.events import SurveyResponse
+from schemas.reasons import Reason
 from streams import metrics
 from streams.collector import page, push, responses
 from streams.collector.limits import Buckets, client_network
 from streams.collector.outbox import Away, Outbox
-from streams.collector.visits import form_of, score_of, texts_of, visit_of
+from streams.collector.visits import form_of, forwarded_for, score_of, texts_of, visit_of
 from streams.domain.links import Claim, Keys, Refusal, verify
+from streams.domain.policy import Program
+from streams.kafka.ports import Output
 
 LARGEST_BODY_BYTES = 1 << 20
 """The largest body of a push."""
@@ -35,6 +39,7 @@ LARGEST_BODY_BYTES = 1 << 20
 OLDEST_BEACON_MS = 86_400_000
 """The longest time from a click to a beacon of its page."""
 
+PUSH_PATH = "/responses"
 RETRY_AFTER_S = "60"
 logger = logging.getLogger("streams.collector")
 
@@ -43,6 +48,11 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex, nofollow",
+}
+_PUSH_ERRORS = {
+    413: f"send at most {LARGEST_BODY_BYTES} bytes at once",
+    429: "too many requests: wait a minute, then send it again",
+    503: "Kafka did not take it in time: send it again",
 }
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -63,10 +73,16 @@ class CollectorPolicy:
 
 
 class Collector:
-    """Handlers that turn requests into records.  `now_ms` is the wall clock."""
+    """Handlers that turn requests into records; `program` is the workers', whose limits hold at this door already.
 
-    def __init__(self, policy: CollectorPolicy, codec: Codec, outbox: Outbox, now_ms: Callable[[], int]) -> None:
+    `now_ms` is the wall clock.
+    """
+
+    def __init__(
+        self, policy: CollectorPolicy, program: Program, codec: Codec, outbox: Outbox, now_ms: Callable[[], int]
+    ) -> None:
         self._policy = policy
+        self._program = program
         self._codec = codec
         self._outbox = outbox
         self._now_ms = now_ms
@@ -77,7 +93,7 @@ class Collector:
         """Make the aiohttp application, to be served by a runner."""
         app = web.Application(middlewares=[self._guarded], client_max_size=LARGEST_BODY_BYTES)
         app.router.add_get("/healthz", self.healthz, allow_head=False)
-        app.router.add_post("/responses", self.pushed)
+        app.router.add_post(PUSH_PATH, self.pushed)
         app.router.add_route("*", "/r/{token}", self.visited)
         app.router.add_route("*", "/r/{token}/{part}", self.visited)
         return app
@@ -110,22 +126,43 @@ class Collector:
         return self._answered(request, "link", "unknown", page.closed(texts_of(request)), 404)
 
     async def pushed(self, request: web.Request) -> web.Response:
-        """Take answers as JSON: 202 once Kafka has them all; 400 says what is wrong, and then none was taken."""
+        """Take answers as JSON: 202 once Kafka has them all; 400 says what is wrong, and then none was taken.
+
+        An answer whose token is refused becomes a dead letter of its own: 207 when others were taken, 403 when none.
+        """
         if not push.is_allowed(request.headers.get("Authorization", ""), self._policy.key):
             _count("push", "unauthorised")
             return _error_response(401, "send the bearer key of NPS_COLLECTOR_KEY", {"WWW-Authenticate": "Bearer"})
-        body = await request.read()
+        body, now_ms = await request.read(), self._now_ms()
+
+        def as_record(answer: SurveyResponse) -> Output:
+            return responses.as_record(self._codec, self._program, answer, now_ms)
+
         try:
-            answers = push.parse(body, self._policy.keys, self._now_ms())
-            await self._publish(answers)
+            answers = push.parse(body, self._policy.keys, now_ms, as_record)
         except push.BadPush as error:
             _count("push", "bad")
-            return _error_response(400, str(error))
-        except push.Foreign as error:
-            await self._dead_letter(error.refusal, body)
-            return _error_response(403, str(error))
-        _count("push", "taken")
-        return web.json_response({"accepted": len(answers)}, status=202)
+            return _error_response(400, str(error), errors=error.errors)
+        refused = [
+            (place, answer, refusal) for place, answer in enumerate(answers) if (refusal := answer.refusal) is not None
+        ]
+        taken = [answer.record for answer in answers if answer.refusal is None]
+        dead = [
+            responses.dead_letter(refusal, json.dumps(answer.fields).encode(), answer.customer_id, now_ms)
+            for _, answer, refusal in refused
+        ]
+        await self._put([*taken, *dead])
+        for _, _, refusal in refused:
+            _count("push", refusal.reason)
+        if taken or not refused:
+            _count("push", "taken")
+        if not refused:
+            return web.json_response({"accepted": len(taken)}, status=202)
+        outcomes = [
+            {"answer": place, "reason": refusal.reason, "error": refusal.detail} for place, _, refusal in refused
+        ]
+        status = HTTPStatus.MULTI_STATUS if taken else HTTPStatus.FORBIDDEN
+        return _error_response(status, refused[0][2].detail, accepted=len(taken), refused=outcomes)
 
     async def _clicked(self, request: web.Request, claim: Claim) -> web.Response:
         score, at_ms = score_of(request.query["score"]), self._now_ms()
@@ -164,18 +201,16 @@ class Collector:
 
     async def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
         line = f"{request.method} {request.path_qs}".encode(errors="replace")
-        await self._dead_letter(refusal, line)
-        return _page_response(request, page.closed(texts_of(request)), 404)
-
-    async def _dead_letter(self, refusal: Refusal, request: bytes) -> None:
-        await self._outbox.put([responses.dead_letter(refusal, request, self._now_ms())])
-        _count("link", refusal.reason)
+        customer_id = refusal.claim.customer_id if refusal.claim else None
+        await self._outbox.put([responses.dead_letter(refusal, line, customer_id, self._now_ms())])
+        return self._answered(request, "link", refusal.reason, page.closed(texts_of(request)), 404)
 
     async def _publish(self, answers: list[SurveyResponse]) -> None:
-        try:
-            records = [responses.as_record(self._codec, answer) for answer in answers]
-        except ValueError as error:
-            raise push.BadPush(str(error)) from None
+        """Send the records of the answers.  Raises Away, and Unusable for what the worker would refuse."""
+        now_ms = self._now_ms()
+        await self._put([responses.as_record(self._codec, self._program, answer, now_ms) for answer in answers])
+
+    async def _put(self, records: Sequence[Output]) -> None:
         started = perf_counter()
         await self._outbox.put(records)
         metrics.COLLECTOR_SECONDS.observe(perf_counter() - started)
@@ -184,13 +219,14 @@ class Collector:
         self, request: web.Request, kind: str, outcome: str, content: page.Page, status: int = 200
     ) -> web.Response:
         _count(kind, outcome)
+        if request.method == "POST" and request.path == PUSH_PATH:
+            return _error_response(status, _PUSH_ERRORS.get(status, HTTPStatus(status).phrase), _retry_after(status))
         return _page_response(request, content, status)
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         """Limit the address's rate; log a failure as one line with nothing about the person, and answer with a page."""
-        forwarded = request.headers.get("X-Forwarded-For", "")
-        address = client_network(request.remote or "", forwarded, self._policy.proxies)
+        address = client_network(request.remote or "", forwarded_for(request), self._policy.proxies)
         try:
             if request.path != "/healthz" and not self._addresses.take(address, monotonic()):
                 return self._answered(request, "address", "limited", page.wait(texts_of(request)), 429)
@@ -198,6 +234,11 @@ class Collector:
         except Away as error:
             logger.warning("kafka_away error=%s", error)
             return self._answered(request, "any", "away", page.again(texts_of(request)), 503)
+        except responses.Unusable as error:
+            status = 413 if error.reason in (Reason.TOO_LONG, Reason.TOO_LARGE) else 400
+            return self._answered(request, "any", "bad", page.closed(texts_of(request)), status)
+        except (web.RequestPayloadError, ConnectionError):  # a body that is none, or that ends early
+            return self._answered(request, "any", "bad", page.closed(texts_of(request)), 400)
         except web.HTTPException as error:
             return self._answered(request, "any", "unknown", page.closed(texts_of(request)), error.status)
         except Exception as error:
@@ -210,18 +251,21 @@ class Collector:
 
 
 def _page_response(request: web.Request, content: page.Page, status: int) -> web.Response:
-    retry = {"Retry-After": RETRY_AFTER_S} if status in (HTTPStatus.TOO_MANY_REQUESTS, 503) else {}
     headers = {
         **_HEADERS,
-        **retry,
+        **_retry_after(status),
         "Content-Security-Policy": content.policy,
         "Content-Language": texts_of(request).language,
     }
     return web.Response(text=content.html, content_type="text/html", status=status, headers=headers)
 
 
-def _error_response(status: int, error: str, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response({"error": error}, status=status, headers={**_HEADERS, **(headers or {})})
+def _error_response(status: int, error: str, headers: Mapping[str, str] | None = None, **more: object) -> web.Response:
+    return web.json_response({"error": error, **more}, status=status, headers={**_HEADERS, **(headers or {})})
+
+
+def _retry_after(status: int) -> dict[str, str]:
+    return {"Retry-After": RETRY_AFTER_S} if status in (429, 503) else {}
 
 
 def _count(kind: str, outcome: str) -> None:

@@ -1,4 +1,4 @@
-"""Parts of a request: its language, its link, its score and its form."""
+"""Parts of a request: its language, its link, its score, its form and the addresses it came by."""
 
 from urllib.parse import parse_qs
 
@@ -8,7 +8,7 @@ from streams.collector import page
 from streams.collector.texts import Texts, texts_for
 
 LARGEST_FORM_BYTES = 32_768
-"""The largest body of the page's form: several times the longest comment that its field takes."""
+"""The largest form, as it is sent and as it is read: several times the longest comment that its field takes."""
 
 _SCORES = frozenset(str(score) for score in page.SCORES)
 
@@ -28,13 +28,24 @@ def score_of(text: str) -> int | None:
     return int(text) if text in _SCORES else None
 
 
+def forwarded_for(request: web.Request) -> str:
+    """Addresses that proxies say the request came by, separated by commas, those of the nearest proxy last.
+
+    `X-Forwarded-For`, all lines of it, or else the `for` of each element of `Forwarded` (RFC 7239).
+    """
+    if lines := request.headers.getall("X-Forwarded-For", []):
+        return ",".join(lines)
+    return ",".join(hop.get("for", "") for hop in request.forwarded)
+
+
 async def form_of(request: web.Request) -> dict[str, str]:
     """Fields of the form, the first value of each; bytes that are no UTF-8 are replaced.
 
-    Raises HTTPRequestEntityTooLarge above `LARGEST_FORM_BYTES`.
+    Raises HTTPRequestEntityTooLarge above `LARGEST_FORM_BYTES`, before or after that.
     """
     body = await request.read()
-    if len(body) > LARGEST_FORM_BYTES:
-        raise web.HTTPRequestEntityTooLarge(LARGEST_FORM_BYTES, len(body))
     text = body.decode(errors="replace")
+    size_bytes = max(len(body), len(text.encode()))
+    if size_bytes > LARGEST_FORM_BYTES:
+        raise web.HTTPRequestEntityTooLarge(LARGEST_FORM_BYTES, size_bytes)
     return {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}

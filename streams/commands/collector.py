@@ -1,9 +1,12 @@
 """`nps collector`: takes answers from score links and from survey tools until it is asked to stop."""
 
 import argparse
+import resource
 
 from schemas.topics import DEAD_LETTERS, RESPONSES
+from streams import program
 from streams.clock import wall_ms
+from streams.collector.connections import ConnectionLimits
 from streams.collector.outbox import Outbox
 from streams.collector.server import Collector, CollectorPolicy
 from streams.collector.service import serve
@@ -13,17 +16,27 @@ from streams.settings import Settings
 
 SHORTEST_KEY_CHARACTERS = 16
 
+FILES_BESIDE = 500
+"""Open files beside the connections held: those of Kafka, and connections that come before others have given way."""
+
+BODY_S = 30.0
+"""Seconds for a request's body."""
+
 
 def run(_: argparse.Namespace) -> int:
     """Listen until asked to stop."""
     settings = read_settings()
-    policy = _policy(settings)
+    limits = _connection_limits(settings)
+    policy, rules = _policy(settings), program.load(settings.program_path)
     require_topics(settings, {RESPONSES.name, DEAD_LETTERS})
     serve_metrics(settings)
     outbox = Outbox(settings.brokers, settings.security, settings.collector_wait_ms)
     try:
-        collector = Collector(policy, codec_of(settings), outbox, wall_ms)
-        serve(collector, settings.collector_host, settings.collector_port, lambda line: out.print(line, soft_wrap=True))
+        collector = Collector(policy, rules, codec_of(settings), outbox, wall_ms)
+        serve(
+            collector, limits, settings.collector_host, settings.collector_port,
+            lambda line: out.print(line, soft_wrap=True),
+        )  # fmt: skip
     finally:
         outbox.close()
     return ExitCode.OK
@@ -38,3 +51,18 @@ def _policy(settings: Settings) -> CollectorPolicy:
         settings.keys, settings.collector_key, settings.collector_link_rate, settings.collector_address_rate,
         settings.collector_proxies,
     )  # fmt: skip
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    """Limits of connections, for which this process may open enough files from now on.  Raises BadSettings."""
+    in_all = settings.collector_connections
+    needed, (soft, hard) = in_all + FILES_BESIDE, resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        except (ValueError, OSError):
+            raise BadSettings(
+                f"NPS_COLLECTOR_CONNECTIONS of {in_all} needs {needed} open files: lower it, or raise `ulimit -Hn`"
+            ) from None
+    per_network = in_all if settings.collector_proxies else settings.collector_address_connections
+    return ConnectionLimits(in_all, per_network, request_s=BODY_S + settings.collector_wait_ms / 1000)

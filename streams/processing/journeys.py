@@ -9,7 +9,7 @@ from typing import TypeVar
 from schemas.codec import Codec
 from schemas.errors import FuseBlown
 from schemas.events import PaneTally, Wakeup
-from schemas.topics import INBOUND, JOURNEYS, PANES, WAKEUPS
+from schemas.topics import COLLECTOR_HEADER, INBOUND, JOURNEYS, PANES, WAKEUPS
 from streams import metrics
 from streams.engine.fuse import Fuse
 from streams.engine.guard import Stop, guard, stop_at_once
@@ -247,15 +247,20 @@ class Journeys:
             metric.labels(label).inc(count)
 
     def _count_bad_records(self, partition: int, batch: MergedBatch, outputs: BatchOutputs) -> None:
-        """Count good and bad records in the fuse, before anything of the batch is written.  Raises FuseBlown."""
+        """Count good and bad records in the fuse, before anything of the batch is written.  Raises FuseBlown.
+
+        What is bad of the collector's counts as neither: strangers sent it, so it tells nothing of any producer.
+        """
         last_bad = -1
         for position, reject in outputs.bad:
             self._fuse.good(position - last_bad - 1)
             last_bad = position
+            topic, record = batch.records[position]
+            if any(name == COLLECTOR_HEADER for name, _ in record.headers or ()):
+                continue
             try:
                 self._fuse.bad()
             except FuseBlown as error:
-                topic, record = batch.records[position]
                 where = f"{topic} partition {partition} offset {record.offset}"
                 raise FuseBlown(f"{error}; the last is at {where}: {reject.reason}, {reject.detail}") from None
         self._fuse.good(len(batch.records) - last_bad - 1)

@@ -25,9 +25,9 @@ from streams.domain.links import Keys
 from streams.domain.nps import Band, Tally
 from streams.domain.panes import DAY_MS, MINUTE_MS, Pane, Resolution, panes, supplement
 from streams.domain.policy import Program
+from streams.intake import accept
 from streams.kafka.partitioner import partition_of
 from streams.kafka.ports import FetchedRecord, Log, Output
-from streams.processing.intake import accept
 from streams.processing.merge import MergedBatch
 from streams.processing.outputs import BatchOutputs, Cause, Counts, OutputEncoder
 from streams.processing.raw_record import pack, raw_fields

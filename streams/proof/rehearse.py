@@ -17,8 +17,8 @@ from streams.domain.effects import Effect, Reject
 from streams.domain.journey import advance, step
 from streams.domain.policy import Program
 from streams.domain.state import NEW, Journey
+from streams.intake import accept
 from streams.kafka.ports import Reader
-from streams.processing.intake import accept
 from streams.processing.merge import Merge
 from streams.state.progress import Progress
 

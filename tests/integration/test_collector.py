@@ -5,7 +5,7 @@ import json
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from schemas.reasons import Reason
 from schemas.topics import DEAD_LETTERS
 from sinks import rows
+from sinks.erasure.redaction import redacted
+from sinks.warehouse import Row
 from streams.collector.outbox import Away, Outbox
 from streams.domain.clicks import confirmation
 from streams.domain.state import Click
 from streams.kafka.ports import Output
 from streams.local.servers import free_port, local_broker
 from tests.support.collector import BEARER, CODEC, FAR_MS, LINK_KEYS, Collecting, environ, head
-from tests.support.commands import done, run, until
+from tests.support.commands import ROOT, done, run, until
 
 NOW_MS = 1_700_000_000_000
 
@@ -192,21 +194,40 @@ def test_dead_letters_have_places_of_their_own(collector: Collecting) -> None:
     assert "forged_token" in done("deadletters", "list", environ={"NPS_BROKERS": collector.brokers})
 
 
-def test_the_warehouse_takes_every_one(collector: Collecting) -> None:
-    """Each dead letter of ours makes a row of its table, under the customer whom a signed link names."""
-    fetched("GET", collector.link("old", "c-expired", NOW_MS))
-    with closing(Consumer({"bootstrap.servers": collector.brokers, "group.id": "rows"})) as consumer:
+def dead_rows(brokers: str) -> list[Row]:
+    """Rows of the warehouse that all dead letters make, none of them refused."""
+    with closing(Consumer({"bootstrap.servers": brokers, "group.id": "rows"})) as consumer:
         consumer.assign([TopicPartition(DEAD_LETTERS, 0, OFFSET_BEGINNING)])
         messages: list[Message] = []
+        _, end = consumer.get_watermark_offsets(TopicPartition(DEAD_LETTERS, 0), 30)
 
-        def has_come() -> bool:
+        def have_come() -> bool:
             messages.extend(consumer.consume(100, 0.2))
-            return bool(messages)
+            return len(messages) >= end > 0
 
-        until(has_come, "dead letters")
+        until(have_come, "dead letters")
     parts, rejects = rows.decode(CODEC, messages, NOW_MS)
     assert rejects == []
     assert len(parts[DEAD_LETTERS].rows) == len(messages)
+    return list(parts[DEAD_LETTERS].rows)
+
+
+def test_the_warehouse_takes_every_one(collector: Collecting) -> None:
+    """Each dead letter of ours makes a row of its table, under the customer whom a signed link names."""
+    fetched("GET", collector.link("old", "c-expired", NOW_MS))
+    assert any(b"c-expired" in row or "c-expired" in row for row in dead_rows(collector.brokers))
+
+
+def test_an_erasure_empties_what_was_pushed_in_a_customers_name(collector: Collecting) -> None:
+    """Whoever's token came with it: the dead letter lies under the customer whose words it holds."""
+    token = collector.link("erasure", "p1").rpartition("/")[2]
+    said = {"source": "tool", "survey_id": "erasure", "token": token}
+    body = [{**said, "id": f"e{n}", "customer_id": f"p{n}", "comment": f"p{n}@example.org"} for n in (1, 2, 3)]
+    assert pushed(collector, body)[0] == 207
+    before = dead_rows(collector.brokers)
+    after = redacted("dead_letters", before, {rows.digest("p2"): NOW_MS})
+    assert [name for name in ("p1", "p2", "p3") if f"{name}@example.org" in str(before)] == ["p2", "p3"]
+    assert [name for name in ("p1", "p2", "p3") if f"{name}@example.org" in str(after)] == ["p3"]
 
 
 def test_pushes_of_survey_tools(collector: Collecting) -> None:
@@ -266,6 +287,13 @@ def test_a_transplanted_token_is_refused(collector: Collecting) -> None:
     assert pushed(collector, {**answer, "token": token[:-1]})[0] == 403
     assert len(of(collector, "mine")) == 1
     assert of(collector, "theirs") == []
+
+
+def test_the_push_in_the_readme_is_taken(collector: Collecting) -> None:
+    """As it stands there, and its answer too."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ((body, said),) = re.findall(r"^\$ curl [^']*/responses [^']*'([^']*)'\n(\{.*\})$", readme, re.MULTILINE)
+    assert pushed(collector, body.encode()) == (202, json.loads(said))
 
 
 def test_other_addresses_lead_nowhere(collector: Collecting) -> None:
@@ -351,6 +379,9 @@ def test_logs_hold_nothing_of_persons(collector: Collecting) -> None:
         ({"NPS_LINK_KEYS": ""}, "NPS_LINK_KEYS is needed"),
         ({"NPS_COLLECTOR_KEY": "short"}, "NPS_COLLECTOR_KEY must have"),
         ({"NPS_BROKERS": "127.0.0.1:1", "NPS_SERVER_WAIT_S": "1"}, "127.0.0.1:1"),
+        ({"NPS_COLLECTOR_CONNECTIONS": "0"}, "NPS_COLLECTOR_CONNECTIONS must be above 0"),
+        ({"NPS_COLLECTOR_ADDRESS_CONNECTIONS": "-1"}, "NPS_COLLECTOR_ADDRESS_CONNECTIONS must be above 0"),
+        ({"NPS_COLLECTOR_CONNECTIONS": "1000000000"}, "lower it, or raise `ulimit -Hn`"),
     ],
 )
 def test_a_wrong_start_is_one_line(more: dict[str, str], says: str) -> None:
@@ -382,3 +413,107 @@ def test_the_outbox_gives_up_in_time() -> None:
             outbox.close()
 
     asyncio.run(asyncio.wait_for(put(), 60))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"comment=" + b"\xff" * 32_000,
+        b"comment=" + b"%FF" * 10_000,
+        b"comment=" + b"x" * 16_385,
+        b"comment=" + "é".encode() * 8_193,
+        b"lang=" + b"\xfe" * 20_000 + b"&comment=short",
+    ],
+)
+def test_a_form_is_bounded_as_it_is_read(collector: Collecting, body: bytes) -> None:
+    """Bytes that are no UTF-8 take three times the room once they are read; no more than 16 KiB are a comment."""
+    link = collector.link("grown")
+    assert fetched("POST", link, data=body, headers={"Content-Type": "application/x-www-form-urlencoded"})[0] == 413
+    assert of(collector, "grown") == []
+
+
+def test_the_longest_comment_that_is_written_is_taken_whole(collector: Collecting) -> None:
+    """16 KiB, and junk in as far as it fits: replaced, not refused."""
+    link = collector.link("longest")
+    assert fetched("POST", link, data={"comment": "x" * 16_384})[0] == 303
+    assert fetched("POST", link, data=b"comment=\xff%FF")[0] == 303
+    comments = {comment for _, _, comment, _, _ in of(collector, "longest")}
+    assert comments == {"x" * 16_384, "\ufffd\ufffd"}
+
+
+@pytest.mark.parametrize("survey", ["s" * 257, "s"])
+def test_links_of_ids_that_no_worker_takes_are_closed(collector: Collecting, survey: str) -> None:
+    """Signed by whoever has the key, and yet no record; with ids as long as may be they are links as any."""
+    customer = "é" * 128 + ("x" if len(survey) == 1 else "")
+    link = collector.link(survey, customer)
+    assert [fetched(method, link + "?score=9")[0] for method in ("GET", "POST")] == [413, 400]
+    assert fetched("POST", link, data={"comment": "x"})[0] == 413
+    assert of(collector, survey) == []
+    longest = collector.link("l" * 256, "é" * 128)
+    assert fetched("GET", longest + "?score=9")[0] == 200
+    assert fetched("POST", longest, data={"comment": "x"})[0] == 303
+
+
+def test_each_pushed_answer_has_its_own_outcome(collector: Collecting) -> None:
+    """One with another's token does not hold up the others, and takes nothing of theirs into its dead letter."""
+    token = collector.link("batch", "b1").rpartition("/")[2]
+    good = [{"source": "tool", "id": f"g{n}", "customer_id": f"b{n}", "survey_id": "batch", "score": n} for n in (1, 2)]
+    foreign = {**good[1], "id": "f", "customer_id": "b3", "comment": "b3@example.org", "token": token}
+    forged = {**good[1], "id": "x", "customer_id": "b4", "comment": "b4@example.org", "token": "junk"}
+    before = len(collector.deaths())
+    status, said = pushed(collector, [good[0] | {"token": token}, foreign, good[1], forged])
+    assert (status, said["accepted"]) == (207, 2)
+    assert [(one["answer"], one["reason"]) for one in said["refused"]] == [(1, "foreign_token"), (3, "forged_token")]
+    assert sorted(record[:2] for record in of(collector, "batch")) == [("b1", 1), ("b2", 2)]
+    letters = collector.deaths()[before:]
+    assert [(death.reason, record.key) for death, record in letters] == [
+        (Reason.FOREIGN_TOKEN, b"b3"), (Reason.FORGED_TOKEN, b"b4")
+    ]  # fmt: skip
+    assert [json.loads(record.value or b"") for _, record in letters] == [foreign, forged]
+    status, said = pushed(collector, [foreign, forged])
+    assert (status, said["accepted"], len(said["refused"])) == (403, 0, 2)
+
+
+def test_a_push_that_is_refused_buries_nothing(collector: Collecting) -> None:
+    """A mistake of the tool takes nothing and leaves nothing behind, whatever else is in the body."""
+    good = {"source": "tool", "id": "1", "customer_id": "c1", "survey_id": "buried", "score": 9}
+    before = len(collector.deaths())
+    status, said = pushed(collector, [good, {**good, "score": 11}, {**good, "token": "junk"}, {**good, "time": 1}])
+    assert status == 400
+    assert said["error"] == said["errors"][0] == "answer 1: score 11 is not 0 to 10 - at `$.score`"
+    assert "answer 3: time 1 is 1970-01-01" in said["errors"][1]
+    assert "$.time" in said["errors"][1]
+    assert (of(collector, "buried"), collector.deaths()[before:]) == ([], [])
+
+
+def test_errors_of_the_push_endpoint_are_json(collector: Collecting) -> None:
+    """Also what is too large, or ends early, or is no body at all; and it is no failure of ours."""
+    headers = {"Authorization": f"Bearer {BEARER}"}
+    url = f"{collector.url}/responses"
+    status, text, _ = fetched("POST", url, data=b" " * ((1 << 20) + 1), headers=headers)
+    assert (status, json.loads(text)["error"]) == (413, "send at most 1048576 bytes at once")
+    status, text, _ = fetched("POST", url, data=b"no gzip", headers={**headers, "Content-Encoding": "gzip"})
+    assert (status, "error" in json.loads(text)) == (400, True)
+    host, port = collector.url.rpartition("/")[2].split(":")
+    head = f"POST /responses HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {BEARER}\r\n"
+    for rest in ("Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n5\r\n{"):
+        with socket.create_connection((host, int(port))) as raw:
+            raw.sendall((head + rest).encode())
+    assert pushed(collector, [])[0] == 202
+    assert "request_failed" not in collector.said()
+
+
+def test_half_open_connections_shut_nobody_out(collector: Collecting) -> None:
+    """With 1,100 of them, some in the middle of a header or of a body, a person and a tool are served as ever."""
+    host, port = collector.url.rpartition("/")[2].split(":")
+    starts = [b"", b"GET /r/x HTTP/1.1\r\nX: ", b"POST /responses HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"]
+    with ExitStack() as stack:
+        for number in range(1_100):
+            raw = stack.enter_context(socket.create_connection((host, int(port))))
+            with suppress(OSError):
+                raw.sendall(starts[number % 3])
+            if number % 100 == 99:
+                assert fetched("GET", collector.link(f"open{number}") + "?score=9")[0] == 200
+        status, _, headers = fetched("GET", collector.link("half-open"))
+        assert (status, headers["Server"]) == (200, "nps")
+    assert "accept" not in collector.said()

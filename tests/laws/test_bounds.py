@@ -23,8 +23,8 @@ from streams.domain.journey import step
 from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.domain.policy import CustomerBounds, Program, Rule
 from streams.domain.state import NEW, Journey
+from streams.intake import accept
 from streams.kafka.ports import KafkaRecord
-from streams.processing.intake import accept
 from streams.state.tables import JourneyEntry, decode, encode
 from tests.support.clicks import click, trap
 from tests.support.histories import CUSTOMER, OPEN, START_MS, case, program, purchase, response, run, told, wakeup

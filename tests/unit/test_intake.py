@@ -9,8 +9,8 @@ from schemas.events import ContactUpdate, Decision, Inbound, Purchase, SupportCa
 from schemas.reasons import FAULTS, Reason
 from streams.domain.effects import Reject
 from streams.domain.policy import Rule
+from streams.intake import EARLIEST_MS, LATEST_MS, MOST_ATTRIBUTES, accept
 from streams.kafka.ports import KafkaRecord
-from streams.processing.intake import EARLIEST_MS, LATEST_MS, MOST_ATTRIBUTES, accept
 from tests.support.histories import CUSTOMER, START_MS, program, run
 
 CODEC = Codec()

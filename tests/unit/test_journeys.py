@@ -8,13 +8,23 @@ from contextlib import suppress
 import pytest
 
 from schemas.codec import Codec
-from schemas.events import ContactUpdate, Decision, SurveyDispatch
+from schemas.errors import FuseBlown
+from schemas.events import ContactUpdate, Decision, SurveyDispatch, SurveyResponse
 from schemas.memory_registry import MemoryRegistry
-from schemas.topics import CONTACTS, DECISIONS, DISPATCHES, PURCHASES, WAKEUPS
+from schemas.topics import (
+    COLLECTOR_HEADER,
+    CONTACTS,
+    DEAD_LETTERS,
+    DECISIONS,
+    DISPATCHES,
+    PURCHASES,
+    RESPONSES,
+    WAKEUPS,
+)
 from streams.domain.panes import HOUR_MS
 from streams.domain.state import Journey
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.kafka.ports import KafkaRecord, Output
+from streams.kafka.ports import Headers, KafkaRecord, Output
 from streams.processing.journeys import Journeys
 from streams.processing.partition import PartitionProcessor
 from streams.program import parse
@@ -192,3 +202,55 @@ def test_a_registry_that_is_away_does_not_stop_the_loop() -> None:
         return beats
 
     assert asyncio.run(run()) >= 20
+
+
+async def processed(journeys: Journeys, feed: MemoryFeed) -> None:
+    """All that there is in partition 0."""
+    idle_rounds = 0
+    while idle_rounds < 3:
+        for topic in journeys.topics:
+            feed.fetch(journeys, (topic, 0), 500)
+        idle_rounds = 0 if await journeys.process_next(0) else idle_rounds + 1
+
+
+@pytest.mark.parametrize("headers", [(), ((COLLECTOR_HEADER, b""),), (("trace", b"1"), (COLLECTOR_HEADER, None))])
+@pytest.mark.parametrize(
+    "spoilt", ["too large", "no score", "no Avro", "nothing", "another key", "too long", "seconds"]
+)
+def test_what_strangers_send_never_blows_the_fuse(headers: Headers, spoilt: str) -> None:
+    """Whatever is wrong with what the collector wrote, however often; of another producer it stops the worker."""
+    good = SurveyResponse("tool", "r", "x", START_MS, "c1", "s", 9, None, False, "email")
+    values = {
+        "too large": CODEC.encode(good._replace(comment="\ufffd" * 32_000)),
+        "no score": CODEC.encode(good._replace(score=11)),
+        "no Avro": b"{}",
+        "nothing": None,
+        "another key": CODEC.encode(good._replace(customer_id="c2")),
+        "too long": CODEC.encode(good._replace(id="i" * 1_500)),
+        "seconds": CODEC.encode(good._replace(time=START_MS // 1000)),
+    }
+    log = CrashingLog()
+    log.partitions[RESPONSES.name, 0] = [
+        KafkaRecord(offset, START_MS, b"c1", values[spoilt], headers) for offset in range(1_200)
+    ]
+    journeys, feed = owning(log, START_MS)
+
+    if headers:
+        asyncio.run(processed(journeys, feed))
+        assert sum(len(dead) for (topic, _), dead in log.partitions.items() if topic == DEAD_LETTERS) == 1_200
+    else:
+        with pytest.raises(FuseBlown, match="1000 bad records in a row"):
+            asyncio.run(processed(journeys, feed))
+
+
+def test_what_strangers_send_hides_no_faulty_producer() -> None:
+    """Bad records of the collector between those of a producer are neither good nor bad."""
+    log = CrashingLog()
+    log.partitions[RESPONSES.name, 0] = [
+        KafkaRecord(offset, START_MS, b"c1", b"{}", ((COLLECTOR_HEADER, b""),) if offset % 2 else ())
+        for offset in range(2_500)
+    ]
+    journeys, feed = owning(log, START_MS)
+
+    with pytest.raises(FuseBlown, match="1000 bad records in a row"):
+        asyncio.run(processed(journeys, feed))

@@ -30,8 +30,8 @@ from streams.domain.effects import Confirm, Count, Effect, Reject, Requeue, Sche
 from streams.domain.journey import next_timer_ms, step
 from streams.domain.panes import Pane, panes
 from streams.domain.state import NEW, Journey
+from streams.intake import accept
 from streams.kafka.ports import KafkaRecord, Output, TopicPartition
-from streams.processing.intake import accept
 from streams.processing.raw_record import dead_letter, pack, raw_fields, requeued, unpack
 from streams.processing.rolling import RollingRows
 from streams.program import load
