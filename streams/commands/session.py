@@ -30,7 +30,7 @@ def read_settings() -> Settings:
 
 def codec_of(settings: Settings, *, encodes: bool = True) -> Codec:
     """Make the codec that these settings ask for; one that only decodes need not reach the registry yet."""
-    registry = ConfluentRegistry(settings.registry_url) if settings.registry_url else None
+    registry = ConfluentRegistry(settings.registry_url, settings.registry) if settings.registry_url else None
     return Codec(registry, encodes=encodes, patience_s=settings.server_wait_s)
 
 

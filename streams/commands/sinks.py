@@ -33,7 +33,9 @@ def load(settings: Settings, write_to: Callable[[Warehouse], Warehouse] = lambda
     """Load until asked to stop; `write_to` may put a warehouse of its own before the real one."""
     policy = BatchPolicy(settings.sink_rows, settings.sink_bytes, settings.sink_age_ms)
     producer, consumer = _clients(settings, "sink")
-    with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
+    with closing(
+        connect(settings.clickhouse_url, ca=settings.clickhouse_ca, within_s=settings.server_wait_s)
+    ) as warehouse:
         serve_metrics(settings)
         erasure = ErasureProcess(ClickHouseErasures(warehouse), warehouse, wall_ms)
         wait_s = settings.server_wait_s
