@@ -37,6 +37,18 @@ class KafkaHealth:
         self._lost_s: float | None = None
         self._check_s = 0.0
         self._is_away = False
+        self._checked_s = clock()
+        self.is_member = False
+        """True once the group has given partitions, or none, to the consumer."""
+
+    def unready(self) -> str:
+        """Say why the consumer makes no progress, as far as Kafka is to blame; empty for no reason."""
+        if not self.is_member:
+            return "it has no partitions yet"
+        if self._is_away:
+            return "no answer from Kafka"
+        still_s = self._clock() - self._checked_s
+        return f"it has stood still for {still_s:.0f} s" if still_s > self._patience_s else ""
 
     def lost(self, error: KafkaError) -> None:
         """Note that a connection failed, so that `check` sees soon whether all did."""
@@ -46,6 +58,7 @@ class KafkaHealth:
 
     def check(self, consumer: Consumer) -> None:
         """Ask a lost Kafka for an answer, every 5 s.  Raises ServerAway when there was none for `patience_s`."""
+        self._checked_s = self._clock()
         if self._lost_s is None or self._clock() < self._check_s:
             return
         is_away = not _is_reachable(consumer)

@@ -102,6 +102,11 @@ class Loader:
             self._replace_batch(())
             self._consumer.close()
 
+    def unready(self) -> str:
+        """Say why no rows are written; empty while they are, or there are none.  From any thread."""
+        away = f"{len(self._messages)} rows wait for a try to write them that works" if self._failures else ""
+        return self._kafka_health.unready() or away
+
     def _consume(self) -> None:
         if self._paused and (assigned := self._consumer.assignment()):
             self._consumer.resume(assigned)
@@ -233,6 +238,7 @@ class Loader:
     def _assigned(self, _: Consumer, __: list[TopicPartition]) -> None:
         # a partition that was revoked while paused comes back paused
         self._paused = True
+        self._kafka_health.is_member = True
         self._erasure.take_over()
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:

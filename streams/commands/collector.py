@@ -19,10 +19,11 @@ def run(_: argparse.Namespace) -> int:
     settings = read_settings()
     policy = _policy(settings)
     require_topics(settings, {RESPONSES.name, DEAD_LETTERS})
-    serve_metrics(settings)
+    health = serve_metrics(settings)
     outbox = Outbox(settings.brokers, settings.security, settings.collector_wait_ms)
     try:
         collector = Collector(policy, codec_of(settings), outbox, wall_ms)
+        health.unready = str  # whoever listens is ready
         serve(collector, settings.collector_host, settings.collector_port, lambda line: out.print(line, soft_wrap=True))
     finally:
         outbox.close()

@@ -66,6 +66,8 @@ class Engine:
         self._app: App | None = None
         self._progress = ProgressWatch(config.stall_ms)
         self._stop_requested = False
+        self._unready = "Kafka is not reached yet"
+        self._watched_ms = monotonic_ms()
         self._kafka_is_silent = False
 
     def run(self) -> ExitCode:
@@ -99,6 +101,13 @@ class Engine:
     def tell_when_empty(self) -> None:
         """Have `Processing.resume` called after the next fetch that found nothing in some partition."""
         self._consumer.client.tell_when_empty = self._processing.resume
+
+    def unready(self) -> str:
+        """Say why no records can be processed; empty while they can.  From any thread."""
+        still_ms = monotonic_ms() - self._watched_ms
+        if still_ms > self.config.session_timeout_ms:
+            return f"the worker itself has stood still for {still_ms // 1000} s"
+        return self._unready or self._progress.standing()
 
     async def _serve(self) -> ExitCode:
         stop_requested = asyncio.Event()
@@ -136,6 +145,7 @@ class Engine:
         while True:
             await asyncio.sleep(_WATCH_S)
             self._watch(self._app, starting)
+            self._watched_ms = monotonic_ms()
             if monotonic_ms() - look_ms >= WATCH_S * 1000:
                 self._look_at_progress()
                 look_ms = monotonic_ms()
@@ -151,6 +161,10 @@ class Engine:
         if (failure := consumer.client.failure()) is not None:
             raise failure
         self._check_silence(monotonic_ms() - consumer.client.last_answer_ms, joining=app.rebalancing)
+        if self._kafka_is_silent:
+            self._unready = "no answer from Kafka"
+        else:
+            self._unready = "" if consumer.is_open() else "partitions are being assigned and their state restored"
 
     def _check_silence(self, silent_ms: int, *, joining: bool) -> None:
         """Log once that Kafka is silent; raises BrokerAway in the end.  While joining, an answer may take longer."""
