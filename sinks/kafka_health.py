@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
+from schemas.acls import GROUP_REFUSED, REFUSALS, not_allowed
 from schemas.errors import ServerAway
 
 QUIET = {"log_level": "2"}
@@ -73,8 +74,13 @@ class KafkaHealth:
             self._lost_s = None
 
 
-def log_error(log: logging.Logger, error: KafkaError) -> None:
-    """Log an error that a consumer returned in place of a record.  Raises KafkaException for a fatal one."""
+def log_error(log: logging.Logger, error: KafkaError, group: str, topic: str) -> None:
+    """Log an error that a consumer of a group returned in place of a record, of this topic where it is about one.
+
+    Raises NotAllowed for one that an ACL is missing for, KafkaException for a fatal one.
+    """
+    if error.code() in REFUSALS:
+        raise not_allowed(error.code(), group if error.code() == GROUP_REFUSED else topic, "Read")
     if error.fatal():
         raise KafkaException(error)
     log.warning("kafka_error %s", error.str())

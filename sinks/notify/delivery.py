@@ -62,7 +62,9 @@ class Delivery:
         self._patience_s = patience_s
         self._kafka_health = KafkaHealth(patience_s)
         fixed = {**MANUAL_COMMIT, **QUIET, "error_cb": self._kafka_health.lost}
-        self._consumer = Consumer({**CONSUMER, **consumer_config, **fixed})
+        config = {**CONSUMER, **consumer_config, **fixed}
+        self._group = str(config["group.id"])
+        self._consumer = Consumer(config)
         self._dead_letters = DeadLetters(producer_config)
         self._codec = codec
         self._notifier = notifier
@@ -78,7 +80,7 @@ class Delivery:
             while not stop.is_set():
                 self._kafka_health.check(self._consumer)
                 message = self._consumer.poll(POLL_S)
-                if message is None or _is_error(message):
+                if message is None or self._is_error(message):
                     continue
                 if self._handle(message, stop):
                     self._commit(message)
@@ -173,9 +175,8 @@ class Delivery:
             metrics.FAILURES.labels("commit").inc()
             log.warning("commit_failed: %s", error)
 
-
-def _is_error(message: Message) -> bool:
-    error = message.error()
-    if error is not None:
-        log_error(log, error)
-    return error is not None
+    def _is_error(self, message: Message) -> bool:
+        error = message.error()
+        if error is not None:
+            log_error(log, error, self._group, message.topic() or "")
+        return error is not None

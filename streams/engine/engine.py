@@ -27,7 +27,7 @@ from streams.engine.guard import Stop, guard, stop_at_once
 from streams.engine.lease import Lease, monotonic_ms
 from streams.engine.progress import WATCH_S, ProgressWatch, Reading
 from streams.errors import BrokerAway, ExitCode, LeaseLost, exit_code
-from streams.kafka.admin import check_topics, wait_for_broker
+from streams.kafka.admin import check_topics, refuse_hidden, wait_for_broker
 
 logger = logging.getLogger("streams.engine")
 
@@ -131,6 +131,8 @@ class Engine:
         """Start the app and watch it; ends by an error or a cancellation only."""
         partitions = await wait_for_broker(self.config.brokers, self.config.security, self.config.broker_wait_ms)
         topics = self._processing.topics
+        if missing := {*topics, *self._state_topics} - partitions.keys():
+            await refuse_hidden(self.config.brokers, self.config.security, missing)
         check_topics((*topics, *self._state_topics), partitions)
         self._partitions = partitions[topics[0]]
         context = EngineContext(

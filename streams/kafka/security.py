@@ -50,6 +50,25 @@ def for_aiokafka(security: Mapping[str, str]) -> dict[str, object]:
     return arguments
 
 
+def mismatch(said: str) -> str:
+    """Say which setting is probably wrong, by what librdkafka said of a connection; empty when nothing is known."""
+    return next((advice for words, advice in _MISMATCHES.items() if words in said), "")
+
+
+_MISMATCHES = {
+    "PLAINTEXT broker listener": "this port speaks no TLS: set NPS_KAFKA_SECURITY_PROTOCOL to PLAINTEXT or "
+    "SASL_PLAINTEXT, or NPS_BROKERS to the port that does",
+    "SSL listener": "this port wants TLS: set NPS_KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL",
+    "SASL listener": "this port wants a user: set NPS_KAFKA_SECURITY_PROTOCOL to SASL_SSL or SASL_PLAINTEXT",
+    "certificate verify failed": "its certificate is not trusted: set NPS_KAFKA_SSL_CA",
+    "unable to get local issuer": "its certificate is not trusted: set NPS_KAFKA_SSL_CA",
+    "certificate required": "it wants our certificate: set NPS_KAFKA_SSL_CERTIFICATE and NPS_KAFKA_SSL_KEY",
+    "OIDC": "no token: see NPS_KAFKA_OAUTH_URL and what belongs to it",
+    "OAUTHBEARER": "no token: see NPS_KAFKA_OAUTH_URL and what belongs to it",
+}
+"""Advice by words of librdkafka's; the first that fits holds."""
+
+
 def _sasl_arguments(security: Mapping[str, str]) -> dict[str, object]:
     mechanism = security.get("sasl.mechanism", security.get("sasl.mechanisms", "PLAIN")).upper()
     if mechanism not in _MECHANISMS:
