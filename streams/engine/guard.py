@@ -50,17 +50,16 @@ def guard(where: str, stop: Stop) -> Iterator[None]:
 
 def _refusal(error: BaseException) -> BaseException | None:
     """The error that says which ACL is missing, for what aiokafka says of it; None for any other."""
-    names = error.args[0] if error.args else ""
+    codes = {
+        errors.GroupAuthorizationFailedError: GROUP_REFUSED,
+        errors.TopicAuthorizationFailedError: TOPIC_REFUSED,
+        errors.ClusterAuthorizationFailedError: CLUSTER_REFUSED,
+    }
+    if (code := codes.get(type(error))) is None:
+        return None
+    names = error.args[0] if error.args else ()
     name = names if isinstance(names, str) else ", ".join(sorted(map(str, names)))
-    if isinstance(error, errors.GroupAuthorizationFailedError):
-        return not_allowed(GROUP_REFUSED, name, "Read")
-    if isinstance(error, errors.TopicAuthorizationFailedError):
-        return not_allowed(TOPIC_REFUSED, name, "Read")
-    return (
-        not_allowed(CLUSTER_REFUSED, "", "ClusterAction")
-        if isinstance(error, errors.ClusterAuthorizationFailedError)
-        else None
-    )
+    return not_allowed(code, name, "ClusterAction" if code == CLUSTER_REFUSED else "Read")
 
 
 def describe(error: BaseException) -> str:

@@ -60,5 +60,5 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka is
         try:
             said = json.loads(text)
             return str(said["access_token"]), float(said.get("expires_in", 0))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BrokerAway(f"no token from NPS_KAFKA_OAUTH_URL: it answered {answer.status}") from error

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.acls import REFUSALS, not_allowed
 from streams.errors import BadTopics, BrokerAway
-from streams.kafka.security import mismatch
+from streams.kafka.security import mismatch, silence
 from streams.kafka.silence import SILENT
 
 _TRY_S = 1.0
@@ -37,7 +37,7 @@ async def wait_for_broker(brokers: str, security: Mapping[str, str], wait_ms: in
                 await asyncio.sleep(_PAUSE_S)
                 continue
             told = next(filter(mismatch, reasons), reasons[0] if reasons else error.args[0].str())
-            remedy = mismatch(told) or "start it or set NPS_BROKERS"
+            remedy = mismatch(told) or silence(brokers, security) or "start it or set NPS_BROKERS"
             raise BrokerAway(f"cannot reach Kafka at {brokers} after {wait_ms // 1000} s: {remedy} ({told})") from error
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 

@@ -1,5 +1,6 @@
 """Security settings in librdkafka's names, translated to aiokafka's arguments: one set for both clients."""
 
+import socket
 import ssl
 from collections.abc import Mapping
 
@@ -55,10 +56,32 @@ def mismatch(said: str) -> str:
     return next((advice for words, advice in _MISMATCHES.items() if words in said), "")
 
 
+def silence(brokers: str, security: Mapping[str, str]) -> str:
+    """Say what is probably wrong where brokers hang up without a word: they want TLS, as a look shows; else empty."""
+    if "SSL" in security.get("security.protocol", "PLAINTEXT").upper():
+        return ""
+    return _WANTS_TLS if any(map(_speaks_tls, brokers.split(","))) else ""
+
+
+def _speaks_tls(address: str) -> bool:
+    """True when somebody at host:port shakes hands by TLS; whose certificate it is does not matter here."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    host, _, port = address.strip().rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _LOOK_S) as plain, context.wrap_socket(plain):
+            return True
+    except (OSError, ValueError, OverflowError):
+        return False
+
+
+_LOOK_S = 2.0
+_WANTS_TLS = "this port wants TLS: set NPS_KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL"
+
 _MISMATCHES = {
     "PLAINTEXT broker listener": "this port speaks no TLS: set NPS_KAFKA_SECURITY_PROTOCOL to PLAINTEXT or "
     "SASL_PLAINTEXT, or NPS_BROKERS to the port that does",
-    "SSL listener": "this port wants TLS: set NPS_KAFKA_SECURITY_PROTOCOL to SSL or SASL_SSL",
+    "SSL listener": _WANTS_TLS,
     "SASL listener": "this port wants a user: set NPS_KAFKA_SECURITY_PROTOCOL to SASL_SSL or SASL_PLAINTEXT",
     "certificate verify failed": "its certificate is not trusted: set NPS_KAFKA_SSL_CA",
     "unable to get local issuer": "its certificate is not trusted: set NPS_KAFKA_SSL_CA",

@@ -22,7 +22,7 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.acls import REFUSALS, not_allowed
 from schemas.topics import BY_NAME, DAY_MS, FOR_EVER, TOPICS, Topic
 from streams.errors import BadTopics, BrokerAway
-from streams.kafka.security import mismatch
+from streams.kafka.security import mismatch, silence
 
 BOUND_S = 30.0
 """Longest wait for a cluster that does not answer, in seconds."""
@@ -186,6 +186,7 @@ class _Cluster:
     def __init__(self, brokers: str, security: Mapping[str, str], bound_s: float) -> None:
         self._brokers = brokers
         self._bound_s = bound_s
+        self._security = security
         self._refusal: str | None = None
         settings: dict[str, Any] = {
             "log_level": 0,
@@ -253,9 +254,8 @@ class _Cluster:
             raise BrokerAway(f"Kafka refused us: {self._refusal}: {advice}")
 
     def _away(self) -> BrokerAway:
-        return BrokerAway(
-            f"cannot reach Kafka at {self._brokers} after {self._bound_s:g} s: start it or set NPS_BROKERS"
-        )
+        remedy = silence(self._brokers, self._security) or "start it or set NPS_BROKERS"
+        return BrokerAway(f"cannot reach Kafka at {self._brokers} after {self._bound_s:g} s: {remedy}")
 
 
 def _code(error: KafkaException) -> int:
