@@ -136,7 +136,8 @@ class Codec:
             raise Undecodable(Reason.UNDECODABLE, f"not a valid {name}: it ends early") from error
         except Exception as error:  # broken bytes can make the decoder raise anything
             detail = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
-            raise Undecodable(Reason.UNDECODABLE, f"not a valid {name}: {detail}") from error
+            hint = _json_hint(data[header_bytes:])
+            raise Undecodable(Reason.UNDECODABLE, f"not a valid {name}: {detail}{hint}") from error
 
     def _reader(self, name: str, writer: Any) -> tuple[str, Decoder]:
         """Return the decoder of what the `writer` schema wrote, after its record's name."""
@@ -169,6 +170,12 @@ class Codec:
 
     def _look_up(self, data: bytes) -> "_Reader":
         """Find the reader of a schema that was never released."""
+        try:
+            return self._find(data)
+        except Undecodable as error:
+            raise Undecodable(error.reason, f"{error}{_json_hint(data) or _json_hint(data[5:])}") from error
+
+    def _find(self, data: bytes) -> "_Reader":
         if data[:2] == SINGLE_OBJECT and len(data) >= 10:
             raise Undecodable(Reason.UNKNOWN_SCHEMA, f"no released schema has the fingerprint {data[2:10].hex()}")
         if data[:1] != CONFLUENT or len(data) < 5:
@@ -216,6 +223,18 @@ _Reader = tuple[int, str, Decoder]
 
 _LONGEST_DETAIL = 500
 _PAUSE_S = 0.5
+
+_LOOKED_AT_BYTES = 64
+_JSON = re.compile(r'\{\s*(["}]|$)|\[\s*["{\[\]\d-]|"\\?[\w{\[]')
+"""The beginning of an object, an array or a text; numbers and words alone may be anything."""
+
+
+def _json_hint(data: bytes) -> str:
+    """Say what to do with bytes that look like JSON, however they encode it; empty for others."""
+    text = data[:_LOOKED_AT_BYTES].decode(json.detect_encoding(data[:4]), errors="replace").lstrip("\ufeff \t\r\n")
+    if not _JSON.match(text):
+        return ""
+    return "; this looks like JSON: write Avro of schemas/avro, or send JSON lines through `nps produce`"
 
 
 def _once_back(ask: Callable[[], T], wait_s: float) -> T:

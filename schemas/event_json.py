@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_origin, get_type_hints
 import msgspec
 
 from schemas.errors import BadInput
-from schemas.events import Inbound
+from schemas.events import IDENTITY, Inbound
 from schemas.topics import INBOUND_RECORDS, WAKEUPS
 
 TOPICS = {name.removeprefix("nps."): record for name, record in INBOUND_RECORDS.items() if name != WAKEUPS.name}
@@ -39,9 +39,12 @@ def event_of(fields: Mapping[str, Any], record: type[Inbound]) -> Inbound:
     if isinstance(fields.get("time"), str):
         fields["time"] = _milliseconds(fields["time"])
     try:
-        return record(*msgspec.structs.astuple(msgspec.convert(fields, _SHAPES[record])))
+        event = record(*msgspec.structs.astuple(msgspec.convert(fields, _SHAPES[record])))
     except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
         raise BadEvent(str(error)) from None
+    if empty := next((name for name in IDENTITY if not getattr(event, name).strip()), None):
+        raise BadEvent(f"expected a text that is not empty - at `$.{empty}`")
+    return event
 
 
 def events_in(lines: Iterable[str], name: str, topic: str | None) -> Iterator[tuple[str, Inbound]]:

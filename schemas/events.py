@@ -13,6 +13,10 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 """An empty map, the default of map fields that were added after the first release."""
 
 
+IDENTITY = ("customer_id", "source", "id")
+"""Fields of an event that say whose it is, and which; in none of them is there nothing but space."""
+
+
 class Purchase(NamedTuple):
     """Event of an order: placed, delivered, returned ..."""
 

@@ -24,6 +24,8 @@ class Reason(StrEnum):
     TOO_LONG = "too_long", "An id, a name or another short text of more than 256 bytes; the detail names the field."
     ABSURD_TIME = "absurd_time", "The event's time lies before 2000 or after 2099: another unit, or none was given."
     WRONG_KEY = "wrong_key", "The record's key is not its customer_id."
+    INVALID_EVENT = "invalid_event", "An empty `customer_id`, `id` or `source`; the detail names the field."
+    PLACEHOLDER = "placeholder", "The `customer_id` is one of `events.placeholders`: it stands for nobody or for many."
     INVALID_SCORE = "invalid_score", "The score is not a whole number from 0 to 10; never clamped."
     EMPTY_RESPONSE = "empty_response", "Neither score nor comment nor withdrawal."
     UNKNOWN_SURVEY = "unknown_survey", "The survey was never sent to this customer, or is forgotten."
@@ -39,7 +41,7 @@ class Reason(StrEnum):
     FOREIGN_TOKEN = "foreign_token", "A survey link's token sent with another survey or customer than its own."
     EXPIRED_TOKEN = "expired_token", "A survey link that was opened after its survey's expiry."
 
-    INVALID_CONTACT = "invalid_contact", "A contact update with an unknown channel, consent or bounce."
+    INVALID_CONTACT = "invalid_contact", "A contact update with an unknown channel, consent, bounce or time zone."
 
     # ignored: nothing new in it
     DUPLICATE = "duplicate", "Already taken: the same source and id, or the same correction."
@@ -82,7 +84,7 @@ class Reason(StrEnum):
 
 FAULTS = frozenset({
     Reason.NO_VALUE, Reason.UNDECODABLE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_TYPE, Reason.TOO_LARGE, Reason.TOO_LONG,
-    Reason.ABSURD_TIME, Reason.WRONG_KEY,
+    Reason.ABSURD_TIME, Reason.WRONG_KEY, Reason.INVALID_EVENT,
     Reason.INVALID_SCORE, Reason.EMPTY_RESPONSE, Reason.INVALID_CONTACT, Reason.TOO_EARLY,
 })  # fmt: skip
 """Reasons that lie in the record alone, whenever it is read: many of them mean a faulty producer, or a bug of ours.

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
+from schemas.acls import GROUP_REFUSED, REFUSALS, not_allowed
 from schemas.errors import ServerAway
 
 QUIET = {"log_level": "2"}
@@ -37,6 +38,18 @@ class KafkaHealth:
         self._lost_s: float | None = None
         self._check_s = 0.0
         self._is_away = False
+        self._checked_s = clock()
+        self.is_member = False
+        """True once the group has given partitions, or none, to the consumer."""
+
+    def unready(self) -> str:
+        """Say why the consumer makes no progress, as far as Kafka is to blame; empty for no reason."""
+        if not self.is_member:
+            return "it has no partitions yet"
+        if self._is_away:
+            return "no answer from Kafka"
+        still_s = self._clock() - self._checked_s
+        return f"it has stood still for {still_s:.0f} s" if still_s > self._patience_s else ""
 
     def lost(self, error: KafkaError) -> None:
         """Note that a connection failed, so that `check` sees soon whether all did."""
@@ -46,6 +59,7 @@ class KafkaHealth:
 
     def check(self, consumer: Consumer) -> None:
         """Ask a lost Kafka for an answer, every 5 s.  Raises ServerAway when there was none for `patience_s`."""
+        self._checked_s = self._clock()
         if self._lost_s is None or self._clock() < self._check_s:
             return
         is_away = not _is_reachable(consumer)
@@ -60,8 +74,13 @@ class KafkaHealth:
             self._lost_s = None
 
 
-def log_error(log: logging.Logger, error: KafkaError) -> None:
-    """Log an error that a consumer returned in place of a record.  Raises KafkaException for a fatal one."""
+def log_error(log: logging.Logger, error: KafkaError, group: str, topic: str) -> None:
+    """Log an error that a consumer of a group returned in place of a record, of this topic where it is about one.
+
+    Raises NotAllowed for one that an ACL is missing for, KafkaException for a fatal one.
+    """
+    if error.code() in REFUSALS:
+        raise not_allowed(error.code(), group if error.code() == GROUP_REFUSED else topic, "Read")
     if error.fatal():
         raise KafkaException(error)
     log.warning("kafka_error %s", error.str())

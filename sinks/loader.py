@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from schemas.codec import Codec, RegistryAway
 from schemas.errors import Undelivered
@@ -76,7 +76,9 @@ class Loader:
         self._registry_away_ms: int | None = None
         self._kafka_health = KafkaHealth(patience_s)
         fixed = {**MANUAL_COMMIT, **QUIET, "error_cb": self._kafka_health.lost}
-        self._consumer = Consumer({**CONSUMER, **consumer_config, **fixed})
+        config = {**CONSUMER, **consumer_config, **fixed}
+        self._group = str(config["group.id"])
+        self._consumer = Consumer(config)
         self._messages: list[Message] = []
         self._fill = EMPTY
         self._failures = 0
@@ -101,6 +103,11 @@ class Loader:
             # a batch that could not be written must not be tried once more while leaving
             self._replace_batch(())
             self._consumer.close()
+
+    def unready(self) -> str:
+        """Say why no rows are written; empty while they are, or there are none.  From any thread."""
+        away = f"{len(self._messages)} rows wait for a try to write them that works" if self._failures else ""
+        return self._kafka_health.unready() or away
 
     def _consume(self) -> None:
         if self._paused and (assigned := self._consumer.assignment()):
@@ -128,8 +135,9 @@ class Loader:
 
     def _add(self, messages: Sequence[Message]) -> None:
         good = [message for message in messages if message.error() is None]
-        if len(good) < len(messages):
-            _log_errors(message.error() for message in messages)
+        for message in messages:
+            if (error := message.error()) is not None:
+                log_error(log, error, self._group, message.topic() or "")
         self._messages += good
         self._fill = self._fill.plus(len(good), _size_bytes(good), _now_ms())
 
@@ -233,6 +241,7 @@ class Loader:
     def _assigned(self, _: Consumer, __: list[TopicPartition]) -> None:
         # a partition that was revoked while paused comes back paused
         self._paused = True
+        self._kafka_health.is_member = True
         self._erasure.take_over()
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
@@ -264,12 +273,6 @@ def _observe_age(table: Table, part: Part) -> None:
     for index in range(0, len(part.rows), len(part.rows) // SAMPLES + 1):
         event_ms = part.messages[index].timestamp()[1] if received is None else part.rows[index][received]
         histogram.observe(max(0.0, now - int(str(event_ms)) / 1_000))
-
-
-def _log_errors(errors: Iterable[KafkaError | None]) -> None:
-    for error in errors:
-        if error is not None:
-            log_error(log, error)
 
 
 def _now_ms() -> int:

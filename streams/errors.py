@@ -4,6 +4,7 @@ NpsError                       the kinds, shared with the sinks: `schemas.errors
 ├── BadInput
 │   ├── BadSettings            a setting or an argument is wrong
 │   ├── BadProgram             the program file is wrong
+│   ├── NotAllowed             Kafka's ACLs refuse us something, in `schemas.acls`
 │   ├── BadTopics              a topic is missing or has the wrong number of partitions
 │   └── PortTaken              another process listens on the port, or we may not
 ├── ServerAway

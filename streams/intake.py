@@ -1,10 +1,10 @@
 """Intake: decodes and checks an inbound record before any journey is looked at, and cuts what none keeps whole."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from schemas.codec import Codec, Undecodable
-from schemas.events import ContactUpdate, Inbound, Purchase, SupportCase, SurveyResponse, Wakeup
+from schemas.events import IDENTITY, ContactUpdate, Inbound, Purchase, SupportCase, SurveyResponse, Wakeup
 from schemas.reasons import Reason
 from schemas.topics import LARGEST_EVENT_BYTES
 from streams.domain.effects import Reject
@@ -34,11 +34,18 @@ _NAMES = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def accept(codec: Codec, cls: type[Inbound], record: FetchedRecord, latest_ms: int) -> Inbound | Reject:
+def accept(
+    codec: Codec,
+    cls: type[Inbound],
+    record: FetchedRecord,
+    latest_ms: int,
+    is_placeholder: Callable[[str], bool] = lambda _: False,
+) -> Inbound | Reject:
     """Decode a record of the topic of `cls`: its event, or the reason why it is a dead letter.
 
-    `latest_ms` is the highest Kafka timestamp accepted.  Attributes come cut as segments have them, so that conditions,
-    segments, dimensions and what a dispatch repeats agree.  Raises RegistryAway when a registry is needed and away.
+    `latest_ms` is the highest Kafka timestamp accepted, `is_placeholder` is the program's.  Attributes come cut as
+    segments have them, so that conditions, segments, dimensions and what a dispatch repeats agree.  Raises RegistryAway
+    when a registry is needed and away.
     """
     value, key, headers = record.value, record.key, record.headers
     size_bytes = len(value or b"") + len(key or b"")
@@ -50,6 +57,8 @@ def accept(codec: Codec, cls: type[Inbound], record: FetchedRecord, latest_ms: i
         event: Inbound = codec.decode(cls, value)
     except Undecodable as error:
         return Reject(error.reason, str(error))
+    if not isinstance(event, Wakeup) and (nobody := _nobody(event, is_placeholder)) is not None:
+        return nobody
     if key != event.customer_id.encode():
         return Reject(Reason.WRONG_KEY, "the record's key is not its customer_id; key records by customer_id")
     if not 0 <= record.timestamp <= latest_ms:
@@ -68,6 +77,21 @@ def _bounded(event: Purchase | SupportCase | ContactUpdate | SurveyResponse, siz
         if len(attributes) > MOST_ATTRIBUTES or any(len(text) > LONGEST for text in attributes.values()):
             return event._replace(attributes=_cut(attributes))
     return event
+
+
+def _nobody(
+    event: Purchase | SupportCase | ContactUpdate | SurveyResponse, is_placeholder: Callable[[str], bool]
+) -> Reject | None:
+    """The rejection of an event that names nobody, or not itself; None for one that does.
+
+    An erasure of a placeholder is taken: there may be state from before it was one.
+    """
+    if not (event.customer_id.strip() and event.source.strip() and event.id.strip()):
+        name = next(name for name in IDENTITY if not getattr(event, name).strip())
+        return Reject(Reason.INVALID_EVENT, f"{name} is empty")
+    if is_placeholder(event.customer_id) and not (isinstance(event, ContactUpdate) and event.erased):
+        return Reject(Reason.PLACEHOLDER, f"customer_id {event.customer_id!r} is one of events.placeholders")
+    return None
 
 
 def _too_long(event: Purchase | SupportCase | ContactUpdate | SurveyResponse) -> str | None:

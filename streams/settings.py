@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from schemas.http import tls_context
+from schemas.registry import RegistryPolicy
 from streams.domain.links import Keys
 from streams.engine.config import EngineConfig
 from streams.errors import BadSettings
@@ -34,6 +36,23 @@ class Settings:
     registry_url: str = _setting(
         "", "Confluent-compatible schema registry; empty for single-object encoding.", secret=True
     )
+    registry_basic_auth_user_info: str = _setting(
+        "", "user:password for the registry; those in its address otherwise.", secret=True
+    )
+    registry_bearer_auth_token: str = _setting("", "Token for the registry, instead of a password.", secret=True)
+    registry_ssl_ca: str = _setting("", "File with the authority that signed the registry's certificate.")
+    registry_ssl_certificate: str = _setting("", "File with our certificate, where the registry wants one.")
+    registry_ssl_key: str = _setting("", "File with that certificate's key.")
+    registry_ssl_key_password: str = _setting("", "Password of that key, where it is encrypted.", secret=True)
+    registry_subject_name_strategy: str = _setting(
+        "RecordNameStrategy", "Subjects of our schemas: RecordNameStrategy, TopicNameStrategy, TopicRecordNameStrategy."
+    )
+    registry_auto_register_schemas: bool = _setting(
+        True, "Whether our schemas are registered; false: they must be there, or versions that encode the same."
+    )
+    registry_use_latest_version: bool = _setting(
+        False, "Write under the subject's latest version, which must encode as ours does."
+    )
     session_timeout_ms: int = _setting(10_000, "After this silence Kafka gives a worker's partitions away.")
     rebalance_timeout_ms: int = _setting(60_000, "How long Kafka waits for all workers at a rebalance.")
     fetch_wait_ms: int = _setting(5, "How long Kafka may hold a fetch when nothing is new.")
@@ -44,15 +63,22 @@ class Settings:
         60, "How long records may lie in a partition without one being applied; then the worker ends."
     )
     kafka_security_protocol: str = _setting("PLAINTEXT", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
-    kafka_sasl_mechanism: str = _setting("", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
+    kafka_sasl_mechanism: str = _setting("", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER.")
     kafka_sasl_username: str = _setting("", "User name for SASL.")
     kafka_sasl_password: str = _setting("", "Password for SASL.", secret=True)
+    kafka_oauth_url: str = _setting("", "Where OAUTHBEARER gets its tokens, by client credentials.")
+    kafka_oauth_client_id: str = _setting("", "Our client id there.")
+    kafka_oauth_client_secret: str = _setting("", "Our client secret there.", secret=True)
+    kafka_oauth_scope: str = _setting("", "Scope of the tokens, where one is needed.")
+    kafka_oauth_ca: str = _setting("", "File with the authority that signed the certificate of that server.")
     kafka_ssl_ca: str = _setting("", "File with the authority that signed Kafka's certificate.")
     kafka_ssl_certificate: str = _setting("", "File with our certificate, where Kafka wants one.")
     kafka_ssl_key: str = _setting("", "File with our certificate's key.")
+    kafka_ssl_key_password: str = _setting("", "Password of that key, where it is encrypted.", secret=True)
     clickhouse_url: str = _setting(
         "http://127.0.0.1:8123/nps", "ClickHouse, http(s)://user:password@host:port/database.", secret=True
     )
+    clickhouse_ca: str = _setting("", "File with the authority that signed ClickHouse's certificate.")
     sink_rows: int = _setting(50_000, "Rows that make a batch.")
     sink_bytes: int = _setting(16_777_216, "Bytes that make a batch.")
     sink_age_ms: int = _setting(1_000, "Age at which a batch is written, whatever its size.")
@@ -101,9 +127,17 @@ class Settings:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be {lowest} to {highest}")
         if not _is_http(self.clickhouse_url):
             raise BadSettings("NPS_CLICKHOUSE_URL must look like http://user:password@host:port/database")
-        for name in ("webhook_url", "registry_url"):
+        for name in ("webhook_url", "registry_url", "kafka_oauth_url"):
             if getattr(self, name) and not _is_http(getattr(self, name)):
                 raise BadSettings(f"{PREFIX}{name.upper()} must look like http://host:port or https://host")
+        try:
+            _ = self.registry
+        except ValueError as error:
+            raise BadSettings(f"registry settings: {error}") from None
+        try:
+            _ = tls_context(self.clickhouse_ca) if self.clickhouse_url.startswith("https") else None
+        except ValueError as error:
+            raise BadSettings(f"NPS_CLICKHOUSE_CA: {error}") from None
         try:
             _ = self.keys
         except ValueError as error:
@@ -133,11 +167,41 @@ class Settings:
             "sasl.mechanism": self.kafka_sasl_mechanism,
             "sasl.username": self.kafka_sasl_username,
             "sasl.password": self.kafka_sasl_password,
+            **(self._oauth if self.kafka_sasl_mechanism.upper() == "OAUTHBEARER" else {}),
             "ssl.ca.location": self.kafka_ssl_ca,
             "ssl.certificate.location": self.kafka_ssl_certificate,
             "ssl.key.location": self.kafka_ssl_key,
+            "ssl.key.password": self.kafka_ssl_key_password,
         }
         return {name: value for name, value in options.items() if value}
+
+    @property
+    def _oauth(self) -> dict[str, str]:
+        return {
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.token.endpoint.url": self.kafka_oauth_url,
+            "sasl.oauthbearer.client.id": self.kafka_oauth_client_id,
+            "sasl.oauthbearer.client.secret": self.kafka_oauth_client_secret,
+            "sasl.oauthbearer.scope": self.kafka_oauth_scope,
+            "https.ca.location": self.kafka_oauth_ca,
+        }
+
+    @property
+    def registry(self) -> RegistryPolicy | None:
+        """Use of the schema registry; None without any.  Raises ValueError for settings that do not go together."""
+        if not self.registry_url:
+            return None
+        return RegistryPolicy(
+            user_info=self.registry_basic_auth_user_info,
+            token=self.registry_bearer_auth_token,
+            tls=tls_context(
+                self.registry_ssl_ca, self.registry_ssl_certificate, self.registry_ssl_key,
+                self.registry_ssl_key_password,
+            ),
+            subject_name=self.registry_subject_name_strategy,
+            auto_register=self.registry_auto_register_schemas,
+            use_latest=self.registry_use_latest_version,
+        )  # fmt: skip
 
     @property
     def keys(self) -> Keys | None:
@@ -174,7 +238,7 @@ RESERVED = frozenset({"NPS_REQUIRE_KAFKA"})
 def rows() -> list[tuple[str, str, str]]:
     """Name, default and meaning of every setting: the table in the README and in `nps config`."""
     return [
-        (PREFIX + setting.name.upper(), str(setting.default), setting.metadata["meaning"])
+        (PREFIX + setting.name.upper(), _text(setting.default), setting.metadata["meaning"])
         for setting in fields(Settings)
     ]
 
@@ -189,11 +253,16 @@ def shown(settings: Settings) -> list[tuple[str, str]]:
 
 def _masked(setting: Field[Any], value: object) -> str:
     if not setting.metadata["secret"] or not value:
-        return str(value)
+        return _text(value)
     if not setting.name.endswith("_url"):
         return "***"
     url = urlsplit(str(value))
     return f"{url.scheme}://{'***@' if url.password else ''}{url.hostname}{f':{url.port}' if url.port else ''}/..."
+
+
+def _text(value: object) -> str:
+    """A value as it is written in the environment."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _is_http(text: str) -> bool:
@@ -206,6 +275,10 @@ def _is_http(text: str) -> bool:
 
 
 def _parse(name: str, text: str, setting: Field[Any]) -> object:
+    if isinstance(setting.default, bool):
+        if text not in ("true", "false"):
+            raise BadSettings(f"{name} must be true or false, not {text!r}")
+        return text == "true"
     type_: type[str] | type[int] | type[float] = type(setting.default)  # type: ignore[assignment]  # never missing here
     try:
         return type_(text)

@@ -17,7 +17,9 @@ import clickhouse_connect
 import urllib3
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error, ProgrammingError
+from clickhouse_connect.driver.httputil import get_pool_manager_options
 
+from schemas import http
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable, WarehouseError
 
 for _name in ("urllib3", "clickhouse_connect"):  # both log each retry at length; the sinks log it once
@@ -46,6 +48,9 @@ MISCONFIGURED = {
 _UNWRITABLE = (DataError, TypeError, ValueError, AttributeError, OverflowError, IndexError, struct.error)
 
 
+_CERTIFICATE_ADVICE = ": set NPS_CLICKHOUSE_CA to the file of the authority that signed it"
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Address of ClickHouse with user and database; its `repr` hides the password."""
@@ -71,6 +76,12 @@ class Address:
             unquote(parts.password or ""),
             parts.path.strip("/") or "nps",
         )
+
+    @property
+    def url(self) -> str:
+        """Address of the server alone, without user, password and database."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
 
 
 class ClickHouse:
@@ -134,18 +145,21 @@ class ClickHouse:
         return self._types[table]
 
 
-def connect(dsn: str, *, within_s: float = 60.0, timeout_s: float = 65.0) -> ClickHouse:
+def connect(dsn: str, *, ca: str = "", within_s: float = 60.0, timeout_s: float = 65.0) -> ClickHouse:
     """Wait up to `within_s` seconds for the server, then connect; each request may then take `timeout_s` seconds.
 
-    Raises ValueError for a bad address, Unavailable when nobody answers in time, Misconfigured for a bad user.
+    `ca` is the file of the authority that signed its certificate, empty for those that the machine trusts.  Raises
+    ValueError for a bad address or file, Unavailable when nobody answers in time, Misconfigured for a bad user and for
+    a certificate that is not trusted.
     """
     address = Address.of(dsn)
+    pool = _pool(address, ca)
     deadline = time.monotonic() + within_s
-    while not _is_reachable(address):
+    while (problem := _problem(pool, address)) is not None:
         if time.monotonic() >= deadline:
             where = f"{address.host}:{address.port}"
             raise Unavailable(
-                f"cannot reach ClickHouse at {where} after {within_s:g} s: start it or set NPS_CLICKHOUSE_URL"
+                f"cannot reach ClickHouse at {where} after {within_s:g} s: start it or set NPS_CLICKHOUSE_URL{problem}"
             )
         time.sleep(0.25)
     with _translated(address):
@@ -155,6 +169,7 @@ def connect(dsn: str, *, within_s: float = 60.0, timeout_s: float = 65.0) -> Cli
             port=address.port,
             username=address.user,
             password=address.password,
+            pool_mgr=pool,
             send_receive_timeout=int(timeout_s),
             autogenerate_session_id=False,
             form_encode_query_params=True,  # in the URL they would stand in access logs, and be too long
@@ -164,12 +179,30 @@ def connect(dsn: str, *, within_s: float = 60.0, timeout_s: float = 65.0) -> Cli
     return ClickHouse(address, client)
 
 
-def _is_reachable(address: Address) -> bool:
+def _pool(address: Address, ca: str) -> urllib3.PoolManager:
+    """Make the pool of connections, through the proxy where there is one."""
     try:
-        url = f"{address.scheme}://{address.host}:{address.port}/ping"
-        return urllib3.request("GET", url, timeout=2.0, retries=False).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
+        context = http.tls_context(ca) if address.scheme == "https" else None
+    except ValueError as error:
+        raise ValueError(f"NPS_CLICKHOUSE_CA: {error}") from error
+    options = {"socket_options": get_pool_manager_options()["socket_options"], "maxsize": 8}
+    return http.pool_for(address.url, context=context, **options)
+
+
+def _problem(pool: urllib3.PoolManager, address: Address) -> str | None:
+    """Ask the server whether it is there; None when it is, else what is known of why not.
+
+    Raises Misconfigured for a certificate that is not trusted.
+    """
+    try:
+        status = pool.request("GET", f"{address.url}/ping", timeout=2.0).status
+    except urllib3.exceptions.HTTPError as error:
+        if http.is_about_certificates(error):
+            where = f"{address.host}:{address.port}"
+            raise Misconfigured(f"ClickHouse at {where}: {http.tls_trouble(error)}{_CERTIFICATE_ADVICE}") from error
+        problem = http.tls_trouble(error)
+        return f" ({problem})" if problem else ""
+    return None if status == 200 else f" (it answered {status})"
 
 
 @contextmanager
@@ -199,6 +232,8 @@ def _advice(code: int | None) -> str:
 
 def _one_line(error: Exception) -> str:
     """Format an error in one line; of a failed connection the cause alone, not the query sent over it."""
+    if http.is_about_certificates(error):
+        return f"{http.tls_trouble(error)}{_CERTIFICATE_ADVICE}"
     root = _root_cause(error)
     if isinstance(root, OSError | urllib3.exceptions.HTTPError) and getattr(error, "code", None) is None:
         return f"does not answer ({getattr(root, 'strerror', None) or str(root) or type(root).__name__})"[:500]

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 
-from confluent_kafka import Consumer, KafkaException, Message
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from schemas.codec import Codec, RegistryAway, Undecodable
 from schemas.events import Alert
@@ -62,27 +62,39 @@ class Delivery:
         self._patience_s = patience_s
         self._kafka_health = KafkaHealth(patience_s)
         fixed = {**MANUAL_COMMIT, **QUIET, "error_cb": self._kafka_health.lost}
-        self._consumer = Consumer({**CONSUMER, **consumer_config, **fixed})
+        config = {**CONSUMER, **consumer_config, **fixed}
+        self._group = str(config["group.id"])
+        self._consumer = Consumer(config)
         self._dead_letters = DeadLetters(producer_config)
         self._codec = codec
         self._notifier = notifier
         self._max_tries = max_tries
         self._backoff = backoff or Backoff()
         self._stale_after_ms = stale_after_ms
+        self._failed_tries = 0
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until `stop` is set.  Raises ServerAway, KafkaException or Undelivered when it cannot go on."""
-        self._consumer.subscribe([ALERTS.name])
+        self._consumer.subscribe([ALERTS.name], on_assign=self._assigned)
         try:
             while not stop.is_set():
                 self._kafka_health.check(self._consumer)
                 message = self._consumer.poll(POLL_S)
-                if message is None or _is_error(message):
+                if message is None or self._is_error(message):
                     continue
                 if self._handle(message, stop):
                     self._commit(message)
         finally:
             self._consumer.close()
+
+    def unready(self) -> str:
+        """Say why no alerts are delivered; empty while they are, or there are none.  From any thread."""
+        if tries := self._failed_tries:
+            return f"an alert could not be delivered in {tries} {'try' if tries == 1 else 'tries'}"
+        return self._kafka_health.unready()
+
+    def _assigned(self, _: Consumer, __: list[TopicPartition]) -> None:
+        self._kafka_health.is_member = True
 
     def _handle(self, message: Message, stop: threading.Event) -> bool:
         """Deliver or dead-letter an alert; False when told to stop before that, so that it comes again."""
@@ -98,6 +110,7 @@ class Delivery:
             metrics.ALERTS.labels("stale").inc()
             return True
         failure = self._deliver(alert, stop)
+        self._failed_tries = 0
         if failure is None:
             metrics.ALERTS.labels("delivered").inc()
             metrics.DELIVERY_SECONDS.observe(max(0.0, time.time() - written_ms / 1_000))
@@ -132,6 +145,7 @@ class Delivery:
                 self._notifier.deliver(alert)
             except DeliveryError as error:
                 is_last = tries == self._max_tries or not isinstance(error, TryLater)
+                self._failed_tries = tries
                 metrics.ATTEMPTS.labels("gave_up" if is_last else "retry").inc()
                 if is_last:
                     return error
@@ -161,9 +175,8 @@ class Delivery:
             metrics.FAILURES.labels("commit").inc()
             log.warning("commit_failed: %s", error)
 
-
-def _is_error(message: Message) -> bool:
-    error = message.error()
-    if error is not None:
-        log_error(log, error)
-    return error is not None
+    def _is_error(self, message: Message) -> bool:
+        error = message.error()
+        if error is not None:
+            log_error(log, error, self._group, message.topic() or "")
+        return error is not None

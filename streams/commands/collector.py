@@ -29,10 +29,11 @@ def run(_: argparse.Namespace) -> int:
     limits = _connection_limits(settings)
     policy, rules = _policy(settings), program.load(settings.program_path)
     require_topics(settings, {RESPONSES.name, DEAD_LETTERS})
-    serve_metrics(settings)
+    health = serve_metrics(settings)
     outbox = Outbox(settings.brokers, settings.security, settings.collector_wait_ms)
     try:
         collector = Collector(policy, rules, codec_of(settings), outbox, wall_ms)
+        health.unready = str  # whoever listens is ready
         serve(
             collector, limits, settings.collector_host, settings.collector_port,
             lambda line: out.print(line, soft_wrap=True),

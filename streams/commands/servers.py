@@ -43,7 +43,9 @@ def topics(parsed: argparse.Namespace) -> int:
 def migrate(parsed: argparse.Namespace) -> int:
     """Bring the tables and views up to date, and make the roles if asked to."""
     settings = read_settings()
-    with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
+    with closing(
+        connect(settings.clickhouse_url, ca=settings.clickhouse_ca, within_s=settings.server_wait_s)
+    ) as warehouse:
         applied = apply_migrations(warehouse)
         if parsed.roles:
             make_roles(warehouse)

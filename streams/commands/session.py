@@ -6,12 +6,12 @@ import sys
 import time
 from collections.abc import Container
 
-from prometheus_client import start_http_server
 from rich.console import Console
 from rich.table import Column, Table
 
 from schemas.codec import Codec
 from schemas.registry import ConfluentRegistry
+from streams.commands.health import Health
 from streams.errors import BadSettings, BadTopics
 from streams.kafka.topics import verify_topics
 from streams.settings import Settings
@@ -30,18 +30,20 @@ def read_settings() -> Settings:
 
 def codec_of(settings: Settings, *, encodes: bool = True) -> Codec:
     """Make the codec that these settings ask for; one that only decodes need not reach the registry yet."""
-    registry = ConfluentRegistry(settings.registry_url) if settings.registry_url else None
+    registry = ConfluentRegistry(settings.registry_url, settings.registry) if settings.registry_url else None
     return Codec(registry, encodes=encodes, patience_s=settings.server_wait_s)
 
 
-def serve_metrics(settings: Settings) -> None:
-    """Serve Prometheus metrics if the settings name a port.  Raises BadSettings for one that is taken."""
+def serve_metrics(settings: Settings) -> Health:
+    """Serve Prometheus metrics and health if the settings name a port.  Raises BadSettings for one that is taken."""
+    health = Health()
     if settings.metrics_port:
         try:
-            start_http_server(settings.metrics_port, settings.metrics_host)
+            health.serve(settings.metrics_host, settings.metrics_port)
         except OSError as error:
             where = f"{settings.metrics_host}:{settings.metrics_port}"
             raise BadSettings(f"cannot serve metrics at {where} ({error.strerror}): change NPS_METRICS_PORT") from None
+    return health
 
 
 def require_topics(settings: Settings, topics: Container[str]) -> None:

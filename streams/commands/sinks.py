@@ -33,14 +33,17 @@ def load(settings: Settings, write_to: Callable[[Warehouse], Warehouse] = lambda
     """Load until asked to stop; `write_to` may put a warehouse of its own before the real one."""
     policy = BatchPolicy(settings.sink_rows, settings.sink_bytes, settings.sink_age_ms)
     producer, consumer = _clients(settings, "sink")
-    with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
-        serve_metrics(settings)
+    with closing(
+        connect(settings.clickhouse_url, ca=settings.clickhouse_ca, within_s=settings.server_wait_s)
+    ) as warehouse:
+        health = serve_metrics(settings)
         erasure = ErasureProcess(ClickHouseErasures(warehouse), warehouse, wall_ms)
         wait_s = settings.server_wait_s
         rows = write_to(warehouse)
         loader = Loader(
             consumer, producer, rows, codec_of(settings, encodes=False), policy, erasure=erasure, patience_s=wait_s
         )
+        health.unready = loader.unready
         loader.run(_stop_on_signal())
     return ExitCode.OK
 
@@ -50,10 +53,11 @@ def notify(_: argparse.Namespace) -> int:
     settings = read_settings()
     notifier = _notifier(settings)
     producer, consumer = _clients(settings, "notifier")
-    serve_metrics(settings)
+    health = serve_metrics(settings)
     delivery = Delivery(
         consumer, producer, codec_of(settings, encodes=False), notifier, patience_s=settings.server_wait_s
     )
+    health.unready = delivery.unready
     delivery.run(_stop_on_signal())
     return ExitCode.OK
 

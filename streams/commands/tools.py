@@ -20,7 +20,9 @@ from streams.kafka.reader import KafkaReader
 def query(parsed: argparse.Namespace) -> int:
     """Ask ClickHouse and print a table."""
     settings = read_settings()
-    with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
+    with closing(
+        connect(settings.clickhouse_url, ca=settings.clickhouse_ca, within_s=settings.server_wait_s)
+    ) as warehouse:
         names, rows = warehouse.table(parsed.sql)
     table = table_of(*names)
     for row in rows:

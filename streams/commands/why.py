@@ -25,7 +25,9 @@ class Line(NamedTuple):
 def run(parsed: argparse.Namespace) -> int:
     """Print a customer's story, oldest first; returns 0 also when there is none."""
     settings = read_settings()
-    with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
+    with closing(
+        connect(settings.clickhouse_url, ca=settings.clickhouse_ca, within_s=settings.server_wait_s)
+    ) as warehouse:
         lines = _lines(story(warehouse, parsed.customer))
     if not lines:
         out.print(f"nothing is known of customer {parsed.customer}")

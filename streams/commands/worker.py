@@ -32,8 +32,10 @@ def worker_of(settings: Settings, log: Log) -> Worker:
     """Make the worker that these settings ask for, and serve its metrics.  Raises BadSettings, BadProgram."""
     rules = program.load(settings.program_path)
     fuse = FuseLimits(in_a_row=settings.fuse_in_a_row, ratio=settings.fuse_ratio)
-    serve_metrics(settings)
-    return Worker(
+    health = serve_metrics(settings)
+    worker = Worker(
         settings.engine(), rules, codec_of(settings), log, fuse,
         epoch=settings.topic_epoch, keys=settings.keys, wakeups_per_s=settings.wakeups_per_s,
     )  # fmt: skip
+    health.unready = worker.unready
+    return worker

@@ -11,6 +11,7 @@ from schemas.events import ContactUpdate
 from schemas.reasons import Reason
 from streams.domain import bounds
 from streams.domain.effects import Reject
+from streams.domain.hours import zone
 from streams.domain.policy import CHANNELS, Program, Rule
 from streams.domain.state import NO_CONTACT, NO_STATEMENT, Contact, Journey, Statement
 
@@ -45,6 +46,15 @@ def fault(event: ContactUpdate, contact: Contact | None) -> Reject | None:
     if event.consents and len(known | set(event.consents)) > MOST_CONSENTS:
         return Reject(Reason.INVALID_CONTACT, f"more than {MOST_CONSENTS} consents of one customer")
     return None
+
+
+def zone_fault(event: ContactUpdate) -> Reject | None:
+    """The rejection of an update whose time zone nobody knows; empty text states none, and an erasure needs none."""
+    if not event.time_zone or event.erased or zone(event.time_zone) is not None:
+        return None
+    return Reject(
+        Reason.INVALID_CONTACT, f"time_zone {event.time_zone!r} is no IANA or Windows zone, as 'Europe/Berlin' is one"
+    )
 
 
 def taken_away(event: ContactUpdate) -> ContactUpdate | None:

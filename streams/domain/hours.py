@@ -6,11 +6,14 @@ Zones come from the `tzdata` package alone, never from the machine, so that all 
 time is an instant plus the zone's offset at that instant, all in milliseconds; nothing here reads a clock.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
+
+from tzlocal.windows_tz import win_tz
 
 from streams.domain.panes import DAY_MS
 
@@ -46,15 +49,22 @@ class Hours:
 
 @lru_cache(maxsize=2_048)
 def zone(name: str) -> ZoneInfo | None:
-    """The time zone of this IANA name in `tzdata`; None when there is none."""
-    parts = name.split("/")
-    if not all(part and part.replace("_", "").replace("-", "").replace("+", "").isalnum() for part in parts):
+    """The time zone of an IANA name in `tzdata`, or of a name that Windows has for one; None for any other text.
+
+    Case and space around it do not matter: `europe/berlin` and `W. Europe Standard Time` are Europe/Berlin.
+    """
+    if (key := _zone_names().get(name.strip().lower())) is None:
         return None
-    try:
-        with resources.files("tzdata").joinpath("zoneinfo", *parts).open("rb") as file:
-            return ZoneInfo.from_file(file, key=name)
-    except (OSError, ValueError):
-        return None
+    with resources.files("tzdata").joinpath("zoneinfo", *key.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=key)
+
+
+@cache
+def _zone_names() -> Mapping[str, str]:
+    """IANA names by name in lower case: all of `tzdata`, and Windows' names by CLDR's table."""
+    iana = {name.lower(): name for name in (resources.files("tzdata") / "zones").read_text(encoding="utf-8").split()}
+    windows = {name.lower(): iana[key.lower()] for name, key in win_tz.items() if key.lower() in iana}
+    return windows | iana
 
 
 def is_open(hours: Hours, time_zone: str, at_ms: int) -> bool:

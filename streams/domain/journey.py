@@ -97,13 +97,16 @@ def _take_contact(journey: Journey, event: ContactUpdate, step: Step) -> Journey
     objection: Reject | Ignore | None = _out_of_time(event, step) or contacts.fault(event, journey.contact)
     if objection is None and erasure.is_erased(journey, event):
         objection = Ignore(Reason.DUPLICATE if event.erased else Reason.ERASED)
+    objections = contacts.taken_away(event)
+    if objection is None and (objection := contacts.zone_fault(event)) is not None and objections is not None:
+        journey = contacts.apply_update(journey, objections)  # nobody is asked against their will for a zone's spelling
     if objection is not None:
         journey = _advance(journey, step)
         step.effects.append(objection)
         return journey
     if event.erased:
         return _advance(erasure.erase(journey, event, step), step)
-    if (objections := contacts.taken_away(event)) is not None:
+    if objections is not None:
         journey = contacts.apply_update(journey, objections)
     return contacts.apply_update(_advance(journey, step), event)
 

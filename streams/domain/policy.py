@@ -166,6 +166,8 @@ class Program:
     caps: Mapping[str, Cap] = field(default_factory=dict)
     events: frozenset[str] = frozenset()
     """Every event type there may be; empty when none is unknown."""
+    placeholders: frozenset[str] = frozenset()
+    """Customer ids, in folded case, that stand for nobody or for many; see `is_placeholder`."""
     customer: CustomerBounds = field(default_factory=CustomerBounds)
 
     def __post_init__(self) -> None:
@@ -188,6 +190,10 @@ class Program:
         for channel, cap in self.caps.items():
             if self.limits.remember_ms < cap.every_ms + self.limits.late_ms:
                 raise ValueError(f"limits.remember must be at least channels.{channel}.every + late")
+
+    def is_placeholder(self, customer_id: str) -> bool:
+        """True for a customer id that is one of the placeholders, whatever its case and the space around it."""
+        return customer_id.strip().casefold() in self.placeholders
 
     def apart_ms(self, survey: str, other: str) -> int:
         """The least milliseconds between sending these two surveys to one customer."""

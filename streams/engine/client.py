@@ -20,9 +20,10 @@ from streams.engine.config import EngineConfig
 from streams.engine.extents import Extent, StateExtents, extents, partitions_of
 from streams.engine.guard import Stop
 from streams.engine.lease import Lease, monotonic_ms
+from streams.engine.oauth import TokenProvider
 from streams.kafka import ports
 from streams.kafka.ports import Batch, FetchedRecord
-from streams.kafka.security import for_aiokafka
+from streams.kafka.security import OAUTHBEARER, for_aiokafka
 
 _T = TypeVar("_T")
 
@@ -233,6 +234,9 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         config: EngineConfig = transport.context.config
+        security = for_aiokafka(config.security)
+        if security.get("sasl_mechanism") == OAUTHBEARER:
+            security["sasl_oauth_token_provider"] = TokenProvider(config.security)
         return aiokafka.AIOKafkaConsumer(
             bootstrap_servers=config.brokers.split(","),
             client_id=config.client_id,
@@ -252,7 +256,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             max_poll_interval_ms=86_400_000,  # a slow batch must not make the client leave: the lease guards writes
             metadata_max_age_ms=_METADATA_MS,
             request_timeout_ms=max(config.session_timeout_ms, config.rebalance_timeout_ms) + 5_000,
-            **for_aiokafka(config.security),
+            **security,
         )
 
     async def fetch(self, wanted: set[TP], timeout_s: float) -> Fetched:

@@ -57,8 +57,8 @@ class BatchConsumer(driver.Consumer):
                 continue
             async with self._fetching:
                 wanted = self._wanted()
-                fetched = await self._fetch(wanted) if wanted and self._is_open() else None
-                if fetched is not None and self._is_open():
+                fetched = await self._fetch(wanted) if wanted and self.is_open() else None
+                if fetched is not None and self.is_open():
                     with guard("taking what was fetched", self.transport.context.stop):
                         await self._hand_over(fetched)
             if fetched is None:
@@ -76,7 +76,7 @@ class BatchConsumer(driver.Consumer):
         if gaps := self.offsets.gaps(first):
             starts = await self.earliest_offsets(*(TopicPartition(*tp) for tp in gaps))
             self.offsets.count_missed({tp: min(starts[tp], first[tp]) for tp in gaps})
-        if not self._is_open():
+        if not self.is_open():
             return
         for tp, records in fetched.records.items():
             batch = Batch(tp.topic, tp.partition, records)
@@ -132,10 +132,11 @@ class BatchConsumer(driver.Consumer):
 
     def resume_flow(self) -> None:
         """Start reading, unless the assignment whose state was restored has ended."""
-        if self._is_open():
+        if self.is_open():
             super().resume_flow()
 
-    def _is_open(self) -> bool:
+    def is_open(self) -> bool:
+        """True while the state of the present assignment is restored, so that its partitions are read."""
         return self._open_generation is not None and self._open_generation == self.app.consumer_generation_id
 
     async def perform_seek(self) -> None:

@@ -27,7 +27,7 @@ from streams.engine.guard import Stop, guard, stop_at_once
 from streams.engine.lease import Lease, monotonic_ms
 from streams.engine.progress import WATCH_S, ProgressWatch, Reading
 from streams.errors import BrokerAway, ExitCode, LeaseLost, exit_code
-from streams.kafka.admin import check_topics, wait_for_broker
+from streams.kafka.admin import check_topics, refuse_hidden, wait_for_broker
 
 logger = logging.getLogger("streams.engine")
 
@@ -66,6 +66,8 @@ class Engine:
         self._app: App | None = None
         self._progress = ProgressWatch(config.stall_ms, processing.in_step)
         self._stop_requested = False
+        self._unready = "Kafka is not reached yet"
+        self._watched_ms = monotonic_ms()
         self._kafka_is_silent = False
 
     def run(self) -> ExitCode:
@@ -100,6 +102,13 @@ class Engine:
         """Have `Processing.resume` called after the next fetch that found nothing in some partition."""
         self._consumer.client.tell_when_empty = self._processing.resume
 
+    def unready(self) -> str:
+        """Say why no records can be processed; empty while they can.  From any thread."""
+        still_ms = monotonic_ms() - self._watched_ms
+        if still_ms > self.config.session_timeout_ms:
+            return f"the worker itself has stood still for {still_ms // 1000} s"
+        return self._unready or self._progress.standing()
+
     async def _serve(self) -> ExitCode:
         stop_requested = asyncio.Event()
         for number in _STOP_SIGNALS:
@@ -122,6 +131,8 @@ class Engine:
         """Start the app and watch it; ends by an error or a cancellation only."""
         partitions = await wait_for_broker(self.config.brokers, self.config.security, self.config.broker_wait_ms)
         topics = self._processing.topics
+        if missing := {*topics, *self._state_topics} - partitions.keys():
+            await refuse_hidden(self.config.brokers, self.config.security, missing)
         check_topics((*topics, *self._state_topics), partitions)
         self._partitions = partitions[topics[0]]
         context = EngineContext(
@@ -136,6 +147,7 @@ class Engine:
         while True:
             await asyncio.sleep(_WATCH_S)
             self._watch(self._app, starting)
+            self._watched_ms = monotonic_ms()
             if monotonic_ms() - look_ms >= WATCH_S * 1000:
                 self._look_at_progress()
                 look_ms = monotonic_ms()
@@ -151,6 +163,10 @@ class Engine:
         if (failure := consumer.client.failure()) is not None:
             raise failure
         self._check_silence(monotonic_ms() - consumer.client.last_answer_ms, joining=app.rebalancing)
+        if self._kafka_is_silent:
+            self._unready = "no answer from Kafka"
+        else:
+            self._unready = "" if consumer.is_open() else "partitions are being assigned and their state restored"
 
     def _check_silence(self, silent_ms: int, *, joining: bool) -> None:
         """Log once that Kafka is silent; raises BrokerAway in the end.  While joining, an answer may take longer."""

@@ -12,6 +12,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from aiokafka import errors
+
+from schemas.acls import CLUSTER_REFUSED, GROUP_REFUSED, TOPIC_REFUSED, not_allowed
 from streams.errors import ExitCode, exit_code
 
 logger = logging.getLogger("streams.engine")
@@ -35,11 +38,28 @@ def guard(where: str, stop: Stop) -> Iterator[None]:
         yield
     except (asyncio.CancelledError, GeneratorExit):
         raise
-    except BaseException as error:
+    except BaseException as raised:
+        error = _refusal(raised) or raised
         logger.critical("worker stopped: %s: %s", where, describe(error))
-        logger.debug("the traceback", exc_info=error)
+        logger.debug("the traceback", exc_info=raised)
         stop(exit_code(error))
-        raise
+        if error is raised:
+            raise
+        raise error from raised
+
+
+def _refusal(error: BaseException) -> BaseException | None:
+    """The error that says which ACL is missing, for what aiokafka says of it; None for any other."""
+    codes = {
+        errors.GroupAuthorizationFailedError: GROUP_REFUSED,
+        errors.TopicAuthorizationFailedError: TOPIC_REFUSED,
+        errors.ClusterAuthorizationFailedError: CLUSTER_REFUSED,
+    }
+    if (code := codes.get(type(error))) is None:
+        return None
+    names = error.args[0] if error.args else ()
+    name = names if isinstance(names, str) else ", ".join(sorted(map(str, names)))
+    return not_allowed(code, name, "ClusterAction" if code == CLUSTER_REFUSED else "Read")
 
 
 def describe(error: BaseException) -> str:

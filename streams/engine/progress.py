@@ -1,6 +1,7 @@
 """Watch over the progress of each assigned partition: its lag, and the end of the process when one stands still."""
 
 from collections.abc import Collection, Mapping
+from operator import itemgetter
 from typing import NamedTuple
 
 from streams import metrics
@@ -30,6 +31,7 @@ class ProgressWatch:
         self._stall_ms = stall_ms
         self._in_step = frozenset(in_step)
         self._moved: dict[TopicPartition, tuple[int, int]] = {}  # the next offset to apply, and since when
+        self._standing = ""
 
     def look(self, now_ms: int, readings: Mapping[TopicPartition, Reading]) -> None:
         """Take one look; `now_ms` is a monotonic clock.  Raises Stalled for a partition that stands still."""
@@ -46,8 +48,16 @@ class ProgressWatch:
             self._moved[partition] = reading.applied, since_ms
             metrics.LAG_RECORDS.labels(*partition).set(max(0, reading.end - reading.applied))
             metrics.STILL_SECONDS.labels(*partition).set(max(now_ms - since_ms, now_ms - reading.asked_ms) / 1000)
+        longest = {at: max(now_ms - self._moved[at][1], now_ms - each.asked_ms) for at, each in readings.items()}
+        (topic, number), still_ms = max(longest.items(), key=itemgetter(1), default=(("", 0), 0))
+        is_long = still_ms > self._stall_ms / 2
+        self._standing = f"{topic} partition {number} has stood still for {still_ms // 1000} s" if is_long else ""
         for partition, reading in readings.items():
             self._check(partition, reading, now_ms)
+
+    def standing(self) -> str:
+        """Say which partition has stood still for half of the time after which the worker ends; empty for none."""
+        return self._standing
 
     def forget(self) -> None:
         """Drop what is known: the partitions are revoked."""
@@ -55,6 +65,7 @@ class ProgressWatch:
             metrics.LAG_RECORDS.remove(*partition)
             metrics.STILL_SECONDS.remove(*partition)
         self._moved.clear()
+        self._standing = ""
 
     def _check(self, partition: TopicPartition, reading: Reading, now_ms: int) -> None:
         name, seconds = f"{partition[0]} partition {partition[1]} stands still", self._stall_ms // 1000

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import confluent_kafka
 
+from schemas.acls import REFUSALS, TOPIC_REFUSED, NotAllowed, not_allowed
 from schemas.errors import Undelivered
 from schemas.topics import LARGEST_RECORD_BYTES
 from streams.kafka.ports import Headers, Output
@@ -38,6 +39,7 @@ class Producer:
         buffer_records: int = 1_000_000,
     ) -> None:
         self._first_error: str | None = None
+        self._refusal: NotAllowed | None = None
         self._failed = 0
         self._unpolled = 0
         self._delivery_timeout_s = delivery_timeout_ms / 1000
@@ -98,7 +100,10 @@ class Producer:
                 raise self._undelivered() from error
 
     async def flush(self, timeout_s: float = 30.0) -> None:
-        """Wait until every record sent so far is in Kafka.  Raises Undelivered when one failed or after `timeout_s`."""
+        """Wait until every record sent so far is in Kafka.
+
+        Raises Undelivered when one failed or after `timeout_s`, NotAllowed when an ACL is missing.
+        """
         unacknowledged = 0
         if len(self._producer):
             unacknowledged = await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, timeout_s)
@@ -148,17 +153,28 @@ class Producer:
     def _on_failure(self, error: confluent_kafka.KafkaError | None, message: confluent_kafka.Message) -> None:
         if error is not None:
             self._failed += 1
+            if error.code() in REFUSALS:
+                self._refuse(error.code(), message.topic() or "")
             self._fail(f"{message.topic()}: {error.str()}")
 
     def _on_error(self, error: confluent_kafka.KafkaError) -> None:
+        if error.code() in REFUSALS:
+            self._refuse(error.code(), "")
         if error.fatal():
             self._fail(error.str())
+
+    def _refuse(self, code: int, topic: str) -> None:
+        self._refusal = self._refusal or not_allowed(
+            code, topic, "Write" if code == TOPIC_REFUSED else "IdempotentWrite"
+        )
 
     def _fail(self, error: object) -> None:
         if self._first_error is None:
             self._first_error = str(error)
 
-    def _undelivered(self) -> Undelivered:
+    def _undelivered(self) -> Undelivered | NotAllowed:
+        if self._refusal is not None:
+            return self._refusal
         undelivered = self._failed + len(self._producer)
         return Undelivered(
             f"{undelivered} records undelivered, first error: {self._first_error or 'no answer from Kafka'}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import confluent_kafka
 
+from schemas.acls import REFUSALS, not_allowed
 from schemas.records import new
 from streams.errors import BrokerAway
 from streams.kafka.ports import KafkaRecord, Records, TopicPartition
@@ -75,6 +76,8 @@ class KafkaReader:
                     yield partition, _record(message)
                 elif error.code() == _END:
                     unfinished.discard(partition)
+                elif error.code() in REFUSALS:
+                    raise not_allowed(error.code(), partition[0], "Read")
                 elif not error.retriable():
                     raise BrokerAway(f"{partition[0]} partition {partition[1]} cannot be read: {error.str()}")
             if time.monotonic() - last_answer_s > self._patience_s:

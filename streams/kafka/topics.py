@@ -13,14 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigEntry, ConfigResource
 from confluent_kafka.admin._metadata import TopicMetadata
 from confluent_kafka.cimpl import NewTopic
 
+from schemas.acls import REFUSALS, not_allowed
 from schemas.topics import BY_NAME, DAY_MS, FOR_EVER, TOPICS, Topic
 from streams.errors import BadTopics, BrokerAway
+from streams.kafka.security import mismatch, silence
 
 BOUND_S = 30.0
 """Longest wait for a cluster that does not answer, in seconds."""
@@ -115,6 +117,7 @@ def _new_topic(topic: Topic, partitions: int, replication: int) -> NewTopic:
 
 def _report(cluster: "_Cluster", partitions: int, created: Sequence[str]) -> Report:
     known = cluster.topics()
+    cluster.refuse_hidden([topic.name for topic in TOPICS if topic.name not in known])
     configs = cluster.configs([topic.name for topic in TOPICS if topic.name in known])
     differences = [line for topic in TOPICS for line in _differences(topic, known, configs, partitions)]
     return Report(tuple(created), tuple(differences), tuple(_notes(known, configs)))
@@ -183,6 +186,7 @@ class _Cluster:
     def __init__(self, brokers: str, security: Mapping[str, str], bound_s: float) -> None:
         self._brokers = brokers
         self._bound_s = bound_s
+        self._security = security
         self._refusal: str | None = None
         settings: dict[str, Any] = {
             "log_level": 0,
@@ -211,9 +215,19 @@ class _Cluster:
                 future.result(self._bound_s)
                 created.append(name)
             except KafkaException as error:
+                if _code(error) in REFUSALS:
+                    raise not_allowed(_code(error), name, "Create") from error
                 if _code(error) != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise BadTopics(f"cannot create {name}: {_text(error)}") from error
         return created
+
+    def refuse_hidden(self, names: Sequence[str]) -> None:
+        """Check that topics which are not listed are missing, not hidden from us.  Raises NotAllowed."""
+        futures = self._admin.describe_topics(TopicCollection(list(names))) if names else {}
+        for name, future in futures.items():
+            error = future.exception(self._bound_s)
+            if isinstance(error, KafkaException) and _code(error) in REFUSALS:
+                raise not_allowed(_code(error), name, "Describe")
 
     def configs(self, names: Sequence[str]) -> Configs:
         """Settings by topic, as far as the cluster reports them to us.  Raises BrokerAway."""
@@ -231,17 +245,17 @@ class _Cluster:
         return configs
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() in _REFUSED or "SSL handshake failed" in error.str():
+        if error.code() in _REFUSED or "SSL handshake failed" in error.str() or mismatch(error.str()):
             self._refusal = error.str()
 
     def _raise_if_refused(self) -> None:
         if self._refusal is not None:
-            raise BrokerAway(f"Kafka refused us: {self._refusal}: check the security settings")
+            advice = mismatch(self._refusal) or "check the security settings"
+            raise BrokerAway(f"Kafka refused us: {self._refusal}: {advice}")
 
     def _away(self) -> BrokerAway:
-        return BrokerAway(
-            f"cannot reach Kafka at {self._brokers} after {self._bound_s:g} s: start it or set NPS_BROKERS"
-        )
+        remedy = silence(self._brokers, self._security) or "start it or set NPS_BROKERS"
+        return BrokerAway(f"cannot reach Kafka at {self._brokers} after {self._bound_s:g} s: {remedy}")
 
 
 def _code(error: KafkaException) -> int:

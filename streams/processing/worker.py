@@ -92,6 +92,10 @@ class Worker:
         sys.setswitchinterval(SWITCH_S)
         return self._engine.run()
 
+    def unready(self) -> str:
+        """Say why no records can be processed; empty while they can.  From any thread."""
+        return self._engine.unready()
+
     async def assigned(self, partitions: frozenset[int]) -> Mapping[TopicPartition, int]:
         """Restore the state of these partitions; returns the offsets to read on from, where the state knows them."""
         brokers, security = self._config.brokers, self._config.security

@@ -64,6 +64,7 @@ def _program(tables: file.ProgramFile) -> Program:
         hash=hashlib.sha256(msgspec.json.encode(tables, order="sorted")).hexdigest()[:12],
         caps={name: Cap(table.at_most, ms_at(table.every, f"channels.{name}.every")) for name, table in channels},
         events=frozenset(tables.events.types),
+        placeholders=frozenset(text.strip().casefold() for text in tables.events.placeholders),
         customer=CustomerBounds(
             tables.customer.scheduled, tables.customer.invitations, tables.customer.triggers, tables.customer.held
         ),

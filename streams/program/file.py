@@ -67,9 +67,10 @@ class ChannelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EventsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[events]`: every event type there may be; with an empty list no type is unknown."""
+    """`[events]`: every event type there may be, of an empty list any; customer ids that stand for nobody."""
 
     types: list[str] = []
+    placeholders: list[str] = []
 
 
 class QuarantineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -115,7 +115,8 @@ class _ProgramRun:
 
     def replay(self, events: Iterable[tuple[int, Inbound]], now_ms: int) -> None:
         for at_ms, event in events:
-            self._step(event, at_ms)
+            if not self._program.is_placeholder(event.customer_id):
+                self._step(event, at_ms)
         for customer_id in list(self._journeys):
             self._step(Wakeup(customer_id, now_ms), now_ms)
 

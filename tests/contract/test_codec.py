@@ -9,7 +9,7 @@ from typing import Any
 import fastavro
 import pytest
 
-from schemas.codec import CONFLUENT, SINGLE_OBJECT, Codec, RegistryAway, versions
+from schemas.codec import CONFLUENT, SINGLE_OBJECT, Codec, RegistryAway, Undecodable, versions
 from schemas.events import RECORDS, AlertAction, Purchase, Record, SurveyResponse, Wakeup
 from schemas.memory_registry import MemoryRegistry
 from tests.support.avro_files import FILES, stem
@@ -91,6 +91,47 @@ def test_a_megabyte_of_junk(cls: type[Record]) -> None:
     junk = Random(1).randbytes(1_000_000)
     for data in (junk, header_of(cls) + junk, SINGLE_OBJECT + junk, CONFLUENT + junk, header_of(cls) + b"\xff" * 10**6):
         assert reason_of(lambda data=data: CODEC.decode(cls, data)) in ("undecodable", "unknown_schema")  # type: ignore[misc]
+
+
+EVENT = {"id": "1", "customer_id": "é", "score": 9}
+PLAIN = json.dumps(EVENT).encode()
+JSON = {
+    "an object": PLAIN,
+    "pretty": json.dumps([EVENT], indent=2).encode(),
+    "an empty object": b"{}",
+    "after space": b"\r\n\t " + PLAIN,
+    "with a byte order mark": b"\xef\xbb\xbf" + PLAIN,
+    "UTF-16": json.dumps(EVENT).encode("utf-16"),
+    "UTF-16, big-endian": json.dumps(EVENT).encode("utf-16-be"),
+    "UTF-32": json.dumps(EVENT).encode("utf-32"),
+    "an array": b"[[1, 2]]",
+    "JSON in JSON": json.dumps(json.dumps(EVENT)).encode(),
+    "cut off": PLAIN[:5],
+    "of a JSON Schema serializer": CONFLUENT + struct.pack(">I", 9) + PLAIN,
+    "behind our own schema": CODEC.encode(PURCHASE)[:10] + PLAIN,
+}
+
+
+@pytest.mark.parametrize("data", JSON.values(), ids=JSON)
+def test_json_is_called_json(data: bytes) -> None:
+    """However it is encoded or wrapped, the dead letter says so, and what to do."""
+    for registry in (None, MemoryRegistry()):
+        with pytest.raises(Undecodable) as raised:
+            Codec(registry).decode(Purchase, data)
+        assert raised.value.reason in ("undecodable", "unknown_schema")
+        assert str(raised.value).endswith(
+            "; this looks like JSON: write Avro of schemas/avro, or send JSON lines through `nps produce`"
+        )
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"Obj\x01" + bytes(20), bytes(30), b"{hello}", b"<a/>", b"\xff" * 9, CODEC.encode(ANSWERED)]
+)
+def test_what_is_no_json_is_not_called_so(data: bytes) -> None:
+    """Whatever else the bytes are."""
+    with pytest.raises(Undecodable) as raised:
+        CODEC.decode(Purchase, data)
+    assert "JSON" not in str(raised.value)
 
 
 def test_foreign_schema_with_other_order_and_more_fields() -> None:

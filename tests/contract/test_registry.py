@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +16,9 @@ import urllib3
 
 from schemas.codec import CONFLUENT, MOST_FOREIGN, UNKNOWN_S, Codec, Registry, RegistryAway, versions
 from schemas.errors import BadInput
-from schemas.events import Purchase, SurveyResponse
+from schemas.events import RECORDS, Purchase, SurveyResponse
 from schemas.memory_registry import MemoryRegistry
-from schemas.registry import AWAY_S, ConfluentRegistry
+from schemas.registry import AWAY_S, ConfluentRegistry, RegistryPolicy
 from streams.settings import Settings, shown
 from tests.support.apicurio import apicurio
 from tests.support.codecs import reason_of
@@ -375,6 +376,93 @@ def test_whoever_is_patient_waits(caplog: pytest.LogCaptureFixture) -> None:
     codec = Codec(registry, encodes=False, patience_s=0)
     with pytest.raises(RegistryAway):
         codec.learn(message(5, b""))
+
+
+@pytest.mark.parametrize(
+    ("policy", "wanted"),
+    [
+        (RegistryPolicy(user_info="ana:p:€"), {"user": "ana:p:€"}),
+        (RegistryPolicy(token="a.b-c"), {"token": "a.b-c"}),
+    ],
+)
+def test_who_we_are(policy: RegistryPolicy, wanted: dict[str, str]) -> None:
+    """By user and password, or by a token, neither of which is shown; without it we are refused."""
+    with registry_server(**wanted) as server:
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert ConfluentRegistry(address, policy).id_of("nps.Part", RECORD)
+        with pytest.raises(RegistryAway, match="NPS_REGISTRY_BASIC_AUTH_USER_INFO") as raised:
+            ConfluentRegistry(address, RegistryPolicy(user_info="ana:hunter2")).id_of("nps.Part", RECORD)
+    assert "hunter2" not in str(raised.value)
+    assert not any(secret in repr(policy) for secret in wanted.values())
+
+
+@pytest.fixture(params=["confluent", REAL])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a registry without schemas."""
+    if request.param == "apicurio":
+        with apicurio(tmp_path) as (url, _):
+            yield url
+    else:
+        with registry_server() as server:
+            yield server.url
+
+
+PURCHASES_TEXT = (files("schemas") / "avro" / "purchase.v1.avsc").read_text(encoding="utf-8")
+
+
+def put(url: str, subject: str, text: str) -> int:
+    """Register a schema as an operator does; its id."""
+    answer = urllib3.request("POST", f"{url}/subjects/{subject}/versions", json={"schema": text})
+    assert answer.status == 200, answer.data
+    return int(answer.json()["id"])
+
+
+@pytest.mark.parametrize("use_latest", [False, True])
+def test_schemas_that_others_register(empty: str, use_latest: bool) -> None:
+    """Without auto-registration nothing is written: what encodes as our file does will do, all else will not."""
+    registry = ConfluentRegistry(empty, RegistryPolicy(auto_register=False, use_latest=use_latest))
+    ours = json.dumps(versions(Purchase)[-1])
+    with pytest.raises(
+        BadInput, match=r"has no schema of nps\.Purchase: register the newest in schemas/avro there, or"
+    ):
+        registry.id_of("nps.Purchase", ours)
+    assert urllib3.request("GET", f"{empty}/subjects").json() == []
+    described = {**json.loads(PURCHASES_TEXT), "doc": "Registered by hand."}
+    schema_id = put(empty, "nps.Purchase", json.dumps(described))
+    assert registry.id_of("nps.Purchase", ours) == schema_id
+    fields = [*described["fields"], {"name": "shop", "type": ["null", "string"], "default": None}]
+    put(empty, "nps.Purchase", json.dumps({**described, "fields": fields}))
+    with pytest.raises(BadInput, match="latest version that differs from ours"):
+        registry.id_of("nps.Purchase", ours)
+
+
+SUBJECTS_OF = {
+    "RecordNameStrategy": "nps.Purchase",
+    "TopicNameStrategy": "nps.purchases-value",
+    "TopicRecordNameStrategy": "nps.purchases-nps.Purchase",
+}
+
+
+@pytest.mark.parametrize(("strategy", "subject"), SUBJECTS_OF.items())
+def test_subjects_are_named_as_confluents_serializers_do(empty: str, strategy: str, subject: str) -> None:
+    """Every schema of ours lies under the subject that the strategy makes of its topic, its record, or both."""
+    data = Codec(ConfluentRegistry(empty, RegistryPolicy(subject_name=strategy))).encode(PURCHASE)
+    subjects = urllib3.request("GET", f"{empty}/subjects").json()
+    assert subject in subjects
+    assert len(subjects) == len(RECORDS)
+    latest = urllib3.request("GET", f"{empty}/subjects/{subject}/versions/latest").json()
+    assert int.from_bytes(data[1:5], "big") == latest["id"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"subject_name": "record"}, {"use_latest": True}, {"user_info": "ana"}, {"user_info": "a:b", "token": "t"}],
+)
+def test_policies_that_cannot_be_meant(wrong: dict[str, Any]) -> None:
+    """Refused when made, and so at start; no secret is repeated."""
+    with pytest.raises(ValueError, match=r"\w") as raised:
+        RegistryPolicy(**wrong)
+    assert "ana" not in str(raised.value)
 
 
 @contextmanager

@@ -95,7 +95,10 @@ def cases(now_ms: int) -> dict[str, Case]:
         "trailing", response("trailing") + b"\0", "undecodable", "not a valid nps.SurveyResponse: 1 bytes left over"
     )
     on_responses("empty", b"", "undecodable", "no Avro header in 0 bytes starting empty")
-    on_responses("json", b'{"score": "9"}', "undecodable", "no Avro header in 14 bytes starting 7b227363")
+    on_responses(
+        "json", b'{"score": "9"}', "undecodable", "no Avro header in 14 bytes starting 7b227363; this looks like JSON"
+    )
+    on_responses("blank", response("blank", id=""), "invalid_event", "id is empty")
     on_responses("junk", random.Random(1).randbytes(1_000_000), "too_large", "10000[0-9]{2} bytes with key and headers")
     on_responses("novel", response("novel", comment="a" * 65_536), "too_large", "65[0-9]{3} bytes with key and headers")
     on_responses("schema", b"\xc3\x01" + b"\7" * 30, "unknown_schema", "no released schema has the fingerprint 0707")

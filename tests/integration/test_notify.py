@@ -199,7 +199,28 @@ def test_a_webhook_gets_signed_json(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(429, TryLater), (500, TryLater), (503, TryLater), (400, GiveUp), (404, GiveUp), (302, GiveUp)],
+    [
+        (429, TryLater),
+        (500, TryLater),
+        (503, TryLater),
+        (400, GiveUp),
+        (302, GiveUp),
+        (401, GiveUp),
+        (403, GiveUp),
+        (405, GiveUp),
+        (409, GiveUp),
+        (410, GiveUp),
+        (413, GiveUp),
+        (422, GiveUp),
+        (404, TryLater),
+        (408, TryLater),
+        (421, TryLater),
+        (423, TryLater),
+        (425, TryLater),
+        (499, TryLater),
+        (502, TryLater),
+        (504, TryLater),
+    ],
 )
 def test_answers_fall_into_two_kinds(receiver: Receiver, status: int, error: type[Exception]) -> None:
     """A passing trouble is worth another try; a plain no is not, and a redirect is not followed."""
@@ -283,7 +304,7 @@ def test_a_faltering_receiver_gets_every_alert_in_order(kafka: str, receiver: Re
 
 def test_what_cannot_be_delivered_is_a_dead_letter(kafka: str, receiver: Receiver) -> None:
     """After the last try, or at once for a plain no, the alert is dead-lettered as it was, and the next one goes on."""
-    receiver.replies = [500, 500, 500, 404, 200]
+    receiver.replies = [500, 404, 408, 400, 200]
     values = [CODEC.encode(alert(f"a{number}")) for number in range(3)]
     send(kafka, *values[:2], b"junk", values[2], timestamp_ms=int(time.time() * 1_000))
     with notifying(kafka, WebhookNotifier(receiver.url, SECRET), max_tries=3):
@@ -297,7 +318,7 @@ def test_what_cannot_be_delivered_is_a_dead_letter(kafka: str, receiver: Receive
         ("undelivered", 1),
         ("undecodable", 2),
     ]
-    assert "answered 500" in deaths[0].detail
+    assert "answered 408" in deaths[0].detail
 
 
 def test_strangers_page_nobody_and_hold_nobody_up(kafka: str, receiver: Receiver) -> None:

@@ -76,7 +76,7 @@ class Hostile:
             return made._replace(survey_id=survey)
         if kind == "consent":
             consents = {f"{self.number} {n} {long(r, 25)}/email": "granted" for n in range(20)}
-            return told(name, at_ms, consents=consents, time_zone="z" * 256)
+            return told(name, at_ms, consents=consents, time_zone=f"{'America/Argentina/ComodRivadavia':<256}")
         return wakeup(at_ms)[1]
 
     def take(self, event: Inbound) -> list[Effect]:

@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 from streams.settings import RESERVED, Settings, shown
 from tests.support.settings import NAMES, complaint
 
-SECRETS = ["NPS_KAFKA_SASL_PASSWORD", "NPS_WEBHOOK_SECRET", "NPS_COLLECTOR_KEY"]
+SECRETS = [
+    "NPS_KAFKA_SASL_PASSWORD", "NPS_KAFKA_SSL_KEY_PASSWORD", "NPS_KAFKA_OAUTH_CLIENT_SECRET", "NPS_WEBHOOK_SECRET",
+    "NPS_COLLECTOR_KEY", "NPS_REGISTRY_BASIC_AUTH_USER_INFO", "NPS_REGISTRY_BEARER_AUTH_TOKEN",
+    "NPS_REGISTRY_SSL_KEY_PASSWORD",
+]  # fmt: skip
 
 
 @given(st.from_regex(r"NPS_[A-Z_]{0,20}", fullmatch=True).filter(lambda name: name not in NAMES.keys() | RESERVED))

@@ -26,9 +26,10 @@ class RegistryServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, user: str | None = None) -> None:
+    def __init__(self, user: str | None = None, token: str | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.user = user
+        self.wanted = f"Bearer {token}" if token else _basic(user) if user else None
         self.schemas: dict[int, dict[str, object]] = {}
         self.subjects: dict[str, list[int]] = {}
         self.fault: Reply | None = None
@@ -70,11 +71,14 @@ class RegistryServer(ThreadingHTTPServer):
             if schema_id not in self.schemas:
                 return _error(404, 40403, f"Schema {schema_id} not found")
             return _json(200, self.schemas[schema_id])
-        if method == "GET" and (found := re.fullmatch(r"/subjects/([^/]+)/versions/(\d+)", path)):
+        if method == "GET" and (found := re.fullmatch(r"/subjects/([^/]+)/versions/(\d+|latest)", path)):
             versions = self.subjects.get(unquote(found[1]), [])
-            if not 0 < int(found[2]) <= len(versions):
+            number = len(versions) if found[2] == "latest" else int(found[2])
+            if not 0 < number <= len(versions):
                 return _error(404, 40402, "Version not found.")
-            return _json(200, {"id": versions[int(found[2]) - 1], **self.schemas[versions[int(found[2]) - 1]]})
+            return _json(200, {"id": versions[number - 1], **self.schemas[versions[number - 1]]})
+        if method == "GET" and path == "/subjects":
+            return _json(200, sorted(self.subjects))
         if method == "POST" and (found := re.fullmatch(r"/subjects/([^/]+)", path)):
             subject = unquote(found[1])
             if subject not in self.subjects:
@@ -89,9 +93,9 @@ class RegistryServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def registry_server(user: str | None = None) -> Iterator[RegistryServer]:
+def registry_server(user: str | None = None, token: str | None = None) -> Iterator[RegistryServer]:
     """A registry that runs, empty."""
-    server = RegistryServer(user)
+    server = RegistryServer(user, token)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
@@ -128,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         self.server.requests.append(f"{self.command} {path}")
         reply = self.server.answer(self.command, path, body)
-        if self.server.user and self.headers["Authorization"] != _basic(self.server.user):
+        if self.server.wanted and self.headers["Authorization"] != self.server.wanted:
             reply = _error(401, 401, "Unauthorized")
         if reply.after_s:
             self.server.released.wait(reply.after_s)

@@ -4,7 +4,9 @@ import asyncio
 import logging
 
 import pytest
+from aiokafka import errors
 
+from schemas.acls import NotAllowed
 from schemas.errors import FuseBlown, Undelivered
 from streams.engine.guard import guard
 from streams.errors import BadTopics, BrokerAway, ExitCode, LeaseLost
@@ -28,6 +30,25 @@ def test_each_error_has_its_exit_code(error: BaseException, code: ExitCode) -> N
     with pytest.raises(type(error)), guard("here", stopped.append):
         raise error
     assert stopped == [code]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (errors.GroupAuthorizationFailedError("nps-worker"), "--operation Read --group nps-worker"),
+        (errors.TopicAuthorizationFailedError({"b", "a"}), "--operation Read --topic a, b"),
+        (errors.TopicAuthorizationFailedError(("a",)), "--operation Read --topic a"),
+        (errors.GroupAuthorizationFailedError(), "--operation Read --group"),
+        (errors.ClusterAuthorizationFailedError(), "--operation ClusterAction --cluster"),
+    ],
+)
+def test_a_refusal_by_acls_says_what_to_add(error: BaseException, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A person has to change something: 2, and the ACL in the line."""
+    stopped: list[ExitCode] = []
+    with pytest.raises(NotAllowed), guard("here", stopped.append):
+        raise error
+    assert stopped == [ExitCode.BAD_SETTINGS]
+    assert caplog.records[0].getMessage().endswith(f"kafka-acls.sh --add --allow-principal User:... {told}")
 
 
 def test_an_error_is_one_line_that_says_where(caplog: pytest.LogCaptureFixture) -> None:

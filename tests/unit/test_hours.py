@@ -3,7 +3,10 @@
 The oracle looks at every minute, on the zones as the library reads them.
 """
 
+from importlib.resources import files
+
 import pytest
+from tzlocal.windows_tz import win_tz
 
 from streams.domain.hours import MINUTE_MS, Hours, opening, zone
 from streams.domain.panes import DAY_MS, HOUR_MS
@@ -59,6 +62,23 @@ def test_a_day_that_a_zone_skipped() -> None:
 def test_names_that_are_no_zone(name: str) -> None:
     """Whatever a customer's record says: unknown, and never a file of another kind."""
     assert zone(name) is None
+
+
+def test_every_zone_there_is_by_its_name() -> None:
+    """All names of `tzdata`, in any case, and all of Windows' names, whose zone CLDR gives."""
+    names = (files("tzdata") / "zones").read_text(encoding="utf-8").split()
+    assert len(names) > 500
+    for name in names:
+        for written in (name, name.lower(), name.upper(), f" {name} "):
+            found = zone(written)
+            assert found is not None
+            assert found.key == name
+    assert len(win_tz) > 100
+    spelt = {"w. europe standard time": "Europe/Berlin", "TOKYO STANDARD TIME": "Asia/Tokyo"}
+    for name, iana in {**win_tz, **spelt}.items():
+        found = zone(name)
+        assert found is not None
+        assert found.key == (name if name in names else iana)
 
 
 @pytest.mark.parametrize(

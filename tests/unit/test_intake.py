@@ -1,19 +1,36 @@
 """The door: what is too long or of an absurd time is a dead letter that says so, and attributes come cut, once."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 
 import pytest
 
 from schemas.codec import Codec
-from schemas.events import ContactUpdate, Decision, Inbound, Purchase, SupportCase, SurveyDispatch, SurveyResponse
+from schemas.events import (
+    IDENTITY,
+    ContactUpdate,
+    Decision,
+    Erasure,
+    Inbound,
+    Purchase,
+    SupportCase,
+    SurveyDispatch,
+    SurveyResponse,
+)
 from schemas.reasons import FAULTS, Reason
 from streams.domain.effects import Reject
+from streams.domain.hours import Hours
+from streams.domain.panes import HOUR_MS
 from streams.domain.policy import Rule
 from streams.intake import EARLIEST_MS, LATEST_MS, MOST_ATTRIBUTES, accept
 from streams.kafka.ports import KafkaRecord
-from tests.support.histories import CUSTOMER, START_MS, program, run
+from streams.program import load, parse
+from tests.support.histories import CUSTOMER, START_MS, program, run, wakeup
+from tests.support.instants import ms
 
 CODEC = Codec()
+SHIPPED = load()
 PURCHASE = Purchase("shop", "p", "x", START_MS, CUSTOMER, "o", 100, "EUR", {"country": "BR"})
 CASE = SupportCase("desk", "k", "x", START_MS, CUSTOMER, "k1", {"country": "BR"})
 UPDATE = ContactUpdate("crm", "u", "x", START_MS, CUSTOMER, True, "UTC", "en", {}, {}, {}, "email")
@@ -27,10 +44,12 @@ TEXTS = [
 ]
 
 
-def taken(event: Inbound, at_ms: int = LATEST_MS) -> Inbound | Reject:
+def taken(
+    event: Inbound, at_ms: int = LATEST_MS, is_placeholder: Callable[[str], bool] = lambda _: False
+) -> Inbound | Reject:
     """What comes through the door of a record of this event."""
     value = CODEC.encode(event)
-    return accept(CODEC, type(event), KafkaRecord(0, at_ms, event.customer_id.encode(), value), at_ms)
+    return accept(CODEC, type(event), KafkaRecord(0, at_ms, event.customer_id.encode(), value), at_ms, is_placeholder)
 
 
 @pytest.mark.parametrize(("kind", "name"), TEXTS)
@@ -53,6 +72,55 @@ def test_names_of_attributes_too(event: Purchase | SupportCase | ContactUpdate) 
     assert isinstance(found, Reject)
     assert (found.reason, found.detail) == (Reason.TOO_LONG, "the name of an attribute has more than 256 bytes")
     assert not isinstance(taken(event._replace(attributes={"n" * 256: "v"})), Reject)
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+@pytest.mark.parametrize("name", IDENTITY)
+@pytest.mark.parametrize("text", ["", " ", "\t\n", "\u00a0\u2003"])
+def test_events_that_name_nobody_or_not_themselves(event: Inbound, name: str, text: str) -> None:
+    """Nothing but space in customer, source or id is a dead letter that names the field, whatever the key is."""
+    found = taken(event._replace(**{name: text}))  # type: ignore[arg-type]  # a field of it
+    assert isinstance(found, Reject)
+    assert (found.reason, found.detail) == (Reason.INVALID_EVENT, f"{name} is empty")
+    assert found.reason in FAULTS
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+@pytest.mark.parametrize("customer", ["0", "null", "NULL", "Undefined", " guest ", "GUEST"])
+def test_placeholders_are_no_customers(event: Inbound, customer: str) -> None:
+    """Those of the program that ships, in any case; they are the shop's ways, not a fault, and blow no fuse."""
+    found = taken(event._replace(customer_id=customer), is_placeholder=SHIPPED.is_placeholder)
+    assert isinstance(found, Reject)
+    assert (found.reason, found.detail) == (
+        Reason.PLACEHOLDER, f"customer_id {customer!r} is one of events.placeholders",
+    )  # fmt: skip
+    assert found.reason not in FAULTS
+    for near in ("00", "guest-1", "nullius", "10"):
+        assert taken(event._replace(customer_id=near), is_placeholder=SHIPPED.is_placeholder) == event._replace(
+            customer_id=near
+        )
+
+
+def test_a_placeholder_can_be_erased() -> None:
+    """What was kept under it before it was listed goes on request."""
+    request = UPDATE._replace(customer_id="guest", erased=True)
+    assert taken(request, is_placeholder=SHIPPED.is_placeholder) == request
+
+
+def test_the_list_of_placeholders_is_the_operators() -> None:
+    """Without one nobody is a placeholder; with another one, those."""
+    text = (files("streams") / "nps.toml").read_text(encoding="utf-8")
+    start, end = text.index("placeholders = ["), text.index("]", text.index("placeholders = [")) + 1
+    none, own = (parse(text[:start] + line + text[end:], "own") for line in ("", 'placeholders = ["Gast", "ß"]'))
+    assert not any(map(none.is_placeholder, ("", "0", "null", "guest")))
+    assert [own.is_placeholder(each) for each in ("gast", "GAST", "SS", "guest", "0")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert len({none.hash, own.hash, SHIPPED.hash}) == 3
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
@@ -108,6 +176,46 @@ def test_the_first_attributes_by_name_are_looked_at() -> None:
     assert found[0] == found[1]
     assert isinstance(found[0], SupportCase)
     assert list(found[0].attributes) == names[:MOST_ATTRIBUTES]
+
+
+@pytest.mark.parametrize("written", ["europe/berlin", "EUROPE/BERLIN", " Europe/Berlin", "W. Europe Standard Time"])
+def test_a_zone_by_any_of_its_names(written: str) -> None:
+    """A contact's zone holds however the system that knows it writes it: at nine in Berlin, not at nine in London."""
+    rule = replace(ASKS, hours=Hours(9 * HOUR_MS, 20 * HOUR_MS, "UTC"))
+    night_ms = ms("2024-06-01T00:00+02:00")
+    zone_told = UPDATE._replace(time=night_ms, time_zone=written, opted_out=None)
+    journey = run([(night_ms, zone_told)], program([rule]))
+    journey.take((night_ms + 1, PURCHASE._replace(type="order.delivered", time=night_ms + 1)))
+    journey.take(wakeup(ms("2024-06-01T09:00+02:00")))
+    (dispatch,) = journey.all(SurveyDispatch)
+    assert dispatch.due_ms == ms("2024-06-01T09:00+02:00")
+
+
+@pytest.mark.parametrize("written", ["Eastern Time (US & Canada)", "Berlin", "UTC+2", "Mars/Phobos", "+02:00", " "])
+def test_a_zone_that_nobody_knows(written: str) -> None:
+    """A dead letter that names it, not another zone in silence; what the customer objects to holds all the same."""
+    update = UPDATE._replace(time_zone=written, opted_out=None, preferred_channel=None)
+    journey = run([(START_MS, update)], program([ASKS]))
+    (found,) = journey.all(Reject)
+    assert (found.reason, repr(written) in found.detail) == (Reason.INVALID_CONTACT, True)
+    assert journey.journey.contact is None
+    opted_out = run([(START_MS, update._replace(opted_out=True, consents={"f/email": "granted"}))], program([ASKS]))
+    assert opted_out.journey.opted_out
+    assert opted_out.journey.contact is None
+
+
+@pytest.mark.parametrize("written", ["", None])
+def test_no_zone_is_no_mistake(written: str | None) -> None:
+    """Whoever does not know the zone says so by saying nothing."""
+    journey = run([(START_MS, UPDATE._replace(time_zone=written))], program([ASKS]))
+    assert not journey.effects
+    assert journey.journey.opted_out
+
+
+def test_an_erasure_needs_no_zone() -> None:
+    """A misspelt zone keeps nobody in memory."""
+    erased = run([(START_MS, UPDATE._replace(time_zone="Nowhere", erased=True))], program([ASKS]))
+    assert erased.all(Erasure)
 
 
 def test_a_long_comment_is_cut_between_characters() -> None:

@@ -186,7 +186,7 @@ def test_a_duration_that_is_none_is_named_in_its_own_rule(key: str) -> None:
         (SUPPORT, f'{SUPPORT}\nconsent = "required"', 'consent = "required"', 'name = "after-support"', "no channels"),
         ('expires = "14d"', 'expires = "3d"', "reminders", 'expires = "3d"', "after the survey has expired"),
         (SUPPORT, f'{SUPPORT}\ntime_zone = "UTC"\nhours = "always"', "time_zone", 'hours = "always"', "always"),
-        ("[windows]", '[events]\ntypes = ["case.solved"]\n[windows]', -1, 'types = ["case.solved"]', "events.types"),
+        ("[events]", '[events]\ntypes = ["case.solved"]', -1, 'types = ["case.solved"]', "events.types"),
     ],
 )  # fmt: skip
 def test_a_contradiction_names_both_lines(

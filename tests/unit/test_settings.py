@@ -15,13 +15,13 @@ def test_defaults_work_locally() -> None:
 
 def test_every_setting_is_read() -> None:
     """From its own name, with its own type."""
-    texts = {int: "77", float: "0.25"}
+    texts = {int: "77", float: "0.25", bool: "true"}
     for name, each in NAMES.items():
         text = texts.get(type(each.default), "http://h:1/d" if name.endswith("_URL") else "text")
         if name in ("NPS_KAFKA_SECURITY_PROTOCOL", "NPS_KAFKA_SASL_MECHANISM", "NPS_LINK_KEYS"):
             continue
         got = getattr(Settings.from_env({name: text}), each.name)
-        assert got == {int: 77, float: 0.25}.get(type(each.default), text)
+        assert got == {int: 77, float: 0.25, bool: True}.get(type(each.default), text)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,9 @@ def test_every_setting_is_read() -> None:
         ("NPS_CLICKHOUSE_URL", "", "NPS_CLICKHOUSE_URL"),
         ("NPS_WEBHOOK_URL", "ftp://h/x", "NPS_WEBHOOK_URL"),
         ("NPS_REGISTRY_URL", "registry:8081", "NPS_REGISTRY_URL"),
+        ("NPS_REGISTRY_AUTO_REGISTER_SCHEMAS", "yes", "must be true or false"),
+        ("NPS_REGISTRY_USE_LATEST_VERSION", "", "must be true or false"),
+        ("NPS_KAFKA_OAUTH_URL", "idp/token", "NPS_KAFKA_OAUTH_URL"),
         ("NPS_LINK_KEYS", "k1:short", "NPS_LINK_KEYS: the secret of key 'k1'"),
         ("NPS_COLLECTOR_PORT", "65536", "NPS_COLLECTOR_PORT"),
         ("NPS_COLLECTOR_PROXIES", "-1", "NPS_COLLECTOR_PROXIES"),
@@ -63,6 +66,24 @@ def test_every_setting_is_read() -> None:
 def test_values_that_cannot_be_meant(name: str, text: str, says: str) -> None:
     """Each is refused at start, in one line that names what is wrong."""
     assert says in complaint({name: text})
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"NPS_REGISTRY_SUBJECT_NAME_STRATEGY": "topic"}, "TopicNameStrategy"),
+        ({"NPS_REGISTRY_USE_LATEST_VERSION": "true"}, "auto-registration"),
+        ({"NPS_REGISTRY_SSL_CA": "/nowhere.pem"}, "/nowhere.pem"),
+        ({"NPS_REGISTRY_SSL_CERTIFICATE": "/nowhere.pem"}, "/nowhere.pem"),
+        ({"NPS_REGISTRY_BASIC_AUTH_USER_INFO": "hunter2"}, "user:password"),
+        ({"NPS_CLICKHOUSE_URL": "https://h/d", "NPS_CLICKHOUSE_CA": "/nowhere.pem"}, "NPS_CLICKHOUSE_CA: /nowhere.pem"),
+    ],
+)
+def test_settings_that_do_not_go_together(more: dict[str, str], says: str) -> None:
+    """Each is refused at start too, and no secret repeated."""
+    said = complaint({"NPS_REGISTRY_URL": "https://registry.example", **more})
+    assert says in said
+    assert "hunter2" not in said
 
 
 def test_passwords_in_addresses_are_never_shown() -> None:

@@ -10,16 +10,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-import urllib3
 from standardwebhooks import Webhook
-from urllib3.exceptions import InvalidHeader
+from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
+from schemas import http
 from schemas.events import Alert
 from sinks.notify.notifier import GiveUp, TryLater
 from sinks.notify.webhook.secret import key_of
 
-TOO_MANY_REQUESTS = 429
+TRY_LATER = frozenset({404, 408, 421, 423, 425, 429, 499})
+"""Client errors that may pass: a receiver or its gateway reloads, hurries, locks, is not the right one, is too busy."""
 
 
 class WebhookNotifier:
@@ -38,10 +39,10 @@ class WebhookNotifier:
         self._receiver = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         self._signer = Webhook(key_of(secret))
         self._now_s = now_s
-        self._pool = urllib3.PoolManager(retries=False, timeout=timeout_s)
+        self._pool = http.pool_for(url, timeout=timeout_s)
 
     def deliver(self, alert: Alert) -> None:
-        """POST the alert.  Raises TryLater (no answer, 429, 5xx, with Retry-After) or GiveUp (all else but 2xx)."""
+        """POST the alert.  Raises TryLater (no answer, TRY_LATER, 5xx; with Retry-After), GiveUp for all but 2xx."""
         text = json.dumps(alert._asdict(), ensure_ascii=False)
         now_s = int(self._now_s())
         headers = {
@@ -53,12 +54,14 @@ class WebhookNotifier:
         }
         try:
             reply = self._pool.request("POST", self._url, body=text.encode(), headers=headers, redirect=False)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise TryLater(f"{self._receiver} does not answer: {type(error).__name__}") from error
+        except (HTTPError, OSError) as error:
+            raise TryLater(
+                f"{self._receiver} does not answer: {http.tls_trouble(error) or type(error).__name__}"
+            ) from error
         except ValueError as error:
             raise GiveUp(f"the alert makes no valid request: {error}") from error
         status = reply.status
-        if status == TOO_MANY_REQUESTS or status >= 500:
+        if status in TRY_LATER or status >= 500:
             raise TryLater(f"{self._receiver} answered {status}", retry_after_s(reply.headers.get("Retry-After", "")))
         if not 200 <= status < 300:
             raise GiveUp(f"{self._receiver} answered {status}")

@@ -39,7 +39,10 @@ JAVA_OPTIONS = (
 
 
 class KafkaCluster:
-    """Brokers 1 to n, each a controller too; data, settings and logs lie in `folder`."""
+    """Brokers 1 to n, each a controller too; data, settings and logs lie in `folder`.
+
+    `listeners` are more ports of a broker, by their names in its settings, each with its security protocol.
+    """
 
     def __init__(
         self,
@@ -47,11 +50,13 @@ class KafkaCluster:
         brokers: int = 1,
         properties: Mapping[str, str] | None = None,
         java_options: Sequence[str] | None = None,
+        listeners: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = folder
         self._jars = jars()
         self._options = (f"-XX:SharedArchiveFile={classes()}",) if java_options is None else java_options
         self._ports = {number: (free_port(), free_port()) for number in range(1, brokers + 1)}
+        self._listeners = {name: (protocol, free_port()) for name, protocol in (listeners or {}).items()}
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         for number in self._ports:
             self._write_properties(number, properties or {})
@@ -60,6 +65,10 @@ class KafkaCluster:
     def bootstrap(self) -> str:
         """All brokers' addresses, as clients want them."""
         return ",".join(f"{HOST}:{port}" for port, _ in self._ports.values())
+
+    def address(self, listener: str) -> str:
+        """Address of a listener that was asked for beside the plain one; of a cluster of one broker."""
+        return f"{HOST}:{self._listeners[listener][1]}"
 
     def start(self, number: int) -> None:
         """Start a broker, on its data where it has some, and wait until it serves."""
@@ -164,12 +173,15 @@ class KafkaCluster:
 
     def _write_properties(self, number: int, more: Mapping[str, str]) -> None:
         port, controller = self._ports[number]
+        others = "".join(f",{name}://{self.address(name)}" for name in self._listeners)
+        protocols = "".join(f",{name}:{protocol}" for name, (protocol, _) in self._listeners.items())
         properties = {
             **small_cluster(len(self._ports)),
             "node.id": str(number),
             "controller.quorum.voters": ",".join(f"{n}@{HOST}:{c}" for n, (_, c) in self._ports.items()),
-            "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+            "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}{others}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{port}{others}",
+            "listener.security.protocol.map": f"PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}",
             "log.dirs": str(self._folder / f"broker-{number}"),
             **more,
         }
@@ -197,7 +209,6 @@ def small_cluster(brokers: int) -> dict[str, str]:
         "process.roles": "broker,controller",
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "auto.create.topics.enable": "false",
         "default.replication.factor": replicas,
         "min.insync.replicas": in_sync,
