@@ -6,7 +6,7 @@ from schemas import deadletters
 from schemas.codec import Codec
 from schemas.events import SurveyResponse
 from schemas.topics import DEAD_LETTERS, RESPONSES
-from streams.domain.clicks import CHANNEL, SOURCE, confirmation
+from streams.domain.clicks import CHANNEL, HEADED, SOURCE, confirmation
 from streams.domain.links import Claim, Refusal
 from streams.domain.state import Click
 from streams.kafka.ports import Output
@@ -26,6 +26,11 @@ def clicked(claim: Claim, score: int, at_ms: int) -> SurveyResponse:
 def trapped(claim: Claim, at_ms: int) -> SurveyResponse:
     """The request of a machine, as no person makes it; provisional and voided."""
     return _response(claim, "survey.trapped", at_ms, voided=True, provisional=True)
+
+
+def headed(claim: Claim, at_ms: int) -> SurveyResponse:
+    """The HEAD request of a scanner, after which a person may come; provisional and voided."""
+    return _response(claim, HEADED, at_ms, voided=True, provisional=True)
 
 
 def written(claim: Claim, score: int | None, comment: str | None, at_ms: int) -> SurveyResponse:

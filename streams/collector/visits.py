@@ -1,5 +1,6 @@
 """Parts of a request: its language, its link, its score and its form."""
 
+from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from aiohttp import web
@@ -9,6 +10,9 @@ from streams.collector.texts import Texts, texts_for
 
 LARGEST_FORM_BYTES = 32_768
 """The largest body of the page's form: several times the longest comment that its field takes."""
+
+OLDEST_CLICK_MS = 86_400_000
+"""The longest time from a click to a beacon of its page."""
 
 _SCORES = frozenset(str(score) for score in page.SCORES)
 
@@ -26,6 +30,13 @@ def visit_of(request: web.Request) -> page.Visit:
 def score_of(text: str) -> int | None:
     """Score of a text, a whole number from 0 to 10 as our links write it; None for any other text."""
     return int(text) if text in _SCORES else None
+
+
+def clicked_of(fields: Mapping[str, str], now_ms: int) -> int | None:
+    """Time of the click that a page is of, in its field `at`, in milliseconds; None unless within the last day."""
+    text = fields.get("at", "")
+    clicked_ms = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else -1
+    return clicked_ms if now_ms - OLDEST_CLICK_MS <= clicked_ms <= now_ms else None
 
 
 async def form_of(request: web.Request) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import argparse
 
 from schemas.topics import DEAD_LETTERS, RESPONSES
+from streams import program
 from streams.clock import wall_ms
 from streams.collector.outbox import Outbox
 from streams.collector.server import Collector, CollectorPolicy
@@ -36,5 +37,5 @@ def _policy(settings: Settings) -> CollectorPolicy:
         raise BadSettings(f"NPS_COLLECTOR_KEY must have {SHORTEST_KEY_CHARACTERS} characters or more")
     return CollectorPolicy(
         settings.keys, settings.collector_key, settings.collector_link_rate, settings.collector_address_rate,
-        settings.collector_proxies,
+        settings.collector_proxies, program.load(settings.program_path).brand,
     )  # fmt: skip
