@@ -94,12 +94,14 @@ def local_clickhouse(path: Path, port: int | None = None) -> LocalServer:
     return _serve(Child("ClickHouse", argv, {}), f"http://{HOST}:{number}", _clickhouse_answers, signal.SIGTERM)
 
 
-def free_port() -> int:
-    """Find a port of 127.0.0.1 that nobody listens on.
+def free_port(preferred: int = 0) -> int:
+    """Find a port of 127.0.0.1 that nobody listens on, the preferred one if it is such.
 
     It is below the range from which Linux takes the ports of outgoing connections, so that a server which is down for a
     moment finds its port still free.
     """
+    if preferred and _is_free(preferred):
+        return preferred
     while True:
         port = random.randint(20_000, 32_000)
         if _is_free(port):
