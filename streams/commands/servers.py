@@ -18,7 +18,7 @@ from streams.errors import BadSettings, ExitCode
 from streams.kafka.topics import ensure_topics, verify_topics
 from streams.local.demo import PROGRAM as DEMO_PROGRAM
 from streams.local.demo import Demo
-from streams.local.servers import free_port
+from streams.local.servers import checked_port, free_port
 from streams.local.stack import local_stack
 from streams.local.supervisor import Supervisor
 from streams.settings import Settings
@@ -57,7 +57,7 @@ def migrate(parsed: argparse.Namespace) -> int:
 def up(parsed: argparse.Namespace) -> int:
     """Run the local stack until Ctrl-C."""
     ports = (parsed.kafka_port, parsed.clickhouse_port)
-    collector_port = parsed.collector_port or free_port(COLLECTOR_PORT)
+    collector_port = checked_port(parsed.collector_port or free_port(COLLECTOR_PORT))
     with local_stack(_folder(parsed.data), _program_path(), *ports, collector_port=collector_port) as stack:
         out.print(f"Kafka       {stack.brokers}      export NPS_BROKERS={stack.brokers}", soft_wrap=True)
         out.print(

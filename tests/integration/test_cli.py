@@ -28,8 +28,8 @@ from tests.support.commands import BOUND_S, Service, done, run, until
 from tests.support.programs import program
 
 COMMANDS = (
-    "demo", "up", "worker", "sink", "notify", "collector", "topics", "migrate", "produce", "query", "why",
-    "deadletters", "rehearse", "config", "link",
+    "demo", "up", "worker", "sink", "notify", "collector", "link", "topics", "migrate", "produce", "query", "why",
+    "deadletters", "rehearse", "config",
 )  # fmt: skip
 PURCHASE = (
     '{"topic": "purchases", "source": "shop", "id": "1", "type": "order.delivered", '
@@ -456,11 +456,12 @@ def opened(url: str) -> str:
             time.sleep(0.2)
 
 
-def test_up_names_a_taken_port(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--kafka-port", "--collector-port"])
+def test_up_names_a_taken_port(tmp_path: Path, option: str) -> None:
     """A port in use is said in one line, before anything runs."""
     with socket.create_server((HOST, 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = run("up", "--data", str(tmp_path / "data"), "--kafka-port", port)
+        ended = run("up", "--data", str(tmp_path / "data"), option, port)
     assert one_line(ended, 3) == f"nps: port {port} of {HOST} is taken: stop what listens there or choose another port"
 
 
