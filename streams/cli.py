@@ -84,6 +84,7 @@ def _add_stack(commands: _Commands) -> None:
     up.add_argument("--data", default="data", metavar="FOLDER", help="where ClickHouse keeps its data, default ./data")
     up.add_argument("--kafka-port", type=int, default=9092, metavar="PORT", help="default 9092")
     up.add_argument("--clickhouse-port", type=int, default=8123, metavar="PORT", help="default 8123")
+    up.add_argument("--collector-port", type=int, metavar="PORT", help="default 8090, or a free one if that is taken")
 
 
 def _add_services(commands: _Commands) -> None:
@@ -94,6 +95,11 @@ def _add_services(commands: _Commands) -> None:
     commands.add("notify", "sinks.notify", text, "NPS_WEBHOOK_URL=https://... nps notify")
     text = "Take answers from score links and survey tools."
     commands.add("collector", "collector.run", text, "NPS_LINK_KEYS=k1:a-long-secret nps collector")
+
+    text = "Print the link of a survey that was sent."
+    link = commands.add("link", "links.run", text, "nps link 8e3bbfc3-efef-547e-9533-e83128c2d5db")
+    link.add_argument("survey", nargs="?", help="survey_id")
+    link.add_argument("--follow", action="store_true", help="all surveys instead, and each new one, until Ctrl-C")
 
 
 def _add_setup(commands: _Commands) -> None:

@@ -93,6 +93,9 @@ class Settings:
     )
     collector_host: str = _setting("127.0.0.1", "Address on which `nps collector` takes answers; loopback by default.")
     collector_port: int = _setting(8090, "Its port; 0 for any that is free.")
+    collector_url: str = _setting(
+        "", "Its address for customers, which links begin with; empty for http, host and port."
+    )
     collector_key: str = _setting("", "Bearer key of its POST /responses; empty refuses them.", secret=True)
     collector_proxies: int = _setting(
         0, "Reverse proxies before it, each of which adds to X-Forwarded-For, or to Forwarded and drops the former."
@@ -127,7 +130,7 @@ class Settings:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be {lowest} to {highest}")
         if not _is_http(self.clickhouse_url):
             raise BadSettings("NPS_CLICKHOUSE_URL must look like http://user:password@host:port/database")
-        for name in ("webhook_url", "registry_url", "kafka_oauth_url"):
+        for name in ("webhook_url", "registry_url", "kafka_oauth_url", "collector_url"):
             if getattr(self, name) and not _is_http(getattr(self, name)):
                 raise BadSettings(f"{PREFIX}{name.upper()} must look like http://host:port or https://host")
         try:
@@ -207,6 +210,11 @@ class Settings:
     def keys(self) -> Keys | None:
         """Keys of survey links; None without any."""
         return Keys.parse(self.link_keys) if self.link_keys else None
+
+    @property
+    def collector_address(self) -> str:
+        """Address with which survey links begin, without a slash at its end."""
+        return self.collector_url.rstrip("/") or f"http://{self.collector_host}:{self.collector_port}"
 
     @property
     def program_path(self) -> Path | None:

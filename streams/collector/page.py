@@ -6,6 +6,7 @@ from importlib import resources
 from typing import NamedTuple
 
 from streams.collector.texts import Texts
+from streams.domain.policy import NO_BRAND, Brand
 
 LONGEST_COMMENT = 2_000
 """The most characters of a comment that the form takes."""
@@ -14,10 +15,28 @@ SCORES = range(11)
 
 
 class Page(NamedTuple):
-    """HTML of a page, and the nonce that its style and script carry."""
+    """Page in a language, with what it shows below the brand, and the nonce that its style and script carry."""
 
-    html: str
+    texts: Texts
+    title: str
+    body: str
     nonce: str
+    brand: Brand = NO_BRAND
+
+    @property
+    def html(self) -> str:
+        """The whole page."""
+        title = f"{self.title} · {self.brand.name}" if self.brand.name else self.title
+        direction = ' dir="rtl"' if self.texts.is_right_to_left else ""
+        return (
+            f'<!doctype html><html lang="{self.texts.language}"{direction}><head>'
+            '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+            '<meta name="robots" content="noindex, nofollow">'
+            f'<title>{escape(title)}</title><link rel="icon" href="data:,">'
+            f'<style nonce="{self.nonce}">{_CSS}{_colours(self.brand)}</style></head>'
+            f"<body><main>{_banner(self.brand)}{self.body}</main>"
+            f'<script nonce="{self.nonce}">{_JS}</script></body></html>'
+        )
 
     @property
     def policy(self) -> str:
@@ -35,9 +54,12 @@ class Visit(NamedTuple):
     locale: str
 
 
-def thanks(texts: Texts, visit: Visit, score: int, clicked_ms: int) -> Page:
-    """Page after a click: thanks, one field for a comment, and a way to change the score."""
-    beacon = f'data-seen="{escape(visit.path)}/seen" data-score="{score}" data-at="{clicked_ms}"'
+def thanks(texts: Texts, visit: Visit, score: int, clicked_ms: int | None) -> Page:
+    """Page after a click: thanks, one field for a comment, and a way to change the score.
+
+    `clicked_ms` is the time of the click that the page's beacon confirms; None for a page without a beacon.
+    """
+    beacon = f'data-score="{score}"' + ("" if clicked_ms is None else f' data-at="{clicked_ms}"')
     return _page(
         texts,
         texts.thanks,
@@ -45,16 +67,20 @@ def thanks(texts: Texts, visit: Visit, score: int, clicked_ms: int) -> Page:
         f"{_form(visit, beacon)}"
         f'<input type="hidden" name="chosen" value="{score}">'
         f'<label for="comment">{escape(texts.reason)}</label>'
-        f'<textarea id="comment" name="comment" maxlength="{LONGEST_COMMENT}"></textarea>'
+        f'<textarea id="comment" name="comment" dir="auto" maxlength="{LONGEST_COMMENT}"></textarea>'
         f'<button class="send">{escape(texts.send)}</button>'
         f"{_scale(texts, escape(texts.change), score)}</form>{_trap(visit)}",
     )
 
 
-def question(texts: Texts, visit: Visit) -> Page:
-    """Page of a link without a score: the question and its scale."""
-    scale = _scale(texts, f"<h1>{escape(texts.question)}</h1>", None)
-    return _page(texts, texts.question, f"{_form(visit, '')}{scale}</form>{_trap(visit)}", heading=False)
+def question(texts: Texts, visit: Visit, about: str = "") -> Page:
+    """Page of a link without a score: the question, what it is `about` if that has a name, and its scale."""
+    title, asked = texts.question, escape(texts.question)
+    if about:
+        title = texts.question_about.format(about=about)
+        asked = escape(texts.question_about).format(about=f"<bdi>{escape(about)}</bdi>")
+    scale = _scale(texts, f"<h1>{asked}</h1>", None)
+    return _page(texts, title, f"{_form(visit, '')}{scale}</form>{_trap(visit)}", heading=False)
 
 
 def done(texts: Texts) -> Page:
@@ -98,17 +124,22 @@ def _trap(visit: Visit) -> str:
     return f'<a href="{escape(visit.path)}/more" rel="nofollow" tabindex="-1" aria-hidden="true" hidden>more</a>'
 
 
+def _banner(brand: Brand) -> str:
+    """Logo and name of the company; the logo is an ornament beside the name that is read aloud."""
+    logo = f'<img src="{escape(brand.logo)}" alt="">' if brand.logo else ""
+    return f"<header>{logo}<bdi>{escape(brand.name)}</bdi></header>" if brand.name else ""
+
+
+def _colours(brand: Brand) -> str:
+    """Style of the brand's colour, which by day carries white text and by night dark text."""
+    if not brand.colour:
+        return ""
+    dark = f"@media (prefers-color-scheme: dark) {{ :root {{ --accent: {brand.colour_at_night}; }} }}"
+    return f":root {{ --accent: {brand.colour}; }}\n{dark}\n"
+
+
 def _page(texts: Texts, title: str, body: str, *, heading: bool = True) -> Page:
-    nonce = secrets.token_urlsafe(16)
-    html = (
-        f'<!doctype html><html lang="{texts.language}"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="robots" content="noindex, nofollow">'
-        f'<title>{escape(title)}</title><link rel="icon" href="data:,"><style nonce="{nonce}">{_CSS}</style></head>'
-        f"<body><main>{f'<h1>{escape(title)}</h1>' if heading else ''}{body}</main>"
-        f'<script nonce="{nonce}">{_JS}</script></body></html>'
-    )
-    return Page(html, nonce)
+    return Page(texts, title, f"<h1>{escape(title)}</h1>{body}" if heading else body, secrets.token_urlsafe(16))
 
 
 def _asset(name: str) -> str:

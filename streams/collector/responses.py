@@ -11,7 +11,7 @@ from schemas.events import SurveyResponse
 from schemas.reasons import FAULTS, Reason
 from schemas.topics import COLLECTOR_HEADER, DEAD_LETTERS, RESPONSES
 from streams.domain.bounds import LARGEST_COMMENT_BYTES
-from streams.domain.clicks import CHANNEL, SOURCE, confirmation
+from streams.domain.clicks import CHANNEL, HEADED, SOURCE, confirmation
 from streams.domain.effects import Reject
 from streams.domain.journey import step
 from streams.domain.links import Claim, Refusal
@@ -56,6 +56,11 @@ def clicked(claim: Claim, score: int, at_ms: int) -> SurveyResponse:
 def trapped(claim: Claim, at_ms: int) -> SurveyResponse:
     """The request of a machine, as no person makes it; provisional and voided."""
     return _response(claim, "survey.trapped", at_ms, voided=True, provisional=True)
+
+
+def headed(claim: Claim, at_ms: int) -> SurveyResponse:
+    """The HEAD request of a scanner, after which a person may come; provisional and voided."""
+    return _response(claim, HEADED, at_ms, voided=True, provisional=True)
 
 
 def written(claim: Claim, score: int | None, comment: str | None, at_ms: int) -> SurveyResponse:

@@ -4,11 +4,14 @@
     GET  /r/{token}                     the question, for links without a score
     POST /r/{token}                     the form: a comment, or another score
     POST /r/{token}/seen                the page's beacon
-    GET  /r/{token}/more                the trap; a HEAD of any of these springs it too
+    GET  /r/{token}/clicked?score=9     the page of a click that was taken: back and reload lead here, and take nothing
+    GET  /r/{token}/more                the trap
+    HEAD /r/{token}                     a scanner; it takes nothing, and voids no visit on which a person shows
     POST /responses                     answers of survey tools, with the bearer key; errors are JSON
     GET  /healthz                       200 while Kafka answers
 
-No page says thanks before Kafka has the answer.  Nothing about a person is ever logged.
+Prefetches, previews and robots that announce themselves take nothing.  No page says thanks before Kafka has the answer.
+Nothing about a person is ever logged.
 """
 
 import json
@@ -26,18 +29,16 @@ from schemas.events import SurveyResponse
 from schemas.reasons import Reason
 from streams import metrics
 from streams.collector import page, push, responses
+from streams.collector.announced import is_prefetch, is_robot
 from streams.collector.limits import Buckets, client_network
 from streams.collector.outbox import Away, Outbox
-from streams.collector.visits import form_of, forwarded_for, score_of, texts_of, visit_of
+from streams.collector.visits import clicked_of, form_of, forwarded_for, score_of, texts_of, visit_of
 from streams.domain.links import Claim, Keys, Refusal, verify
-from streams.domain.policy import Program
+from streams.domain.policy import NO_BRAND, Brand, Program
 from streams.kafka.ports import Output
 
 LARGEST_BODY_BYTES = 1 << 20
 """The largest body of a push."""
-
-OLDEST_BEACON_MS = 86_400_000
-"""The longest time from a click to a beacon of its page."""
 
 PUSH_PATH = "/responses"
 RETRY_AFTER_S = "60"
@@ -54,6 +55,7 @@ _PUSH_ERRORS = {
     429: "too many requests: wait a minute, then send it again",
     503: "Kafka did not take it in time: send it again",
 }
+_BRAND = web.AppKey("brand", Brand)
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -62,7 +64,7 @@ class CollectorPolicy:
     """Keys and rate limits of the collector.
 
     `keys` verify links, `key` is the bearer key of pushes, empty to refuse them.  `per_link` and `per_address` are
-    requests a minute, `proxies` is the number of reverse proxies in front of us.
+    requests a minute, `proxies` is the number of reverse proxies in front of us.  `brand` is what the pages look like.
     """
 
     keys: Keys
@@ -70,6 +72,7 @@ class CollectorPolicy:
     per_link: int
     per_address: int
     proxies: int
+    brand: Brand = NO_BRAND
 
 
 class Collector:
@@ -92,6 +95,7 @@ class Collector:
     def app(self) -> web.Application:
         """Make the aiohttp application, to be served by a runner."""
         app = web.Application(middlewares=[self._guarded], client_max_size=LARGEST_BODY_BYTES)
+        app[_BRAND] = self._policy.brand
         app.router.add_get("/healthz", self.healthz, allow_head=False)
         app.router.add_post(PUSH_PATH, self.pushed)
         app.router.add_route("*", "/r/{token}", self.visited)
@@ -110,13 +114,21 @@ class Collector:
             return await self._refused(request, claim)
         if not self._links.take(claim.survey_id, monotonic()):
             return self._answered(request, "link", "limited", page.wait(texts_of(request)), 429)
+        if is_prefetch(request.headers):  # refused, so that the browser asks again when somebody wants to see it
+            return self._answered(request, "prefetch", "refused", page.wait(texts_of(request)), 503)
+        if request.method in ("GET", "HEAD") and is_robot(request.headers):
+            return self._question(request, "robot")
         match (request.method, request.match_info.get("part")):
-            case ("HEAD", _) | ("GET", "more"):
+            case ("HEAD" | "GET", "more"):
                 return await self._trapped(request, claim)
+            case ("HEAD", None):
+                return await self._headed(request, claim)
             case ("GET", None) if "score" in request.query:
                 return await self._clicked(request, claim)
             case ("GET", None):
-                return self._answered(request, "question", "shown", page.question(texts_of(request), visit_of(request)))
+                return self._question(request, "question")
+            case ("GET", "clicked"):
+                return self._come_back(request)
             case ("GET", "thanks"):
                 return self._answered(request, "thanks", "shown", page.done(texts_of(request)))
             case ("POST", None):
@@ -167,11 +179,27 @@ class Collector:
     async def _clicked(self, request: web.Request, claim: Claim) -> web.Response:
         score, at_ms = score_of(request.query["score"]), self._now_ms()
         if score is None:
-            return self._answered(request, "click", "bad", page.question(texts_of(request), visit_of(request)), 400)
+            return self._question(request, "click", "bad", 400)
         await self._publish([responses.clicked(claim, score, at_ms)])
         return self._answered(
             request, "click", "taken", page.thanks(texts_of(request), visit_of(request), score, at_ms)
         )
+
+    def _question(self, request: web.Request, kind: str, outcome: str = "shown", status: int = 200) -> web.Response:
+        content = page.question(texts_of(request), visit_of(request), self._policy.brand.about)
+        return self._answered(request, kind, outcome, content, status)
+
+    def _come_back(self, request: web.Request) -> web.Response:
+        score = score_of(request.query.get("score", ""))
+        if score is None:
+            return self._question(request, "question")
+        at_ms = clicked_of(request.query, self._now_ms())
+        content = page.thanks(texts_of(request), visit_of(request), score, at_ms)
+        return self._answered(request, "click", "shown", content)
+
+    async def _headed(self, request: web.Request, claim: Claim) -> web.Response:
+        await self._publish([responses.headed(claim, self._now_ms())])
+        return self._answered(request, "head", "taken", page.done(texts_of(request)))
 
     async def _trapped(self, request: web.Request, claim: Claim) -> web.Response:
         await self._publish([responses.trapped(claim, self._now_ms())])
@@ -182,17 +210,16 @@ class Collector:
         score = score_of(form.get("score", form.get("chosen", "")))
         comment = form.get("comment", "").replace("\r\n", "\n").strip() or None
         if score is None and comment is None:
-            return self._answered(request, "form", "bad", page.question(texts_of(request), visit_of(request)), 400)
+            return self._question(request, "form", "bad", 400)
         await self._publish([responses.written(claim, score, comment, self._now_ms())])
         _count("form", "taken")
         location = f"{visit_of(request).path}/thanks?{urlencode({'lang': form.get('lang', '')[:20]})}"
         return web.Response(status=303, headers={**_HEADERS, "Location": location})
 
     async def _seen(self, request: web.Request, claim: Claim) -> web.Response:
-        form, now_ms = await form_of(request), self._now_ms()
-        score, clicked_at = score_of(form.get("score", "")), form.get("at", "")
-        clicked_ms = int(clicked_at) if clicked_at.isascii() and clicked_at.isdigit() and len(clicked_at) < 16 else -1
-        if score is None or not now_ms - OLDEST_BEACON_MS <= clicked_ms <= now_ms:
+        form = await form_of(request)
+        score, clicked_ms = score_of(form.get("score", "")), clicked_of(form, self._now_ms())
+        if score is None or clicked_ms is None:
             _count("beacon", "bad")
             return web.Response(status=400, headers=_HEADERS)
         await self._publish([responses.seen(claim, score, clicked_ms)])
@@ -257,7 +284,8 @@ def _page_response(request: web.Request, content: page.Page, status: int) -> web
         "Content-Security-Policy": content.policy,
         "Content-Language": texts_of(request).language,
     }
-    return web.Response(text=content.html, content_type="text/html", status=status, headers=headers)
+    branded = content._replace(brand=request.app[_BRAND])
+    return web.Response(text=branded.html, content_type="text/html", status=status, headers=headers)
 
 
 def _error_response(status: int, error: str, headers: Mapping[str, str] | None = None, **more: object) -> web.Response:

@@ -1,5 +1,6 @@
 """Parts of a request: its language, its link, its score, its form and the addresses it came by."""
 
+from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from aiohttp import web
@@ -9,6 +10,9 @@ from streams.collector.texts import Texts, texts_for
 
 LARGEST_FORM_BYTES = 32_768
 """The largest form, as it is sent and as it is read: several times the longest comment that its field takes."""
+
+OLDEST_CLICK_MS = 86_400_000
+"""The longest time from a click to a beacon of its page."""
 
 _SCORES = frozenset(str(score) for score in page.SCORES)
 
@@ -36,6 +40,13 @@ def forwarded_for(request: web.Request) -> str:
     if lines := request.headers.getall("X-Forwarded-For", []):
         return ",".join(lines)
     return ",".join(hop.get("for", "") for hop in request.forwarded)
+
+
+def clicked_of(fields: Mapping[str, str], now_ms: int) -> int | None:
+    """Time of the click that a page is of, in its field `at`, in milliseconds; None unless within the last day."""
+    text = fields.get("at", "")
+    clicked_ms = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else -1
+    return clicked_ms if now_ms - OLDEST_CLICK_MS <= clicked_ms <= now_ms else None
 
 
 async def form_of(request: web.Request) -> dict[str, str]:

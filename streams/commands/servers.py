@@ -18,9 +18,12 @@ from streams.errors import BadSettings, ExitCode
 from streams.kafka.topics import ensure_topics, verify_topics
 from streams.local.demo import PROGRAM as DEMO_PROGRAM
 from streams.local.demo import Demo
+from streams.local.servers import checked_port, free_port
 from streams.local.stack import local_stack
 from streams.local.supervisor import Supervisor
 from streams.settings import Settings
+
+COLLECTOR_PORT = 8090
 
 
 def topics(parsed: argparse.Namespace) -> int:
@@ -56,12 +59,15 @@ def migrate(parsed: argparse.Namespace) -> int:
 def up(parsed: argparse.Namespace) -> int:
     """Run the local stack until Ctrl-C."""
     ports = (parsed.kafka_port, parsed.clickhouse_port)
-    with local_stack(_folder(parsed.data), _program_path(), *ports) as stack:
+    collector_port = checked_port(parsed.collector_port or free_port(COLLECTOR_PORT))
+    with local_stack(_folder(parsed.data), _program_path(), *ports, collector_port=collector_port) as stack:
         out.print(f"Kafka       {stack.brokers}      export NPS_BROKERS={stack.brokers}", soft_wrap=True)
         out.print(
             f"ClickHouse  {stack.clickhouse_url}  export NPS_CLICKHOUSE_URL={stack.clickhouse_url}", soft_wrap=True
         )
-        for child in stack.children:
+        address = f"http://127.0.0.1:{collector_port}"
+        out.print(f"collector   {address}  export NPS_COLLECTOR_URL={address}", soft_wrap=True)
+        for child in (child for child in stack.children if "NPS_METRICS_PORT" in child.env):
             out.print(
                 f"metrics     http://127.0.0.1:{child.env['NPS_METRICS_PORT']}/metrics  {child.name}", soft_wrap=True
             )

@@ -1,15 +1,21 @@
-"""Signed survey links: a token names the survey, the customer it was sent to and the time it may be answered until.
+"""Sealed survey links: a token holds the survey, the customer it was sent to and the time it may be answered until.
 
-    KEY_ID "." base64url(EXPIRES_MS ":" SURVEY_ID ":" CUSTOMER_ID) "." base64url(HMAC-SHA256(key, all before the dot))
+    KEY_ID "." base64url(sealed text) "." base64url(the seal's 16 bytes)
 
-The text itself is signed and compared, so one claim has one token.  Nothing in it is secret: whoever holds a link can
-read the ids, and nobody can change them.  Several keys verify, the first signs, so keys rotate without a lost link.
+The text EXPIRES_MS ":" SURVEY_ID ":" CUSTOMER_ID is sealed by AES-256-SIV (RFC 5297) together with the key's id: who
+holds a link can neither read nor change it, and one claim has one token, so that a replay makes the same link.  Several
+keys open, the first seals, so keys rotate without a lost link.  Tokens that were signed and readable, with HMAC-SHA256
+over all before the last dot, still open: their last part has 32 bytes.
 """
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from schemas.reasons import Reason
 
@@ -17,10 +23,12 @@ SHORTEST_SECRET = 16
 LONGEST_TOKEN = 2_048
 """Length in characters; longer tokens are refused unread."""
 
+_SEAL_BYTES, _SEAL_CHARACTERS = 16, 22
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Secrets of survey links by key id, at least one; the first signs, all verify."""
+    """Secrets of survey links by key id, at least one; the first seals, all open."""
 
     secrets: dict[str, bytes] = field(repr=False)
 
@@ -57,27 +65,59 @@ class Refusal(NamedTuple):
 
 
 def mint(keys: Keys, survey_id: str, customer_id: str, expires_ms: int) -> str:
-    """Sign the token of a survey; the same for the same claim and keys.  `survey_id` has no colon."""
+    """Seal the token of a survey; the same for the same claim and keys.  `survey_id` has no colon."""
     key_id, secret = next(iter(keys.secrets.items()))
-    body = urlsafe_b64encode(f"{expires_ms}:{survey_id}:{customer_id}".encode()).rstrip(b"=").decode()
-    return f"{key_id}.{body}.{_signature(secret, f'{key_id}.{body}')}"
+    text = f"{expires_ms}:{survey_id}:{customer_id}".encode()
+    sealed = _cipher(secret).encrypt(text, [key_id.encode()])
+    return f"{key_id}.{_base64(sealed[_SEAL_BYTES:])}.{_base64(sealed[:_SEAL_BYTES])}"
 
 
 def verify(keys: Keys, token: str, now_ms: int) -> Claim | Refusal:
-    """Check a token's signature and expiry: its claim, or the refusal; in constant time for each key."""
-    signed, _, signature = token[: LONGEST_TOKEN + 1].rpartition(".")
-    key_id, _, body = signed.partition(".")
+    """Open a token and check its expiry: its claim, or the refusal; in constant time for each key."""
+    key_id, _, rest = token[: LONGEST_TOKEN + 1].partition(".")
     secret = keys.secrets.get(key_id)
     if secret is None or len(token) > LONGEST_TOKEN:
         return Refusal(Reason.FORGED_TOKEN, "no token of ours, or its key is retired")
-    if not hmac.compare_digest(_signature(secret, signed).encode(), signature.encode(errors="replace")):
+    body, _, seal = rest.rpartition(".")
+    text = _signed_text(secret, key_id, body, seal) if len(seal) > _SEAL_CHARACTERS else _opened(secret, key_id, rest)
+    if text is None:
         return Refusal(Reason.FORGED_TOKEN, "the signature is wrong")
-    expires, survey_id, customer_id = urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode().split(":", 2)
+    expires, survey_id, customer_id = text.decode().split(":", 2)
     claim = Claim(survey_id, customer_id, int(expires))
     if now_ms >= claim.expires_ms:
         return Refusal(Reason.EXPIRED_TOKEN, f"the link ended at {claim.expires_ms}", claim)
     return claim
 
 
-def _signature(secret: bytes, signed: str) -> str:
-    return urlsafe_b64encode(hmac.digest(secret, signed.encode(errors="replace"), "sha256")).rstrip(b"=").decode()
+def _opened(secret: bytes, key_id: str, rest: str) -> bytes | None:
+    """The text of a sealed token; None for one that we did not seal, or whose base64 is not as we write it."""
+    body, _, seal = rest.partition(".")
+    try:
+        sealed, seal_bytes = _bytes(body), _bytes(seal)
+        if (_base64(sealed), _base64(seal_bytes)) != (body, seal):
+            return None
+        return _cipher(secret).decrypt(seal_bytes + sealed, [key_id.encode()])
+    except (ValueError, InvalidTag):
+        return None
+
+
+def _signed_text(secret: bytes, key_id: str, body: str, signature: str) -> bytes | None:
+    """The text of a token that was signed, as all were before they were sealed; None for a wrong signature."""
+    signed = f"{key_id}.{body}".encode(errors="replace")
+    expected = _base64(hmac.digest(secret, signed, "sha256"))
+    is_ours = hmac.compare_digest(expected.encode(), signature.encode(errors="replace"))
+    return _bytes(body) if is_ours else None
+
+
+@lru_cache(maxsize=16)  # deriving a key takes as long as sealing
+def _cipher(secret: bytes) -> AESSIV:
+    """The cipher of a key: 64 bytes derived from its secret, which signs the old tokens itself."""
+    return AESSIV(hmac.digest(secret, b"nps survey link", "sha512"))
+
+
+def _base64(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -147,6 +147,24 @@ class AlertPolicy:
             raise ValueError("alerts.critical_max <= error_max <= warning_max <= 6 must hold")
 
 
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """The company as the collector's page shows it.
+
+    `about` is what customers are asked to recommend, `logo` a data URI, the colours are like '#0b5fae'; an empty text
+    shows nothing.  White text can be read on `colour`, and `colour_at_night` on the page's dark paper.
+    """
+
+    name: str = ""
+    about: str = ""
+    logo: str = field(default="", repr=False)
+    colour: str = ""
+    colour_at_night: str = ""
+
+
+NO_BRAND = Brand()
+
+
 @dataclass(frozen=True)
 class Program:
     """The whole program; `hash` identifies it on every decision and row."""
@@ -169,6 +187,7 @@ class Program:
     placeholders: frozenset[str] = frozenset()
     """Customer ids, in folded case, that stand for nobody or for many; see `is_placeholder`."""
     customer: CustomerBounds = field(default_factory=CustomerBounds)
+    brand: Brand = NO_BRAND
 
     def __post_init__(self) -> None:
         """Raises ValueError for a program that contradicts itself; each message says what to change."""

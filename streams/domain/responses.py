@@ -14,7 +14,7 @@ from streams.domain.ids import fingerprint
 from streams.domain.nps import Band, band
 from streams.domain.parts import NO_ANSWER
 from streams.domain.policy import Program
-from streams.domain.state import Clicks, Given, Invitation, Journey, Parked, Waiting
+from streams.domain.state import Given, Invitation, Journey, Parked, Waiting
 
 _with_invitations = replacer(Journey, "invitations", "reminders")
 _with_given = replacer(Invitation, "given")
@@ -80,7 +80,8 @@ def _take_click(
     journey: Journey, invitation: Invitation, event: SurveyResponse, step: Step
 ) -> tuple[Invitation, Journey]:
     """Take a click or a trap: a click waits, and scores that turn out to be a machine's no longer count."""
-    before, clicks_before = invitation.given or NO_ANSWER, invitation.clicks or Clicks()
+    before = invitation.given or NO_ANSWER
+    clicks_before = invitation.clicks or clicks.first_clicks(before)
     at_most = bounds.clicks_room(journey.invitations, clicks.MOST_CLICKS)
     if (clicks_after := clicks.with_click(clicks_before, event, at_most)) == clicks_before:
         step.effects.append(Ignore(Reason.DUPLICATE))
@@ -104,6 +105,10 @@ def _take_answer(journey: Journey, invitation: Invitation, event: SurveyResponse
     part, comment = (event.time, fingerprint(event.source, event.id), score), None if event.voided else event.comment
     if comment is None and score >= 0 and before is NO_ANSWER and invitation.clicks is None:
         return _revised(invitation, before, _with_score(before, (part,), (part,)), event, step)
+    if invitation.clicks is not None:
+        room = bounds.clicks_room(journey.invitations, clicks.MOST_CLICKS)
+        if (clicks_after := clicks.with_person(invitation.clicks, event, room)) != invitation.clicks:
+            invitation = invitation._replace(clicks=clicks_after)
     if comment is not None:
         comment = bounds.cut(comment, bounds.comment_room(journey.invitations))
     given = parts.with_part(before, part, comment)

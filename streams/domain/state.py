@@ -66,10 +66,16 @@ class Click(NamedTuple):
 
 
 class Clicks(NamedTuple):
-    """The clicks on a survey's links, and `traps`, the times at which a machine gave itself away; in order of time."""
+    """The clicks on a survey's links and what tells machines from persons; each in order of time.
+
+    `traps` are the times at which a machine gave itself away, `heads` those of HEAD requests.  `persons` are the clicks
+    whose page was looked at, and the times and scores, -1 for none, of all that was answered otherwise.
+    """
 
     seen: tuple[Click, ...] = ()
     traps: tuple[int, ...] = ()
+    heads: tuple[int, ...] = ()
+    persons: tuple[Click, ...] = ()
 
 
 class Invitation(NamedTuple):

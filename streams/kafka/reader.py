@@ -59,6 +59,27 @@ class KafkaReader:
         """The last `records` records of each partition, sometimes a few more.  Raises BrokerAway as `read` does."""
         return self._read(partitions, _TAIL - records)
 
+    def partitions_of(self, topic: str) -> list[TopicPartition]:
+        """All partitions that a topic has.  Raises BrokerAway."""
+        try:
+            found = self._consumer.list_topics(topic, timeout=self._patience_s).topics[topic].partitions
+        except confluent_kafka.KafkaException:
+            raise BrokerAway(f"no answer from Kafka at {self._brokers} for {self._patience_s:g} s") from None
+        return [(topic, number) for number in sorted(found)]
+
+    def follow(self, partitions: Collection[TopicPartition]) -> Records:
+        """Every record of the partitions and each that comes, without end.  Raises BrokerAway for an unreadable one."""
+        self._consumer.assign(
+            [confluent_kafka.TopicPartition(*partition, confluent_kafka.OFFSET_BEGINNING) for partition in partitions]
+        )
+        while True:
+            for message in self._consumer.consume(BATCH_RECORDS, timeout=0.2):
+                error = message.error()
+                if error is None:
+                    yield (message.topic() or "", message.partition() or 0), _record(message)
+                elif error.code() != _END and not error.retriable():
+                    raise BrokerAway(f"{message.topic()} cannot be read: {error.str()}")
+
     def _read(self, partitions: Collection[TopicPartition], start: int) -> Records:
         unfinished, last_answer_s = set(partitions), time.monotonic()
         with suppress(confluent_kafka.KafkaException):  # the loop below raises BrokerAway, with the address

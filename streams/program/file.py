@@ -123,6 +123,15 @@ class AlertsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warning_max: int
 
 
+class BrandTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[brand]`: the company on the collector's page, as `streams.domain.policy.Brand` explains it."""
+
+    name: str
+    about: str = ""
+    logo: str = ""
+    colour: str = ""
+
+
 class ProgramFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The whole program file."""
 
@@ -136,3 +145,4 @@ class ProgramFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     channels: dict[str, ChannelTable] = {}
     events: EventsTable = EventsTable()
     customer: CustomerTable = CustomerTable()
+    brand: BrandTable | None = None

@@ -25,7 +25,7 @@ from streams.program import load
 target = sys.argv[1]
 assert all(m.__file__.startswith(target) for m in (streams, schemas, sinks)), streams.__file__
 Codec(), load()
-assert sorted(TEXTS) == ['de', 'en', 'es', 'fr', 'pt']
+assert sorted(TEXTS) == ['ar', 'de', 'en', 'es', 'fr', 'he', 'pt']
 (command,) = [e for e in distribution("nps-pipeline").entry_points if e.group == "console_scripts"]
 assert (command.name, command.value) == ("nps", "streams.cli:main"), command
 assert callable(command.load())

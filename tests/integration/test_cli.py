@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 from confluent_kafka import Producer
@@ -23,9 +25,10 @@ from schemas.deadletters import Death, wrap
 from schemas.topics import DEAD_LETTERS, TOPICS
 from streams.local.servers import HOST, free_port, local_broker, local_clickhouse
 from tests.support.commands import BOUND_S, Service, done, run, until
+from tests.support.programs import program
 
 COMMANDS = (
-    "demo", "up", "worker", "sink", "notify", "collector", "topics", "migrate", "produce", "query", "why",
+    "demo", "up", "worker", "sink", "notify", "collector", "link", "topics", "migrate", "produce", "query", "why",
     "deadletters", "rehearse", "config",
 )  # fmt: skip
 PURCHASE = (
@@ -384,11 +387,11 @@ def test_up_runs_everything_leaves_nothing_and_keeps_its_data(tmp_path: Path) ->
     with up(tmp_path) as first:
         environ = environ_of(first)
         labels = set(re.findall(r"^(\w+) +\| ", first.said(), re.MULTILINE))
-        assert labels <= {"worker", "sink", "notify"}
+        assert labels <= {"worker", "sink", "notify", "collector"}
         assert done("produce", "-", environ=environ, given=PURCHASE.replace("delivered", "unheard_of"))
         until(lambda: decisions(environ) == ["1"], "the decision is in ClickHouse")
         children = descendants(first.process.pid)
-        assert len(children) >= 5, "broker, ClickHouse, worker, sink, notifier"
+        assert len(children) >= 7, "broker, ClickHouse, worker, sink, notifier, collector, links"
         assert first.stop(signal.SIGINT) == 0, first.said()
         assert not [pid for pid in children if is_alive(pid)]
         assert "Traceback" not in first.said()
@@ -397,18 +400,75 @@ def test_up_runs_everything_leaves_nothing_and_keeps_its_data(tmp_path: Path) ->
         assert second.stop(signal.SIGTERM) == 0, second.said()
 
 
-def test_up_names_a_taken_port(tmp_path: Path) -> None:
+def test_up_prints_the_link_of_each_survey_and_links_outlive_it(tmp_path: Path) -> None:
+    """The link that is printed is the one of `nps link`, it takes the answer, and opens after the next start, too."""
+    (tmp_path / "nps.toml").write_text(program({"locales": ["de"]}))
+    told = {"NPS_PROGRAM": str(tmp_path / "nps.toml")}
+    with up(tmp_path, told) as first:
+        environ = environ_of(first)
+        for number in range(2):
+            done(
+                "produce",
+                "-",
+                environ=environ,
+                given=PURCHASE.replace("C1", f"C{number}").replace('"1"', f'"{number}"'),
+            )
+        first.until(lambda: len(links_of(first)) == 2, "both links are printed")
+        (survey, link), (other, _) = links_of(first)
+        assert survey != other
+        assert link.startswith(environ["NPS_COLLECTOR_URL"] + "/r/local.")
+        assert link.endswith("?lang=de")
+        assert done("link", survey, environ=environ) == f"{link}\n"
+        away = {**environ, "NPS_COLLECTOR_URL": "https://nps.example.org/"}
+        path = link.removeprefix(environ["NPS_COLLECTOR_URL"])
+        assert done("link", survey, environ=away) == f"https://nps.example.org{path}\n"
+        for wrong, says in ((["no-such-survey"], "no survey no-such-survey in nps.dispatches"), ([], "name one survey"),
+                            ([survey, "--follow"], "name one survey")):  # fmt: skip
+            assert says in one_line(run("link", *wrong, environ=environ), 2)
+        assert "Sie uns Freunden" in opened(link)
+        assert "Sie haben 9 von 10" in opened(f"{link}&score=9")
+        answered = "SELECT score FROM answers FINAL"
+        first.until(lambda: "9" in done("query", answered, environ=environ), "the answer is in ClickHouse")
+        assert first.stop(signal.SIGTERM) == 0, first.said()
+    key = tmp_path / "data" / "link-keys"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert key.read_text().strip() not in first.said()
+    with up(tmp_path, told) as second:
+        assert "Sie uns Freunden" in opened(environ_of(second)["NPS_COLLECTOR_URL"] + path)
+        assert second.stop(signal.SIGTERM) == 0, second.said()
+
+
+def links_of(running: Service) -> list[tuple[str, str]]:
+    """The surveys and links that `nps up` printed."""
+    return re.findall(r"^link +\| (\S+)  (http\S+)$", running.said(), re.MULTILINE)
+
+
+def opened(url: str) -> str:
+    """The page of a link, once the collector listens."""
+    deadline = time.monotonic() + BOUND_S
+    while True:
+        try:
+            with urlopen(url) as answer:
+                text: str = answer.read().decode()
+                return text
+        except URLError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+@pytest.mark.parametrize("option", ["--kafka-port", "--collector-port"])
+def test_up_names_a_taken_port(tmp_path: Path, option: str) -> None:
     """A port in use is said in one line, before anything runs."""
     with socket.create_server((HOST, 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = run("up", "--data", str(tmp_path / "data"), "--kafka-port", port)
+        ended = run("up", "--data", str(tmp_path / "data"), option, port)
     assert one_line(ended, 3) == f"nps: port {port} of {HOST} is taken: stop what listens there or choose another port"
 
 
-def up(folder: Path) -> Service:
+def up(folder: Path, told: Mapping[str, str] | None = None) -> Service:
     """`nps up` on free ports, its data in `folder`, once its worker has its partitions."""
     ports = ["--kafka-port", str(free_port()), "--clickhouse-port", str(free_port())]
-    running = Service(["up", "--data", str(folder / "data"), *ports], {}, folder / f"up-{ports[1]}.log")
+    running = Service(["up", "--data", str(folder / "data"), *ports], told or {}, folder / f"up-{ports[1]}.log")
     try:
         running.until(lambda: "restored partitions" in running.said(), "the worker had its partitions")
     except BaseException:

@@ -19,7 +19,7 @@ from sinks import rows
 from sinks.erasure.redaction import redacted
 from sinks.warehouse import Row
 from streams.collector.outbox import Away, Outbox
-from streams.domain.clicks import confirmation
+from streams.domain.clicks import HEADED, confirmation
 from streams.domain.state import Click
 from streams.kafka.ports import Output
 from streams.local.servers import free_port, local_broker
@@ -152,14 +152,121 @@ def test_the_beacon_confirms_the_click_that_the_page_is_of(collector: Collecting
     assert len(of(collector, "beacon")) == 2
 
 
-def test_the_trap_and_any_head_give_a_machine_away(collector: Collecting) -> None:
-    """The hidden link is on the page; whoever follows it, or asks with HEAD, is noted."""
+def test_the_trap_and_a_head_are_noted(collector: Collecting) -> None:
+    """The hidden link is on the page; whoever follows it is a machine, and whoever asks with HEAD may be."""
     link = collector.link("trap")
     _, text, _ = fetched("GET", link + "?score=2")
     (trap,) = re.findall(r'<a href="([^"]+)"[^>]* hidden>', text)
     assert fetched("GET", collector.url + trap)[0] == 200
     assert head(link + "?score=0") == 200
     assert [record[3:] for record in of(collector, "trap")] == [(False, True), (True, True), (True, True)]
+    types = [response.type for response in collector.responses() if response.survey_id == "trap"]
+    assert types == ["survey.clicked", "survey.trapped", HEADED]
+
+
+PREFETCHES = (
+    {"Sec-Purpose": "prefetch"}, {"Sec-Purpose": "prefetch;prerender"}, {"Sec-Purpose": "prefetch;anonymous-client-ip"},
+    {"Purpose": "prefetch"}, {"X-Moz": "prefetch"}, {"X-Purpose": "preview"}, {"Purpose": "Prerender"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("headers", PREFETCHES)
+def test_a_prefetch_takes_nothing_and_is_refused(collector: Collecting, headers: dict[str, str]) -> None:
+    """With a status that no browser keeps, so that it asks again when somebody wants to see the page."""
+    survey = f"prefetch-{'-'.join(headers)}-{'-'.join(headers.values())}"
+    link = collector.link(survey)
+    for method, path in (("GET", "?score=0"), ("HEAD", "?score=0"), ("GET", "/more"), ("GET", "")):
+        assert fetched(method, link + path, headers=headers)[0] == 503
+    assert of(collector, survey) == []
+    assert fetched("GET", link + "?score=9")[0] == 200
+    assert of(collector, survey) == [("c1", 9, None, False, True)]
+
+
+WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
+CHROME = f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} Chrome/131.0.0.0 Safari/537.36"
+ROBOTS = (
+    "WhatsApp/2.23.20.0 A",
+    "WhatsApp/2",
+    "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+    "Slack-ImgProxy (+https://api.slack.com/robots)",
+    "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5 skype-url-preview@microsoft.com",
+    f"{CHROME} Edg/131.0.0.0 MicrosoftPreview/2.0 +https://aka.ms/MicrosoftPreview",
+    "Microsoft Office Existence Discovery",
+    "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_11_1) AppleWebKit/601.2.4 (KHTML, like Gecko) Version/9.0.1 "
+    "Safari/601.2.4 facebookexternalhit/1.1 Facebot Twitterbot/1.0",
+    "facebookexternalhit/1.1;line-poker/1.0",
+    "meta-externalagent/1.1 (+https://developers.facebook.com/docs/sharing/webmasters/crawler)",
+    "Twitterbot/1.0",
+    "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)",
+    "LinkedInBot/1.0 (compatible; Mozilla/5.0; Apache-HttpClient +http://www.linkedin.com)",
+    "TelegramBot (like TwitterBot)",
+    "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    "Mozilla/5.0 Google-PageRenderer Google (+https://developers.google.com/+/web/snippet/)",
+    "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+    "AdsBot-Google (+http://www.google.com/adsbot.html)",
+    "Mediapartners-Google",
+    "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+    "Mozilla/5.0 (compatible; redditbot/1.0; +http://www.reddit.com/feedback)",
+    "Synapse (bot; +https://github.com/matrix-org/synapse)",
+    "Mozilla/5.0 (compatible; YandexBot/3.0; +http://yandex.com/bots)",
+    "Iframely/1.3.1 (+https://iframely.com/docs/about)",
+)
+PERSONS = (
+    CHROME,
+    f"{CHROME} Edg/131.0.0.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 "
+    "Mobile/15E148 Safari/604.1",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 "
+    "[FBAN/FBIOS;FBAV/464.0.0.36.109;FBDV/iPhone14,2;FBSN/iOS;FBLC/de_DE]",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 "
+    "Twitter for iPhone/10.44",
+    f"Mozilla/5.0 (Linux; Android 14; SM-S918B) {WEBKIT} Chrome/131.0 Mobile Safari/537.36 [LinkedInApp]/4.1",
+    f"Mozilla/5.0 (Linux; Android 14) {WEBKIT} Chrome/131.0 Mobile Safari/537.36 "
+    "Telegram-Android/11.3 (Google Pixel 8; Android 14; SDK 34)",
+    f"Mozilla/5.0 (Linux; Android 9; CUBOT X19) {WEBKIT} Chrome/131.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) GSA/310.0 "
+    "Mobile/15E148 Safari/604.1",
+    f"{CHROME} Teams/1.7.00.6058",
+)
+
+
+def test_previews_and_robots_take_nothing_and_persons_in_apps_do(collector: Collecting) -> None:
+    """The true user agents; a preview shows the question, and whoever opens the link in an app is a person."""
+    for number, agent in enumerate(ROBOTS):
+        link = collector.link(f"robot-{number}")
+        for method, path in (("GET", "?score=0"), ("GET", "?score=10"), ("HEAD", "?score=0"), ("GET", "/more")):
+            status, text, _ = fetched(method, link + path, headers={"User-Agent": agent})
+            assert (status, 'data-score="' in text) == (200, False), agent
+            assert method == "HEAD" or "How likely are you" in text
+    for agent in PERSONS:
+        assert fetched("GET", collector.link("persons") + "?score=9", headers={"User-Agent": agent})[0] == 200
+    assert [response for response in collector.responses() if response.survey_id.startswith("robot-")] == []
+    assert len(of(collector, "persons")) == len(PERSONS)
+
+
+def test_the_page_of_a_click_comes_back_and_takes_nothing(collector: Collecting) -> None:
+    """The address that the page gives itself: its score, its click's beacon while that is young, or the question."""
+    link = collector.link("back")
+    _, text, _ = fetched("GET", link + "?score=3")
+    (at,) = re.findall(r'data-at="(\d+)"', text)
+    for query, shown in ((f"score=3&at={at}", f'data-at="{at}"'), ("score=9&at=", 'data-score="9">'),
+                         (f"score=9&at={FAR_MS}", 'data-score="9">'), ("score=3&at=1", 'data-score="3">'),
+                         ("score=3&at=x", 'data-score="3">')):  # fmt: skip
+        status, text, _ = fetched("GET", f"{link}/clicked?{query}&lang=de")
+        assert (status, "Danke" in text, shown in text) == (200, True, True), query
+    for query in ("", "?score=11", "?score="):
+        status, text, _ = fetched("GET", f"{link}/clicked{query}")
+        assert (status, "How likely" in text) == (200, True)
+    assert of(collector, "back") == [("c1", 3, None, False, True)]
+
+
+@pytest.mark.parametrize(("language", "direction"), [("ar", ' dir="rtl"'), ("he-IL", ' dir="rtl"'), ("pt-BR", "")])
+def test_languages_have_their_direction(collector: Collecting, language: str, direction: str) -> None:
+    """The page reads from right to left where its language does; words of any language are typed in their own."""
+    _, text, _ = fetched("GET", f"{collector.link('rtl')}?score=9&lang={language}")
+    assert f'<html lang="{language[:2]}"{direction}>' in text
+    assert '<textarea id="comment" name="comment" dir="auto"' in text
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])

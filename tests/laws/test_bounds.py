@@ -1,7 +1,7 @@
 """Laws of bounds: whatever a customer does a journey stays small, and a step costs the same for ever.
 
 The hostile customer sends ids of 256 bytes, attributes of 64 characters of four bytes each, comments of 60 kB, clicks,
-traps, consents and cancels without end, and answers to surveys that nobody sent.
+traps, HEADs, beacons, consents and cancels without end, and answers to surveys that nobody sent.
 """
 
 import sys
@@ -26,7 +26,7 @@ from streams.domain.state import NEW, Journey
 from streams.intake import accept
 from streams.kafka.ports import KafkaRecord
 from streams.state.tables import JourneyEntry, decode, encode
-from tests.support.clicks import click, trap
+from tests.support.clicks import beacon, click, head, trap
 from tests.support.histories import CUSTOMER, OPEN, START_MS, case, program, purchase, response, run, told, wakeup
 from tests.support.laws import seeds
 
@@ -38,7 +38,7 @@ ASK = Rule(
 )  # fmt: skip
 NOW = replace(ASK, name="now", on=frozenset({"asks now"}), delay_ms=0)
 HOSTED = program([ASK, NOW], 0, dimensions=NAMES, combinations=[NAMES[:2], NAMES[2:4], NAMES[4:]], park_ms=DAY_MS)
-KINDS = ["ask", "now", "cancel", "answer", "click", "trap", "unknown", "consent", "wakeup"]
+KINDS = ["ask", "now", "cancel", "answer", "click", "trap", "head", "beacon", "unknown", "consent", "wakeup"]
 STEP_CALLS = 30_000
 """The most calls of a step, with decoding and encoding: about 5 ms."""
 
@@ -71,9 +71,10 @@ class Hostile:
             return response(name, at_ms - r.randrange(DAY_MS), r.randrange(11), long(r, 15_000), survey=survey)
         if kind == "unknown":
             return response(name, at_ms, 5, long(r, 15_000), survey=f"unknown {name}")
-        if kind in ("click", "trap"):
-            made = click(at_ms - r.randrange(DAY_MS), r.randrange(11)) if kind == "click" else trap(at_ms)
-            return made._replace(survey_id=survey)
+        if kind in ("click", "trap", "head", "beacon"):
+            clicked_ms, score = at_ms - r.randrange(DAY_MS), r.randrange(11)
+            made = {"click": click(clicked_ms, score), "trap": trap(at_ms), "head": head(at_ms)}
+            return made.get(kind, beacon(clicked_ms, score))._replace(id=name, survey_id=survey)
         if kind == "consent":
             consents = {f"{self.number} {n} {long(r, 25)}/email": "granted" for n in range(20)}
             return told(name, at_ms, consents=consents, time_zone=f"{'America/Argentina/ComodRivadavia':<256}")

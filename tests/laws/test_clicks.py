@@ -12,7 +12,7 @@ from schemas.codec import Codec
 from schemas.events import Purchase, SurveyResponse
 from schemas.reasons import Reason
 from schemas.topics import PURCHASES, RESPONSES, WAKEUPS
-from streams.domain.clicks import MOST_CLICKS, confirmation
+from streams.domain.clicks import CONFIRMED, HEADED, MOST_CLICKS, confirmation
 from streams.domain.effects import Confirm, Ignore
 from streams.domain.ids import survey_id
 from streams.domain.nps import band
@@ -21,7 +21,7 @@ from streams.domain.state import Click
 from streams.kafka.ports import KafkaRecord
 from streams.processing.journeys import Journeys
 from tests.support.answers import ASKED, FIRST_MS, SURVEY, net
-from tests.support.clicks import WAIT_MS, Visit, beacon, click, confirmed, trap, visited
+from tests.support.clicks import WAIT_MS, Visit, beacon, click, confirmed, head, trap, visited
 from tests.support.crashes import Process, check_answers, totals
 from tests.support.histories import OPEN, START_MS, response, run
 from tests.support.laws import examples, seeds
@@ -29,21 +29,22 @@ from tests.support.recount import Cell, Counts, Vote, panes, stamp
 
 SEEDS = 400
 PARTS = 4
-SECONDS = (0, 1, 10, 20, 29.999, 30, 45, 59.999, 60, 75, 90, 600)
+SECONDS = (0, 1, 5.999, 6, 10, 20, 29.999, 30, 45, 59.999, 60, 75, 90, 600)
 TIMES_MS = st.sampled_from([FIRST_MS + int(seconds * 1_000) for seconds in SECONDS])
 
 
 @st.composite
 def visits(draw: st.DrawFn) -> list[SurveyResponse]:
-    """Up to ten clicks, traps, beacons, comments, corrections and withdrawals."""
+    """Up to ten clicks, traps, HEADs, beacons, comments, corrections and withdrawals."""
     found: list[SurveyResponse] = []
     for number in range(draw(st.integers(1, 10))):
         at_ms, score = draw(TIMES_MS), draw(st.sampled_from([0, 3, 6, 8, 10]))
-        kind = draw(st.sampled_from(["click"] * 5 + ["trap", "beacon", "comment", "score", "both", "void"]))
+        kind = draw(st.sampled_from(["click"] * 5 + ["trap", "head", "beacon", "comment", "score", "both", "void"]))
         found.append(
             {
                 "click": click(at_ms, score),
                 "trap": trap(at_ms),
+                "head": head(at_ms),
                 "beacon": beacon(at_ms, score),
                 "comment": response(f"r{number}", at_ms, None, f"comment {number}"),
                 "score": response(f"r{number}", at_ms, score),
@@ -57,8 +58,9 @@ def visits(draw: st.DrawFn) -> list[SurveyResponse]:
 def persons(said: Sequence[SurveyResponse]) -> set[tuple[int, int, int]]:
     """Time, rank among equals and score of all that persons gave and did not withdraw, from everything at once."""
     clicks = {(r.time, r.score or 0) for r in said if r.provisional and not r.voided}
-    traps_ms = {r.time for r in said if r.provisional and r.voided}
-    lost = {(at, n) for at, n in clicks if any(abs(at - trap_ms) < WAIT_MS for trap_ms in traps_ms)}
+    traps_ms = {r.time for r in said if r.provisional and r.voided and r.type != HEADED}
+    lost = {one for one in clicks if is_doubtful(one, clicks, said)} - persons_clicks(clicks, said)
+    lost |= {(at, n) for at, n in clicks if any(abs(at - trap_ms) < WAIT_MS for trap_ms in traps_ms)}
     for start_ms, _ in clicks:
         burst = {(at, n) for at, n in clicks if start_ms <= at < start_ms + WAIT_MS}
         lost |= burst if len({n for _, n in burst}) > 2 else set()
@@ -70,6 +72,34 @@ def persons(said: Sequence[SurveyResponse]) -> set[tuple[int, int, int]]:
         for r in answers
         if r.score is not None and not r.voided and r.time > withdrawn_ms and r.id not in machine
     }
+
+
+def shows(clicks: set[tuple[int, int]], said: Sequence[SurveyResponse]) -> list[tuple[int, int | None]]:
+    """Times and scores of the answers that are no click's."""
+    given = [r for r in said if not r.provisional and not r.voided]
+    return [(r.time, r.score) for r in given if not (r.type == CONFIRMED and (r.time, r.score) in clicks)]
+
+
+def is_doubtful(one: tuple[int, int], clicks: set[tuple[int, int]], said: Sequence[SurveyResponse]) -> bool:
+    """True for a click near a HEAD, within seconds of another score, or of a page come back to after another answer."""
+    at, score = one
+    if any(abs(at - r.time) < WAIT_MS for r in said if r.type == HEADED):
+        return True
+    if any(n != score and abs(at - other) < 6_000 for other, n in clicks):
+        return True
+    before = [other for other, n in clicks if n == score and other < at]
+    return any(
+        min(before) < answered_ms < at
+        for answered_ms, n in shows(clicks, said)
+        if before and n is not None and n != score
+    )
+
+
+def persons_clicks(clicks: set[tuple[int, int]], said: Sequence[SurveyResponse]) -> set[tuple[int, int]]:
+    """The clicks that a beacon tells of, and the last one up to 30 s before each other answer."""
+    looked_at = {(r.time, r.score) for r in said if not r.provisional and r.type == CONFIRMED}
+    led = [[one for one in clicks if 0 <= at - one[0] < WAIT_MS] for at, _ in shows(clicks, said)]
+    return {one for one in clicks if one in looked_at} | {max(each) for each in led if each}
 
 
 @settings(max_examples=examples(1_500))

@@ -78,6 +78,26 @@ class Tab:
         if leads_on:
             await self._until_loaded(before)
 
+    async def back(self) -> None:
+        """Press the browser's back button and wait until the page before is there."""
+        history = await self.ask("Page.getNavigationHistory")
+        before = history["entries"][history["currentIndex"] - 1]
+        await self.ask("Page.navigateToHistoryEntry", entryId=before["id"])
+        await self.until(f"location.href === {json.dumps(before['url'])} && document.readyState === 'complete'")
+
+    async def reload(self) -> None:
+        """Press the browser's reload button and wait until the page is there again."""
+        before = self._loaded
+        await self.ask("Page.reload")
+        await self._until_loaded(before)
+
+    async def until(self, expression: str) -> None:
+        """Wait until an expression of JavaScript is true."""
+        deadline = time.monotonic() + BOUND_S
+        while not await self.value(expression):
+            assert time.monotonic() < deadline, f"never true: {expression}"
+            await asyncio.sleep(0.05)
+
     async def type(self, text: str) -> None:
         """Type into what has the focus."""
         await self.ask("Input.insertText", text=text)

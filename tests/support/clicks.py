@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 
 from schemas.events import SurveyResponse
-from streams.domain.clicks import confirmation
+from streams.domain.clicks import HEADED, WAITED, confirmation
 from streams.domain.effects import Confirm, Effect
 from streams.domain.panes import DAY_MS
 from streams.domain.state import Click
@@ -15,18 +15,28 @@ WAIT_MS = OPEN.limits.confirm_ms
 
 
 def click(time_ms: int, score: int) -> SurveyResponse:
-    """Somebody, or something, opened the link of a score."""
+    """A person, or a machine, opened the link of a score."""
     return response(f"click {time_ms} {score}", time_ms, score)._replace(provisional=True)
 
 
 def trap(time_ms: int) -> SurveyResponse:
-    """Something opened the link that nobody can see, or asked with HEAD."""
+    """A machine opened the link that nobody can see."""
     return response(f"trap {time_ms}", time_ms, voided=True)._replace(provisional=True)
+
+
+def head(time_ms: int) -> SurveyResponse:
+    """A scanner asked with HEAD, and perhaps a person came after it."""
+    return trap(time_ms)._replace(id=f"head {time_ms}", type=HEADED)
 
 
 def beacon(time_ms: int, score: int) -> SurveyResponse:
     """The page of that click was looked at."""
     return confirmation(SURVEY, CUSTOMER, Click(time_ms, score))
+
+
+def waited(time_ms: int, score: int) -> SurveyResponse:
+    """The wait of that click was over and no person had shown."""
+    return beacon(time_ms, score)._replace(type=WAITED)
 
 
 def confirmed(said: Sequence[SurveyResponse], time_ms: int, score: int) -> SurveyResponse:

@@ -14,7 +14,7 @@ from streams.domain.nps import Band
 from streams.domain.panes import DAY_MS, MINUTE_MS
 from streams.domain.parts import NO_ANSWER
 from tests.support.answers import ASKED, EXPIRES_MS, FIRST_MS, SEGMENTS, SURVEY, net
-from tests.support.clicks import WAIT_MS, beacon, click, trap, visited
+from tests.support.clicks import WAIT_MS, beacon, click, head, trap, visited, waited
 from tests.support.histories import OPEN, START_MS, purchase, response, run, wakeup
 
 
@@ -33,9 +33,9 @@ def test_a_click_counts_when_its_time_is_over_and_in_its_own_minute() -> None:
     assert not journey.answers
     assert next_timer_ms(journey.journey, OPEN) == FIRST_MS + WAIT_MS
     assert journey.take(wakeup(FIRST_MS + WAIT_MS - 1)) == []
-    assert journey.take(wakeup(FIRST_MS + WAIT_MS)) == [Confirm(beacon(FIRST_MS, 3), FIRST_MS + WAIT_MS)]
+    assert journey.take(wakeup(FIRST_MS + WAIT_MS)) == [Confirm(waited(FIRST_MS, 3), FIRST_MS + WAIT_MS)]
     assert journey.take(wakeup(FIRST_MS + DAY_MS)) == []
-    effects = journey.take((FIRST_MS + WAIT_MS, beacon(FIRST_MS, 3)))
+    effects = journey.take((FIRST_MS + WAIT_MS, waited(FIRST_MS, 3)))
     assert effects[0] == Count(SEGMENTS, FIRST_MS, Band.DETRACTOR, 1)
     assert [type(effect) for effect in effects[1:]] == [Answer, Alert]
 
@@ -44,7 +44,7 @@ def test_any_topic_moves_the_clock() -> None:
     """A purchase after the wait confirms as a wakeup does; it counts nothing itself."""
     journey = run([ASKED, (FIRST_MS, click(FIRST_MS, 9))], OPEN)
     effects = journey.take((FIRST_MS + DAY_MS, purchase("other", "order.placed", FIRST_MS + DAY_MS)))
-    assert only(effects, Confirm) == [Confirm(beacon(FIRST_MS, 9), FIRST_MS + WAIT_MS)]
+    assert only(effects, Confirm) == [Confirm(waited(FIRST_MS, 9), FIRST_MS + WAIT_MS)]
     assert not only(effects, Count)
 
 
@@ -77,7 +77,7 @@ def test_a_person_confirms_at_once(confirming: SurveyResponse) -> None:
 
 
 def test_a_scanner_leaves_nothing() -> None:
-    """Every score, the trap and a HEAD: no answer, no count, no alert, however long one waits."""
+    """Every score, and the trap: no answer, no count, no alert, however long one waits."""
     scan = [(FIRST_MS + n, click(FIRST_MS + n, n)) for n in range(11)]
     journey = run([ASKED, *scan, (FIRST_MS + 99, trap(FIRST_MS + 99)), wakeup(FIRST_MS + DAY_MS)], OPEN)
     assert [type(effect) for _, effect in journey.effects if not isinstance(effect, Count)][2:] == []
@@ -132,6 +132,59 @@ def test_two_scores_are_a_change_of_mind() -> None:
     visit = visited(said, random.Random(1))
     assert visit.answers[SURVEY].score == 9
     assert net(visit) == Counter({(FIRST_MS // MINUTE_MS, Band.PROMOTER): 1})
+
+
+@pytest.mark.parametrize(
+    ("said", "score"),
+    [
+        ([head(FIRST_MS), click(FIRST_MS + 1_000, 3)], None),
+        ([click(FIRST_MS, 3), head(FIRST_MS + WAIT_MS - 1)], None),
+        ([head(FIRST_MS), click(FIRST_MS + WAIT_MS, 3)], 3),
+        ([head(FIRST_MS), click(FIRST_MS + 1_000, 3), beacon(FIRST_MS + 1_000, 3)], 3),
+        ([head(FIRST_MS), click(FIRST_MS + 20_000, 7), beacon(FIRST_MS + 20_000, 7), head(FIRST_MS + 21_000)], 7),
+        ([head(FIRST_MS), click(FIRST_MS + 9_000, 2), response("w", FIRST_MS + 38_000, None, "late again")], 2),
+        ([head(FIRST_MS), click(FIRST_MS + 9_000, 2), response("w", FIRST_MS + 39_000, None, "late again")], None),
+    ],
+)
+def test_a_head_voids_only_visits_on_which_no_person_shows(said: list[SurveyResponse], score: int | None) -> None:
+    """Safe Links asks with HEAD, then the person comes: a look at the page, or words that the click led to."""
+    for seed in range(6):
+        chance = random.Random(seed)
+        shuffled = chance.sample(said, len(said)) if seed else said
+        visit = visited(shuffled, chance)
+        last = visit.answers.get(SURVEY)
+        assert (last.score if last else None) == score
+        assert sum(net(visit).values()) == (score is not None)
+
+
+@pytest.mark.parametrize(
+    ("said", "score"),
+    [
+        ([click(FIRST_MS, 0), click(FIRST_MS + 2_000, 10)], None),
+        ([click(FIRST_MS, 10), click(FIRST_MS, 0)], None),
+        ([click(FIRST_MS, 0), click(FIRST_MS + 5_999, 10)], None),
+        ([click(FIRST_MS, 0), click(FIRST_MS + 6_000, 10)], 10),
+        ([click(FIRST_MS, 9), click(FIRST_MS + 2_000, 9)], 9),
+        ([click(FIRST_MS, 3), click(FIRST_MS + 2_000, 9), beacon(FIRST_MS + 2_000, 9)], 9),
+        ([click(FIRST_MS, 3), beacon(FIRST_MS, 3), click(FIRST_MS + 2_000, 9)], 3),
+        ([click(FIRST_MS, 3), click(FIRST_MS + 2_000, 9), response("w", FIRST_MS + 9_000, None, "so it is")], 9),
+    ],
+)
+def test_two_scores_within_seconds_count_only_for_a_person(said: list[SurveyResponse], score: int | None) -> None:
+    """A scanner that opens two links is as much a machine as one that opens three."""
+    visit = visited(said, random.Random(2))
+    last = visit.answers.get(SURVEY)
+    assert (last.score if last else None) == score
+
+
+def test_a_page_come_back_to_is_no_new_click() -> None:
+    """Back or reload opens the link of 3 again after 9 was given on its page; only a person who looks at it says 3."""
+    later_ms, again = FIRST_MS + 60_000, click(FIRST_MS + 90_000, 3)
+    given = [click(FIRST_MS, 3), beacon(FIRST_MS, 3), response("form", later_ms, 9), again]
+    assert visited(given, random.Random(3)).answers[SURVEY].score == 9
+    assert visited([*given, beacon(again.time, 3)], random.Random(3)).answers[SURVEY].score == 3
+    other = [*given[:3], click(again.time, 6)]
+    assert visited(other, random.Random(3)).answers[SURVEY].score == 6, "another score is a change of mind"
 
 
 def test_expired_clicks_are_kept_and_flagged() -> None:

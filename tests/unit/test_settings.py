@@ -51,6 +51,7 @@ def test_every_setting_is_read() -> None:
         ("NPS_CLICKHOUSE_URL", "http://[h/d", "NPS_CLICKHOUSE_URL"),
         ("NPS_CLICKHOUSE_URL", "", "NPS_CLICKHOUSE_URL"),
         ("NPS_WEBHOOK_URL", "ftp://h/x", "NPS_WEBHOOK_URL"),
+        ("NPS_COLLECTOR_URL", "nps.example.org", "NPS_COLLECTOR_URL"),
         ("NPS_REGISTRY_URL", "registry:8081", "NPS_REGISTRY_URL"),
         ("NPS_REGISTRY_AUTO_REGISTER_SCHEMAS", "yes", "must be true or false"),
         ("NPS_REGISTRY_USE_LATEST_VERSION", "", "must be true or false"),

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 
 class Texts(NamedTuple):
-    """The sentences of one language; `{score}` is replaced."""
+    """The sentences of one language; `{score}` and `{about}`, the company or what it is asked about, are replaced."""
 
     language: str
     question: str
+    question_about: str
     lowest: str
     highest: str
     thanks: str
@@ -28,6 +29,11 @@ class Texts(NamedTuple):
     again: str
     again_more: str
 
+    @property
+    def is_right_to_left(self) -> bool:
+        """True for a language that is written from right to left."""
+        return self.language in _RIGHT_TO_LEFT
+
 
 def parse_texts(language: str, toml: str) -> Texts:
     """Parse a language's file.  Raises ValueError that names the keys that are missing, unknown or no sentences."""
@@ -37,11 +43,16 @@ def parse_texts(language: str, toml: str) -> Texts:
         raise ValueError(f"{language}.toml: {error}") from None
     faults = [f"key {key!r} is {'unknown' if key in texts else 'missing'}" for key in sorted(texts.keys() ^ _KEYS)]
     faults += [f"key {key!r} is no sentence" for key, text in texts.items() if not isinstance(text, str) or not text]
+    faults += [
+        f"key {key!r} must say {word}" for key, word in _REPLACED.items() if word not in str(texts.get(key, word))
+    ]
     if faults:
         raise ValueError(f"{language}.toml: {', '.join(faults)}")
     return Texts(language, **texts)
 
 
+_RIGHT_TO_LEFT = frozenset({"ar", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"})
+_REPLACED = {"scored": "{score}", "question_about": "{about}"}
 _KEYS = frozenset(Texts._fields) - {"language"}
 
 

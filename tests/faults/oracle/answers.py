@@ -13,7 +13,7 @@ from math import inf
 from typing import NamedTuple
 
 from schemas.events import Alert, Answer, SurveyResponse
-from tests.faults.oracle.clicks import Click, machine_made
+from tests.faults.oracle.clicks import Click, Signs, machine_made
 from tests.faults.oracle.ids import alert_of, confirmation_of
 from tests.faults.oracle.inputs import Taken
 from tests.faults.oracle.outcome import Outcome, Vote
@@ -62,6 +62,9 @@ class Sheet:
     parts: dict[int, Part] = field(default_factory=dict)
     clicks: set[Click] = field(default_factory=set)
     traps: set[int] = field(default_factory=set)
+    heads: set[int] = field(default_factory=set)
+    looks: set[Click] = field(default_factory=set)
+    answers: set[tuple[int, int | None]] = field(default_factory=set)
     said: Said = NOTHING_SAID
     told: Told = NOTHING_TOLD
     revision: int = 0
@@ -85,7 +88,10 @@ class Sheet:
             self._revise(taken, event, outcome)
             return waiting
         mark = _hash(event.source, event.id)
-        if mark in self._machine_marks() or (mark in self.parts and self.parts[mark].time_ms <= event.time):
+        was_machine = mark in self._machine_marks()
+        self._note_person(event)
+        is_known = mark in self.parts and self.parts[mark].time_ms <= event.time and not was_machine
+        if mark in self._machine_marks() or is_known:
             return []
         words = (None, None) if event.voided else (event.score, event.comment)
         self.parts[mark] = Part(event.time, event.voided, mark, *words)
@@ -97,7 +103,17 @@ class Sheet:
         self._revise(taken, event, outcome)
         return []
 
+    def _note_person(self, event: SurveyResponse) -> None:
+        """A person shows by a look at a page or by an answer; not by a withdrawal, nor when a click's wait is over."""
+        if event.type == "survey.confirmed" and event.score is not None:
+            self.looks.add(Click(event.time, event.score))
+        elif event.type != "survey.waited" and not event.voided:
+            self.answers.add((event.time, event.score))
+
     def _click(self, event: SurveyResponse) -> list[Click]:
+        if event.type == "survey.headed":
+            self.heads.add(event.time)
+            return []
         if event.voided or event.score is None:
             self.traps.add(event.time)
             return []
@@ -125,7 +141,8 @@ class Sheet:
         return inf if said.opened_ms is None else said.opened_ms + self.terms.edit_ms
 
     def _machines(self) -> set[Click]:
-        return machine_made(self.clicks, self.traps, self.terms.confirm_ms)
+        signs = Signs(self.traps, self.heads, self.looks, self.answers)
+        return machine_made(self.clicks, signs, self.terms.confirm_ms)
 
     def _machine_marks(self) -> set[int]:
         return {self._mark(click) for click in self._machines()}

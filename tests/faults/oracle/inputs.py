@@ -63,7 +63,7 @@ class Taken(NamedTuple):
     def confirms(self) -> str:
         """The id of an answer by which the pipeline, and no page, confirms a click; empty for any other event."""
         event = self.event
-        if isinstance(event, SurveyResponse) and (event.source, event.type) == ("nps.collector", "survey.confirmed"):
+        if isinstance(event, SurveyResponse) and (event.source, event.type) == ("nps.collector", "survey.waited"):
             return "" if BEACON in dict(self.row.headers) else event.id
         return ""
 

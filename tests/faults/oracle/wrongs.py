@@ -102,7 +102,7 @@ def is_reminder(record: Record) -> bool:
 
 
 def is_confirmed(record: Record) -> bool:
-    return isinstance(record, SurveyResponse) and record.type == "survey.confirmed"
+    return isinstance(record, SurveyResponse) and record.type == "survey.waited"
 
 
 def without(cls: type[Record], fits: Callable[[Record], bool]) -> Callable[[list[Row]], list[Row]]:

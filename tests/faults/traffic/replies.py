@@ -93,7 +93,8 @@ class Replies:
         r, wait_ms = self._pen.r, self._pen.terms.confirm_ms
         if r.random() < 0.5:
             self._provisional("survey.clicked", at_ms, r.choice(SCORES))
-            self._provisional("survey.trapped", at_ms + r.choice((0, wait_ms - 1, wait_ms)), None)
+            type_ = ("survey.trapped", "survey.headed")[at_ms % 2]
+            self._provisional(type_, at_ms + r.choice((0, wait_ms - 1, wait_ms)), None)
             return
         for number, score in enumerate(r.sample(range(11), r.choice((2, 3, 11)))):
             self._provisional("survey.clicked", at_ms + number * r.choice((0, 5, wait_ms // 2)), score)
