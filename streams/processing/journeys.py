@@ -257,7 +257,9 @@ class Journeys:
             except FuseBlown as error:
                 topic, record = batch.records[position]
                 where = f"{topic} partition {partition} offset {record.offset}"
-                raise FuseBlown(f"{error}; the last is at {where}: {reject.reason}, {reject.detail}") from None
+                raise FuseBlown(
+                    f"{error}; the last is at {where}: {reject.reason}"
+                ) from None  # a detail may name people
         self._fuse.good(len(batch.records) - last_bad - 1)
 
 
