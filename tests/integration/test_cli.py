@@ -546,6 +546,60 @@ def test_up_runs_everything_leaves_nothing_and_keeps_its_data(tmp_path: Path) ->
         assert second.stop(signal.SIGTERM) == 0, second.said()
 
 
+def test_up_closes_what_it_forgot(tmp_path: Path) -> None:
+    """A survey that waits when it is stopped is suppressed as `forgotten` at the next start, which says so; once."""
+    program = tmp_path / "slow.toml"
+    program.write_text((Path(__file__).parents[2] / "streams" / "nps.toml").read_text())
+    lines = "".join(PURCHASE.replace('"id": "1"', f'"id": "{number}"').replace("C1", f"C{number}") for number in (1, 2))
+    outcomes = "SELECT outcome, reason, count() FROM decisions FINAL GROUP BY outcome, reason"
+    with up(tmp_path, {"NPS_PROGRAM": str(program)}) as first:
+        assert "a stop forgets them" in first.said()
+        environ = environ_of(first)
+        assert done("topics", "--verify", environ=environ) == "topics are as they should be\n"
+        done("produce", "-", environ=environ, given=lines)
+        pending = '"outcome","reason","count()"\n"pending",\\N,2\n'
+        until(lambda: done("query", "--format", "csv", outcomes, environ=environ) == pending, "both are pending")
+        assert first.stop(signal.SIGINT) == 0, first.said()
+    with up(tmp_path) as second:
+        assert "2 that waited when it was stopped are not sent any more: suppressed as forgotten" in second.said()
+        environ = environ_of(second)
+        forgotten = '"outcome","reason","count()"\n"suppressed","forgotten",2\n'
+        assert done("query", "--format", "csv", outcomes, environ=environ) == forgotten
+        assert "forgotten - The local broker was started anew" in done("why", "C1", environ=environ)
+        assert done("query", "SELECT * FROM ledger_audit", environ=environ) == "no rows\n"
+        done("produce", "-", environ=environ, given=lines)  # told again, they are asked: this program does not wait
+        sent = '"outcome","reason","count()"\n"sent",\\N,2\n'
+        until(lambda: done("query", "--format", "csv", outcomes, environ=environ) == sent, "both are sent")
+        assert second.stop(signal.SIGINT) == 0, second.said()
+
+
+@pytest.mark.parametrize("file", ["epoch", "clickhouse"])
+def test_up_names_a_folder_that_it_cannot_use(tmp_path: Path, file: str) -> None:
+    """What lies there is something else: one line, no traceback, exit code 3."""
+    (tmp_path / file).write_text("no number, no folder")
+    ports = ["--kafka-port", str(free_port()), "--clickhouse-port", str(free_port())]
+    assert str(tmp_path / file) in one_line(run("up", "--data", str(tmp_path), *ports), 3)
+
+
+@pytest.mark.parametrize("after_s", [0, 0.1, 0.3, 0.9])
+@pytest.mark.parametrize("words", [["up"], ["demo"], ["worker"], ["query", "SELECT 1"], ["config"]])
+def test_ctrl_c_in_the_first_second_is_one_line(tmp_path: Path, words: list[str], after_s: float) -> None:
+    """While modules are loaded, servers start or connect: at most "stopped" on stderr, and nothing is left running."""
+    more = ["--data", str(tmp_path), "--kafka-port", str(free_port()), "--clickhouse-port", str(free_port())]
+    environ = {"NPS_BROKERS": NOBODY, "NPS_CLICKHOUSE_URL": f"http://{NOBODY}", "NPS_SERVER_WAIT_S": "60"}
+    program = argv(*words, *(more if words == ["up"] else []))
+    with subprocess.Popen(
+        program, env=clean(environ), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as running:
+        until(lambda: has_begun(running.pid), "it runs our own code")
+        time.sleep(after_s)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=BOUND_S)
+    assert running.returncode in (0, 130), said
+    assert "Traceback" not in said
+    assert len([line for line in said.splitlines() if line.startswith("nps: ")]) <= 1
+
+
 def test_up_names_a_taken_port(tmp_path: Path) -> None:
     """A port in use is said in one line, before anything runs."""
     with socket.create_server((HOST, 0)) as taken:
@@ -554,10 +608,18 @@ def test_up_names_a_taken_port(tmp_path: Path) -> None:
     assert one_line(ended, 3) == f"nps: port {port} of {HOST} is taken: stop what listens there or choose another port"
 
 
-def up(folder: Path) -> Service:
+def has_begun(pid: int) -> bool:
+    """True once the process loads a command's libraries: before that Python itself starts, and answers for Ctrl-C."""
+    try:
+        return "confluent_kafka" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return True
+
+
+def up(folder: Path, environ: dict[str, str] | None = None) -> Service:
     """`nps up` on free ports, its data in `folder`, once its worker has its partitions."""
     ports = ["--kafka-port", str(free_port()), "--clickhouse-port", str(free_port())]
-    running = Service(["up", "--data", str(folder / "data"), *ports], {}, folder / f"up-{ports[1]}.log")
+    running = Service(["up", "--data", str(folder / "data"), *ports], environ or {}, folder / f"up-{ports[1]}.log")
     try:
         running.until(lambda: "restored partitions" in running.said(), "the worker had its partitions")
     except BaseException:
