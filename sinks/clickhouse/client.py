@@ -26,6 +26,9 @@ for _name in ("urllib3", "clickhouse_connect"):  # both log each retry at length
 INSERT_SETTINGS = {"async_insert": 0, "max_partitions_per_insert_block": 0}
 """Settings of every insert: no coalescing, and no bound on partitions, for one insert may hold years of history."""
 
+PIECE_BYTES = 1 << 20
+"""Size of the pieces in which an answer is streamed."""
+
 READ_ONLY = {"readonly": 2}
 """Setting under which a query changes neither data nor this setting, but may set others."""
 
@@ -127,17 +130,21 @@ class ClickHouse:
             result = self._client.query(sql, settings={} if writes else READ_ONLY)
             return result.column_names, [tuple(row) for row in result.result_rows]
 
-    @contextmanager
-    def stream(self, sql: str, form: str, *, writes: bool = False) -> Iterator[IO[bytes]]:
-        """Open the answer to a query as bytes in one of ClickHouse's formats.  Raises WarehouseError.
+    def stream(self, sql: str, form: str, *, writes: bool = False) -> Iterator[bytes]:
+        """Yield the answer to a query in pieces, in one of ClickHouse's formats.  Raises WarehouseError.
 
         The server holds the answer back until it is whole, so that none ends in the middle unseen.
         """
         settings = {"wait_end_of_query": 1, **({} if writes else READ_ONLY)}
         with _translated(self._address):
             answer = cast("IO[bytes]", self._client.raw_stream(sql, settings=settings, fmt=form))
-            with closing(answer):
-                yield answer
+        with closing(answer):
+            while True:
+                with _translated(self._address):
+                    piece = answer.read(PIECE_BYTES)
+                if not piece:
+                    return
+                yield piece
 
     def command(self, sql: str, parameters: Mapping[str, object] | None = None, *, anywhere: bool = False) -> None:
         """Run one statement that returns nothing; `anywhere` means outside the database.  Raises WarehouseError."""

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Container, Iterable
@@ -27,7 +28,18 @@ NARROWEST_PROSE = 40
 CHATTY = ("httpx", "httpcore", "urllib3")
 """Loggers of HTTP clients, which would write addresses with whatever is in them for each request."""
 
-out = Console(markup=False, emoji=False, width=None if sys.stdout.isatty() else WIDEST)
+
+def _console() -> Console:
+    """Make the console of stdout.  Of a dumb terminal Rich does not ask how wide it is."""
+    columns, lines = shutil.get_terminal_size()
+    if not sys.stdout.isatty():
+        columns = WIDEST
+    elif os.environ.get("TERM", "") not in ("dumb", "unknown"):
+        return Console(markup=False, emoji=False)
+    return Console(markup=False, emoji=False, width=columns, height=lines)
+
+
+out = _console()
 
 
 class LogFormatter(logging.Formatter):
@@ -96,6 +108,7 @@ def show(table: Table) -> None:
     else:
         for row in rows:
             out.print(_record(table, row))
+            out.print()
 
 
 def _fits(table: Table) -> bool:
@@ -109,11 +122,10 @@ def _width(text: object) -> int:
 
 
 def _record(table: Table, row: Iterable[RenderableType]) -> Table:
-    """Lay a row out as a name and a value on each line, with an empty line after it."""
+    """Lay a row out as a name and a value on each line, one below the other."""
     record = Table.grid(Column(overflow="fold"), Column(overflow="fold"), padding=(0, 2))
     for column, value in zip(table.columns, row, strict=True):
         record.add_row(column.header, value)
-    record.add_row("", "")
     return record
 
 

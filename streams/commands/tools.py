@@ -1,15 +1,13 @@
 """Commands that only read: `nps query`, `nps deadletters`, `nps config`."""
 
 import argparse
-import io
+import codecs
 import os
-import shutil
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import IO
 
 from schemas.deadletters import Death, NotADeadLetter, unwrap
 from schemas.display import printable
@@ -36,8 +34,7 @@ def query(parsed: argparse.Namespace) -> int:
     settings = read_settings()
     with closing(connect(settings.clickhouse_url, within_s=settings.server_wait_s)) as warehouse:
         if parsed.format in FORMATS:
-            with warehouse.stream(parsed.sql, FORMATS[parsed.format], writes=parsed.write) as answer:
-                _copy(answer)
+            _copy(warehouse.stream(parsed.sql, FORMATS[parsed.format], writes=parsed.write))
             return ExitCode.OK
         names, rows = warehouse.table(parsed.sql, writes=parsed.write)
     table = table_of(*names)
@@ -47,14 +44,13 @@ def query(parsed: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _copy(answer: IO[bytes]) -> None:
+def _copy(pieces: Iterator[bytes]) -> None:
     """Copy bytes to stdout as they are; to a terminal, as text that moves no cursor."""
-    if not sys.stdout.isatty():
-        shutil.copyfileobj(answer, sys.stdout.buffer)
+    if sys.stdout.isatty():
+        for text in codecs.iterdecode(pieces, "utf-8", errors="backslashreplace"):
+            sys.stdout.write(printable(text, keep="\n"))
     else:
-        for line in io.TextIOWrapper(answer, encoding="utf-8", errors="backslashreplace"):
-            sys.stdout.write(printable(line, keep="\n"))
-    sys.stdout.flush()
+        sys.stdout.buffer.writelines(pieces)
 
 
 def deadletters(parsed: argparse.Namespace) -> int:

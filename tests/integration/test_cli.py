@@ -160,7 +160,7 @@ def test_brokers_that_are_none_are_named(brokers: str) -> None:
 def test_output_never_fails_on_encoding(clickhouse: dict[str, str], encoding: str) -> None:
     """Whatever a terminal cannot write is written out, in help, tables and complaints."""
     environ = {**clickhouse, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
-    said = done("query", "SELECT 'Grüße 😀 Ж' AS text", environ=environ)
+    said = done("query", "SELECT '😀 Ж' AS text", environ=environ)
     assert "\\U0001f600 \\u0416" in said
     assert "nps: ClickHouse at" in one_line(run("query", "SELECT 'Ж' AS", environ=environ), 2)
 
@@ -389,10 +389,11 @@ def test_a_query_changes_nothing(clickhouse: dict[str, str], tmp_path: Path, sql
     said = one_line(run("query", "--format", form, sql.format(folder=tmp_path), environ=clickhouse), 2)
     assert "OUTFILE" in sql or form == "table" or "--write" in said or "Syntax error" in said
     assert list(tmp_path.iterdir()) == []
-    tables = set(done("query", "--format", "csv", "SHOW TABLES", environ=clickhouse).split())
-    assert {'"answers"', '"decisions"', '"alerts"'} <= tables
-    assert '"mine"' not in tables
-    assert done("query", "SELECT * FROM alerts", environ=clickhouse) == "no rows\n"
+    state = "SELECT groupArray(name) AS tables, (SELECT count() FROM alerts) AS rows FROM system.tables "
+    told = done("query", "--format", "json", f"{state} WHERE database = 'nps'", environ=clickhouse)
+    found = json.loads(told)
+    assert {"answers", "decisions", "alerts"} <= set(found["tables"])
+    assert ("mine" in found["tables"], int(found["rows"])) == (False, 0)
 
 
 def test_a_query_may_write_when_asked_to_and_migrate_notices(clickhouse: dict[str, str]) -> None:
@@ -581,7 +582,7 @@ def test_up_names_a_folder_that_it_cannot_use(tmp_path: Path, file: str) -> None
     assert str(tmp_path / file) in one_line(run("up", "--data", str(tmp_path), *ports), 3)
 
 
-@pytest.mark.parametrize("after_s", [0, 0.1, 0.3, 0.9])
+@pytest.mark.parametrize("after_s", [0, 0.2, 0.8])
 @pytest.mark.parametrize("words", [["up"], ["demo"], ["worker"], ["query", "SELECT 1"], ["config"]])
 def test_ctrl_c_in_the_first_second_is_one_line(tmp_path: Path, words: list[str], after_s: float) -> None:
     """While modules are loaded, servers start or connect: at most "stopped" on stderr, and nothing is left running."""
