@@ -9,13 +9,16 @@ UV := .cache/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: demo up test test-kafka soak check bench fmt readme lock clean
+.PHONY: demo up shell test test-kafka soak check bench fmt readme lock clean
 
 demo: $(READY)  ## run the whole pipeline for a minute and prove its numbers
 	$(BIN)/nps demo --for $(or $(FOR),60s)
 
 up: $(READY)  ## run the whole pipeline on this machine until Ctrl-C
 	$(BIN)/nps up
+
+shell: $(READY)  ## a shell in which `nps` is found
+	@PATH="$(CURDIR)/$(BIN):$$PATH" exec "$${SHELL:-/bin/sh}"
 
 test: $(READY)  ## all tests, laws on few examples (LAWS=many: on all); those on real Kafka say loudly when they are skipped
 	$(BIN)/pytest $(PARALLEL) $(ARGS)

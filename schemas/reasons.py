@@ -67,6 +67,7 @@ class Reason(StrEnum):
     )
 
     MISSED = "missed", "Found to be due more than the rule's `send_within` after it was: too late to make sense."
+    FORGOTTEN = "forgotten", "The local broker was started anew while the survey waited: it is not sent any more."
     ERASED = "erased", "The customer was erased, and this happened before."
 
     # kept, but not counted

@@ -1,5 +1,6 @@
 """Write a table's rows, and find the few that can never be written among the many that can."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -33,9 +34,15 @@ class RefusalFuse:
         self._in_a_row[table] = count = self._in_a_row.get(table, 0) + 1
         if count > self._limit:
             raise FuseBlown(
-                f"table {table} refused {count} rows in a row, the last because {detail}: "
+                f"table {table} refused {count} rows in a row, the last because {_kind(detail)}: "
                 "run `nps migrate`, and compare the table's columns with the records"
             )
+
+
+def _kind(detail: str) -> str:
+    """Name of ClickHouse's error, in brackets at its end: the rest may hold values of the row, which are no log's."""
+    names = re.findall(r"\(([A-Z_]+)\)", detail)
+    return names[-1] if names else detail.partition(":")[0]
 
 
 def write(

@@ -33,7 +33,7 @@ The rooms, each below those above it; imports run down, never up and never in a 
     streams.program                 the reader of the program file, nps.toml
     streams.domain                  pure: journeys, triggers, responses, panes, windows, NPS
     streams.metrics, clock, errors  Prometheus metrics; the wall clock; every error with its exit code
-    schemas                         what crosses the wire: records, codec, topics, reasons, JSON events
+    schemas                         what crosses the wire: records, codec, topics, reasons, JSON events, text to show
     schemas.fast                    encoders and decoders generated for flat Avro records
 
     sinks.loader, sinks.notify      Kafka to the warehouse; alerts to webhook or terminal

@@ -6,35 +6,90 @@ A command's modules are loaded when it runs: all of them together take a second 
 """
 
 import argparse
+import io
+import os
+import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
+from schemas.display import printable, without_passwords
 from schemas.topics import INBOUND, WAKEUPS
 
 EVENTS = sorted(topic.name.removeprefix("nps.") for topic in INBOUND if topic is not WAKEUPS)
 """Short names of the topics that `nps produce` may write to."""
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as `streams.errors` has it, which is not loaded yet."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the arguments, run one command and exit with its code; errors fit one line."""
-    parsed = _parser().parse_args(arguments)
-    module, _, function = parsed.run.partition(".")
-    end_with(lambda: getattr(import_module(f"streams.commands.{module}"), function)(parsed))
+    interrupts = signal.getsignal(signal.SIGINT)
+    if interrupts is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop_at_once)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal's own encoding may lack a customer's letters
+    parsed = _parse(arguments)
+    module, _, name = parsed.run.partition(".")
+    function = getattr(import_module(f"streams.commands.{module}"), name)
+    signal.signal(signal.SIGINT, interrupts)
+    end_with(lambda: function(parsed))
+
+
+def _stop_at_once(*_: object) -> NoReturn:
+    """End on Ctrl-C while modules are loaded: nothing is under way, and an exception there may be swallowed."""
+    os.write(2, b"nps: stopped\n")
+    os._exit(INTERRUPTED)
 
 
 def end_with(run: Callable[[], int]) -> NoReturn:
     """Run a function and end the process with its exit code; an error that was foreseen is printed in one line."""
     try:
-        sys.exit(run())
+        code = run()
+        sys.stdout.flush()
+        sys.exit(code)
+    except BrokenPipeError:  # whoever read our output has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except (Exception, KeyboardInterrupt) as error:
         from streams.errors import ExitCode, exit_code
 
         if (code := exit_code(error)) is ExitCode.UNEXPECTED:
             raise
-        print(f"nps: {'stopped' if isinstance(error, KeyboardInterrupt) else error}", file=sys.stderr)  # noqa: T201
+        text = "stopped" if isinstance(error, KeyboardInterrupt) else printable(without_passwords(str(error)))
+        print(f"nps: {text}", file=sys.stderr)  # noqa: T201
         sys.exit(code)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Parser whose complaint is one line: the fault, the nearest right word, and where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2 and the complaint."""
+        if wrong := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+            suggestion = nearest(wrong[1], re.findall(r"[\w-]+", wrong[2]))
+            message = message.replace(f" (choose from {wrong[2]})", suggestion) if suggestion else message
+        self.exit(2, f"nps: {printable(message)}; see `{self.prog} --help`\n")
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """Suggest the known word that is most like this one, as ", did you mean 'worker'?"; empty for none like it."""
+    found = get_close_matches(word, known, 1)
+    return f", did you mean {found[0]!r}?" if found else ""
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parsed, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        options = re.findall(r"--[\w-]+", parsed.parser.format_help())
+        parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], options)}")
+    return parsed
 
 
 class _PrintVersion(argparse.Action):
@@ -56,12 +111,12 @@ class _Commands:
     def add(self, name: str, run: str, text: str, example: str) -> argparse.ArgumentParser:
         """Add the parser of a command; `run` names its module in `streams.commands` and the function."""
         command = self._parsers.add_parser(name, help=text, description=text, epilog=f"example: {example}")
-        command.set_defaults(run=run)
+        command.set_defaults(run=run, parser=command)
         return command
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="nps",
         description="Real-time NPS: events trigger surveys, answers become rolling NPS, alerts and ClickHouse rows.",
         epilog="Settings come from NPS_* variables; `nps config` shows them.  Start with: nps demo",
@@ -79,12 +134,13 @@ def _add_stack(commands: _Commands) -> None:
     text = "Run the whole pipeline for a while and prove its numbers."
     demo = commands.add("demo", "servers.demo", text, "nps demo --for 60s")
     demo.add_argument("--for", dest="seconds", default="60s", metavar="60s", help="how long to live after the history")
+    demo.add_argument("--stay", action="store_true", help="keep everything running afterwards, until Ctrl-C")
     text = "Run the whole pipeline on this machine until Ctrl-C."
     up = commands.add("up", "servers.up", text, "nps up --data ./data")
     up.add_argument("--data", default="data", metavar="FOLDER", help="where ClickHouse keeps its data, default ./data")
-    up.add_argument("--kafka-port", type=int, default=9092, metavar="PORT", help="default 9092")
-    up.add_argument("--clickhouse-port", type=int, default=8123, metavar="PORT", help="default 8123")
-    up.add_argument("--collector-port", type=int, metavar="PORT", help="default 8090, or a free one if that is taken")
+    up.add_argument("--kafka-port", type=_port, default=9092, metavar="PORT", help="default 9092")
+    up.add_argument("--clickhouse-port", type=_port, default=8123, metavar="PORT", help="default 8123")
+    up.add_argument("--collector-port", type=_port, metavar="PORT", help="default 8090, or a free one if that is taken")
 
 
 def _add_services(commands: _Commands) -> None:
@@ -92,7 +148,10 @@ def _add_services(commands: _Commands) -> None:
     commands.add("worker", "worker.run", text, "NPS_BROKERS=kafka:9092 nps worker")
     commands.add("sink", "sinks.sink", "Load the output topics into ClickHouse.", "NPS_BROKERS=kafka:9092 nps sink")
     text = "Post alerts to a webhook, or print them."
-    commands.add("notify", "sinks.notify", text, "NPS_WEBHOOK_URL=https://... nps notify")
+    notify = commands.add("notify", "sinks.notify", text, "NPS_WEBHOOK_URL=https://... nps notify")
+    notify.add_argument(
+        "--customers", action="store_true", help="print customer and order also where the output is no terminal"
+    )
     text = "Take answers from score links and survey tools."
     commands.add("collector", "collector.run", text, "NPS_LINK_KEYS=k1:a-long-secret nps collector")
 
@@ -114,15 +173,19 @@ def _add_setup(commands: _Commands) -> None:
 def _add_tools(commands: _Commands) -> None:
     text = "Send JSON lines to a topic."
     produce = commands.add("produce", "produce.run", text, "nps produce --topic purchases --rebase now orders.jsonl")
-    produce.add_argument("file", help="JSON lines; - for standard input")
+    produce.add_argument("file", help="JSON lines; - for standard input, each line sent as it comes")
     produce.add_argument("--topic", choices=EVENTS, help="for lines without a field 'topic'")
     produce.add_argument(
-        "--history", action="store_true", help="these events are history: ask however late it is by now"
+        "--history",
+        action="store_true",
+        help="judge lateness by the events' own times, and ask however late it is by now",
     )
     produce.add_argument("--rebase", choices=["now"], help="shift the history so that its last event happens now")
     text = "Ask ClickHouse and print a table."
     query = commands.add("query", "tools.query", text, 'nps query "SELECT * FROM nps_current"')
-    query.add_argument("sql", help="one SELECT")
+    query.add_argument("sql", help="one statement; nothing is changed without --write")
+    query.add_argument("--format", choices=["table", "csv", "json"], default="table", help="json: an object a line")
+    query.add_argument("--write", action="store_true", help="let the statement change data and tables")
     text = "Tell one customer's story: triggers, decisions and why, surveys, answers, alerts."
     why = commands.add("why", "why.run", text, "nps why C123")
     why.add_argument("customer", help="customer_id")
@@ -137,6 +200,12 @@ def _add_tools(commands: _Commands) -> None:
         "--from", dest="since", metavar="TIME", help="count only what was decided since (default: all)"
     )
     commands.add("config", "tools.config", "Show every setting, its value and meaning, and the program.", "nps config")
+
+
+def _port(text: str) -> int:
+    if not (re.fullmatch("[0-9]{1,5}", text) and 1 <= int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"must be a port, 1 to 65535, not {text!r}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 BadSettings   a name is unknown or a value wrong; the message is one line that names it and says what to do
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -128,6 +130,12 @@ class Settings:
         ):  # fmt: skip
             if not lowest <= getattr(self, name) <= highest:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be {lowest} to {highest}")
+        for broker in self.brokers.split(",") if self.brokers else ():
+            if not _is_broker(broker.strip()):
+                raise BadSettings(
+                    f"NPS_BROKERS must be host:port, several separated by commas, not {broker!r}; "
+                    "NPS_KAFKA_SECURITY_PROTOCOL says how to speak with them"
+                )
         if not _is_http(self.clickhouse_url):
             raise BadSettings("NPS_CLICKHOUSE_URL must look like http://user:password@host:port/database")
         for name in ("webhook_url", "registry_url", "kafka_oauth_url", "collector_url"):
@@ -156,7 +164,9 @@ class Settings:
         known = {PREFIX + setting.name.upper(): setting for setting in fields(cls)}
         texts = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
         if unknown := sorted(set(texts) - set(known) - RESERVED):
-            raise BadSettings(f"{unknown[0]} is no setting; `nps config` lists them all")
+            like = get_close_matches(unknown[0], known, 1)
+            hint = f"did you mean {like[0]}? " if like else ""
+            raise BadSettings(f"{unknown[0]} is no setting; {hint}`nps config` lists them all")
         values: dict[str, Any] = {
             setting.name: _parse(name, texts[name], setting) for name, setting in known.items() if name in texts
         }
@@ -251,26 +261,32 @@ def rows() -> list[tuple[str, str, str]]:
     ]
 
 
-def shown(settings: Settings) -> list[tuple[str, str]]:
-    """Name and value of every setting, secrets masked."""
-    return [
-        (PREFIX + setting.name.upper(), _masked(setting, getattr(settings, setting.name)))
-        for setting in fields(settings)
-    ]
+def shown(settings: Settings | Mapping[str, str]) -> list[tuple[str, str]]:
+    """Name and value of every setting, secrets masked; of an environment the text as it is there, right or wrong."""
+    names = {setting: PREFIX + setting.name.upper() for setting in fields(Settings)}
+    if isinstance(settings, Settings):
+        return [(name, _masked(setting, _text(getattr(settings, setting.name)))) for setting, name in names.items()]
+    return [(name, _masked(setting, settings.get(name, _text(setting.default)))) for setting, name in names.items()]
 
 
-def _masked(setting: Field[Any], value: object) -> str:
+def _masked(setting: Field[Any], value: str) -> str:
     if not setting.metadata["secret"] or not value:
-        return _text(value)
-    if not setting.name.endswith("_url"):
+        return value
+    if not setting.name.endswith("_url") or not _is_http(value):
         return "***"
-    url = urlsplit(str(value))
+    url = urlsplit(value)
     return f"{url.scheme}://{'***@' if url.password else ''}{url.hostname}{f':{url.port}' if url.port else ''}/..."
 
 
 def _text(value: object) -> str:
     """A value as it is written in the environment."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _is_broker(text: str) -> bool:
+    """True for a host, an address of IPv6 in brackets, with a port from 1 to 65535 or without."""
+    host = re.fullmatch(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[\w.-]+)(?::(\d{1,5}))?", text)
+    return host is not None and (host[1] is None or 1 <= int(host[1]) <= 65_535)
 
 
 def _is_http(text: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import chdb
 
-from sinks.chdb.sqltext import Insert, insert_with_data, statements
+from sinks.chdb.sqltext import Insert, insert_with_data, statements, writes_a_file
 
 _CODE = re.compile(r"Code: (\d+)\. ")
 _FORMAT = re.compile(r"\bFORMAT\s+(\w+)(?:\s+SETTINGS\s[^;]*)?[\s;]*\Z", re.IGNORECASE)
@@ -100,6 +100,10 @@ def _query(handle: Any, request: QueryRequest) -> QueryResult:
         sql = request.sql.decode()
     except UnicodeDecodeError:
         raise EngineError(62, "Code: 62. DB::Exception: Syntax error: not UTF-8. (SYNTAX_ERROR)") from None
+    if writes_a_file(request.sql):
+        raise EngineError(
+            475, "Code: 475. DB::Exception: INTO OUTFILE is for clients alone. (INTO_OUTFILE_NOT_ALLOWED)"
+        )
     if len(statements(sql)) > 1:
         raise EngineError(62, "Code: 62. DB::Exception: Syntax error: Multi-statements are not allowed. (SYNTAX_ERROR)")
     result = handle.query(sql, request.default_format, params=dict(request.parameters))

@@ -6,6 +6,7 @@ Quoted strings, quoted names and comments are stepped over whole, so a semicolon
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 _TOKEN = re.compile(
     rb"""
@@ -59,6 +60,12 @@ def insert_with_data(query: bytes) -> Insert | None:
             data = memoryview(query)[gap.end() if gap else end :]
             return Insert(query[:start].decode(), query[begin:end].decode(), data) if name else None
     return None
+
+
+def writes_a_file(query: bytes) -> bool:
+    """True for a query INTO OUTFILE, which a server leaves to its clients; the engine itself would write the file."""
+    words = [word for word, _, _ in _top_level_words(query)]
+    return (b"INTO", b"OUTFILE") in pairwise(words)
 
 
 def _top_level_words(query: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -8,9 +8,9 @@ import logging
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any, cast
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -28,6 +28,12 @@ for _name in ("urllib3", "clickhouse_connect"):  # both log each retry at length
 INSERT_SETTINGS = {"async_insert": 0, "max_partitions_per_insert_block": 0}
 """Settings of every insert: no coalescing, and no bound on partitions, for one insert may hold years of history."""
 
+PIECE_BYTES = 1 << 20
+"""Size of the pieces in which an answer is streamed."""
+
+READ_ONLY = {"readonly": 2}
+"""Setting under which a query changes neither data nor this setting, but may set others."""
+
 REFUSED = {
     6: "CANNOT_PARSE_TEXT", 26: "CANNOT_PARSE_QUOTED_STRING", 27: "CANNOT_PARSE_INPUT_ASSERTION_FAILED",
     33: "CANNOT_READ_ALL_DATA", 36: "BAD_ARGUMENTS", 38: "CANNOT_PARSE_DATE", 41: "CANNOT_PARSE_DATETIME",
@@ -41,9 +47,11 @@ REFUSED = {
 
 MISCONFIGURED = {
     16: "NO_SUCH_COLUMN_IN_TABLE", 20: "NUMBER_OF_COLUMNS_DOESNT_MATCH", 47: "UNKNOWN_IDENTIFIER", 60: "UNKNOWN_TABLE",
-    62: "SYNTAX_ERROR", 81: "UNKNOWN_DATABASE", 115: "UNKNOWN_SETTING", 192: "UNKNOWN_USER", 193: "WRONG_PASSWORD",
-    497: "ACCESS_DENIED", 516: "AUTHENTICATION_FAILED",
+    62: "SYNTAX_ERROR", 81: "UNKNOWN_DATABASE", 115: "UNKNOWN_SETTING", 164: "READONLY",
+    192: "UNKNOWN_USER", 193: "WRONG_PASSWORD", 475: "INTO_OUTFILE_NOT_ALLOWED", 497: "ACCESS_DENIED",
+    516: "AUTHENTICATION_FAILED",
 }  # fmt: skip
+READONLY = 164
 
 _UNWRITABLE = (DataError, TypeError, ValueError, AttributeError, OverflowError, IndexError, struct.error)
 
@@ -124,11 +132,30 @@ class ClickHouse:
         with _translated(self._address):
             return [tuple(row) for row in self._client.query(sql, parameters=dict(parameters or {})).result_rows]
 
-    def table(self, sql: str) -> tuple[Sequence[str], list[Row]]:
-        """Return column names and rows of a query, for printing.  Raises WarehouseError."""
+    def table(self, sql: str, *, writes: bool = False) -> tuple[Sequence[str], list[Row]]:
+        """Return column names and rows of a query, for printing; it may change something only with `writes`.
+
+        Raises WarehouseError.
+        """
         with _translated(self._address):
-            result = self._client.query(sql)
+            result = self._client.query(sql, settings={} if writes else READ_ONLY)
             return result.column_names, [tuple(row) for row in result.result_rows]
+
+    def stream(self, sql: str, form: str, *, writes: bool = False) -> Iterator[bytes]:
+        """Yield the answer to a query in pieces, in one of ClickHouse's formats.  Raises WarehouseError.
+
+        The server holds the answer back until it is whole, so that none ends in the middle unseen.
+        """
+        settings = {"wait_end_of_query": 1, **({} if writes else READ_ONLY)}
+        with _translated(self._address):
+            answer = cast("IO[bytes]", self._client.raw_stream(sql, settings=settings, fmt=form))
+        with closing(answer):
+            while True:
+                with _translated(self._address):
+                    piece = answer.read(PIECE_BYTES)
+                if not piece:
+                    return
+                yield piece
 
     def command(self, sql: str, parameters: Mapping[str, object] | None = None, *, anywhere: bool = False) -> None:
         """Run one statement that returns nothing; `anywhere` means outside the database.  Raises WarehouseError."""
@@ -227,6 +254,8 @@ def _translated(address: Address) -> Iterator[None]:
 def _advice(code: int | None) -> str:
     if code in (16, 60, 81):
         return ": run `nps migrate`"
+    if code == READONLY:
+        return ": `nps query` only reads without --write, and a user may have no right to write"
     return ": check the user in NPS_CLICKHOUSE_URL" if code in (192, 193, 497, 516) else ""
 
 

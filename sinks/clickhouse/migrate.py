@@ -25,6 +25,7 @@ ENGINE = ReplacingMergeTree(applied_at) ORDER BY number
 READER_ROLE, PERSONAL_ROLE = "nps_reader", "nps_personal"
 _NAME = re.compile(r"(\d{4})_\w+\.sql\Z")
 _TABLE = re.compile(r"^CREATE TABLE IF NOT EXISTS (\w+)", re.MULTILINE)
+_MADE = re.compile(r"^CREATE (?:OR REPLACE )?(?:TABLE|VIEW) (?:IF NOT EXISTS )?(\w+)", re.MULTILINE)
 _VIEW = re.compile(
     rf"^-- (?P<role>{READER_ROLE}|{PERSONAL_ROLE}): (?P<row>.+)\nCREATE VIEW IF NOT EXISTS (?P<name>\w+)", re.MULTILINE
 )
@@ -65,19 +66,39 @@ def released() -> list[Migration]:
 
 
 def migrate(database: ClickHouse, migrations: Sequence[Migration] | None = None) -> list[str]:
-    """Apply the missing migrations and return their names.  Raises Edited, or WarehouseError as the server answers."""
+    """Apply the missing migrations and return their names; all of them again where a table or view was dropped since.
+
+    Raises Edited, or WarehouseError as the server answers.
+    """
     known = released() if migrations is None else list(migrations)
-    database.command("CREATE DATABASE IF NOT EXISTS {name:Identifier}", {"name": database.database}, anywhere=True)
+    create_database(database)
     database.command(_MIGRATIONS_TABLE)
     recorded = database.query("SELECT number, checksum FROM schema_migrations FINAL")
     applied = {row[0]: row[1] for row in recorded}
     for migration in known:
         if applied.get(migration.number, migration.checksum) != migration.checksum:
             raise Edited(f"{migration.name} was edited after it was applied: restore it and add a new file instead")
-    missing = [migration for migration in known if migration.number not in applied]
-    for migration in missing:
+    due = known if missing(database, known) else [one for one in known if one.number not in applied]
+    for migration in due:
         _apply(database, migration)
-    return [migration.name for migration in missing]
+    return [migration.name for migration in due]
+
+
+def create_database(database: ClickHouse) -> None:
+    """Create the database if it is not there.  Raises WarehouseError."""
+    database.command("CREATE DATABASE IF NOT EXISTS {name:Identifier}", {"name": database.database}, anywhere=True)
+
+
+def missing(database: ClickHouse, migrations: Sequence[Migration] | None = None) -> list[str]:
+    """Names of the tables and views that applied files made and that are not there any more.  Raises WarehouseError."""
+    here = "SELECT name FROM system.tables WHERE database = currentDatabase()"
+    there = {str(row[0]) for row in database.query(here)}
+    if "schema_migrations" not in there:
+        return []
+    applied = {row[0] for row in database.query("SELECT number FROM schema_migrations FINAL")}
+    known = released() if migrations is None else migrations
+    made = [name for migration in known if migration.number in applied for name in _MADE.findall(migration.text)]
+    return [name for name in dict.fromkeys(made) if name not in there]
 
 
 def views() -> list[View]:

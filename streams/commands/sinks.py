@@ -48,10 +48,10 @@ def load(settings: Settings, write_to: Callable[[Warehouse], Warehouse] = lambda
     return ExitCode.OK
 
 
-def notify(_: argparse.Namespace) -> int:
+def notify(parsed: argparse.Namespace) -> int:
     """Deliver alerts until asked to stop."""
     settings = read_settings()
-    notifier = _notifier(settings)
+    notifier = _notifier(settings, show_customers=parsed.customers or sys.stdout.isatty())
     producer, consumer = _clients(settings, "notifier")
     health = serve_metrics(settings)
     delivery = Delivery(
@@ -62,9 +62,9 @@ def notify(_: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _notifier(settings: Settings) -> Notifier:
+def _notifier(settings: Settings, *, show_customers: bool) -> Notifier:
     if not settings.webhook_url:
-        return ConsoleNotifier(sys.stdout)
+        return ConsoleNotifier(sys.stdout, show_customers=show_customers)
     if not settings.webhook_secret:
         raise BadSettings("NPS_WEBHOOK_SECRET is needed with NPS_WEBHOOK_URL, so that the receiver can tell who posts")
     try:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from schemas.reasons import Reason
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.story import Fields, StoryEntry, story
-from streams.commands.session import cell, moment, out, read_settings, table_of
+from streams.commands.session import cell, moment, out, read_settings, show, table_of
 from streams.errors import ExitCode
 
 MEANINGS = {reason.value: reason.meaning for reason in Reason}
@@ -30,12 +30,12 @@ def run(parsed: argparse.Namespace) -> int:
     ) as warehouse:
         lines = _lines(story(warehouse, parsed.customer))
     if not lines:
-        out.print(f"nothing is known of customer {parsed.customer}")
+        out.print(f"nothing is known of customer {cell(parsed.customer)}")
         return ExitCode.OK
     table = table_of("time (UTC)", "what", "detail")
     for line in lines:
         table.add_row(moment(line.at_ms), line.kind, cell(line.detail))
-    out.print(table)
+    show(table)
     return ExitCode.OK
 
 

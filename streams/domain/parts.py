@@ -1,9 +1,9 @@
 """Parts of an answer: all that was said to one survey, and what holds of it, the same in whatever order it came.
 
 What holds is what would hold had all come in order of time.  The first score opens the answer and can be corrected
-until `edit` after it; a withdrawal until then takes back all scores up to it, so that the next score opens the answer
-anew.  What was said later than the last correction is closed: it holds nothing, unless an earlier part still comes that
-withdraws the score that closed it.  So it is kept as well.
+until `edit` after it; a withdrawal until then takes back all scores and comments up to it, so that the next score opens
+the answer anew.  What was said later than the last correction is closed: it holds nothing, unless an earlier part still
+comes that withdraws the score that closed it.  So it is kept as well.
 
 One (source, id) is one part however often it is told: the copy with the earliest time is the part.
 
@@ -80,7 +80,7 @@ def evaluate(given: Given, machines: frozenset[int], edit_ms: int, most_parts: i
         scores = (scores[0], scores[-1])
     comment, stamp, others = given.comment, given.comment_stamp, given.others
     if comment is not None or others:
-        comment, stamp, others = _comments(given, parts, closes_ms)
+        comment, stamp, others = _comments(given, parts, voided_ms, closes_ms)
     if len(parts) > most_parts:
         held = {part for part in parts if part in scores[:1] or part[:2] == stamp}
         newest = [part for part in parts if part not in held][len(parts) - most_parts :]
@@ -89,14 +89,14 @@ def evaluate(given: Given, machines: frozenset[int], edit_ms: int, most_parts: i
 
 
 def _comments(
-    given: Given, parts: tuple[AnswerPart, ...], closes_ms: int | None
+    given: Given, parts: tuple[AnswerPart, ...], voided_ms: int, closes_ms: int | None
 ) -> tuple[str | None, tuple[int, int], tuple[tuple[int, int, str], ...]]:
-    """The newest comment that is not closed, its stamp, and the comments that do not hold now."""
+    """The newest comment that is neither withdrawn nor closed, its stamp, and the comments that do not hold now."""
     told = [(at_ms, mark, text) for at_ms, mark, text in given.others]
     if given.comment is not None:
         told.append((*given.comment_stamp, given.comment))
     known = {part[:2] for part in parts}
     told = sorted(comment for comment in told if comment[:2] in known)
-    held = [comment for comment in told if closes_ms is None or comment[0] <= closes_ms][-1:]
+    held = [said for said in told if said[0] > voided_ms and (closes_ms is None or said[0] <= closes_ms)][-1:]
     others = tuple([comment for comment in told if comment not in held][-MOST_COMMENTS:])
     return (held[0][2], held[0][:2], others) if held else (None, (-1, 0), others)

@@ -76,33 +76,38 @@ def verify_topics(brokers: str, security: Mapping[str, str], partitions: int, bo
     return _report(_Cluster(brokers, security, bound_s), partitions, ())
 
 
-def require_kept(
-    brokers: str,
-    security: Mapping[str, str],
-    events: Iterable[tuple[str, int]],
-    now_ms: int,
-    bound_s: float = BOUND_S,
-) -> None:
-    """Check that Kafka would keep these events, each a topic and an instant in ms, with the time that they carry.
+class Retention:
+    """Check that Kafka keeps events with the time that they carry; a topic's settings are asked for once."""
 
-    Raises BadTopics for events older than their topic's retention and a topic that stamps records itself, BrokerAway.
-    """
-    times_ms: dict[str, list[int]] = defaultdict(list)
-    for topic, at_ms in events:
-        times_ms[topic].append(at_ms)
-    configs = _Cluster(brokers, security, bound_s).configs(list(times_ms))
-    for name, times in times_ms.items():
-        config = {**BY_NAME[name].config, **configs.get(name, {})}
-        if config["message.timestamp.type"] != "CreateTime":
-            remedy = _altered(name, "message.timestamp.type=CreateTime")
-            raise BadTopics(f"{name} stamps records with the time of their arrival, not of the event: {remedy}")
-        retention_ms = int(config["retention.ms"])
-        if old := [at_ms for at_ms in times if 0 <= retention_ms < now_ms - at_ms]:
-            days = (now_ms - min(old)) // DAY_MS + 1
-            raise BadTopics(
-                f"{name} keeps {retention_ms // DAY_MS} days: Kafka would delete {len(old)} of these {len(times)} "
-                f"events, the oldest of {days} days ago: {_altered(name, f'retention.ms={(days + 1) * DAY_MS}')}"
-            )
+    def __init__(self, brokers: str, security: Mapping[str, str], bound_s: float = BOUND_S) -> None:
+        self._cluster = _Cluster(brokers, security, bound_s)
+        self._configs: dict[str, Mapping[str, str]] = {}
+
+    def require(self, events: Iterable[tuple[str, int]], now_ms: int) -> None:
+        """Check events, each a topic and an instant in ms; raises BrokerAway.
+
+        Raises BadTopics for events older than their topic's retention and a topic that stamps records itself.
+        """
+        times_ms: dict[str, list[int]] = defaultdict(list)
+        for topic, at_ms in events:
+            times_ms[topic].append(at_ms)
+        configs = self._cluster.configs([name for name in times_ms if name not in self._configs])
+        for name, times in times_ms.items():
+            config = self._configs.setdefault(name, {**BY_NAME[name].config, **configs.get(name, {})})
+            _require_kept(name, config, times, now_ms)
+
+
+def _require_kept(name: str, config: Mapping[str, str], times: Sequence[int], now_ms: int) -> None:
+    if config["message.timestamp.type"] != "CreateTime":
+        remedy = _altered(name, "message.timestamp.type=CreateTime")
+        raise BadTopics(f"{name} stamps records with the time of their arrival, not of the event: {remedy}")
+    retention_ms = int(config["retention.ms"])
+    if old := [at_ms for at_ms in times if 0 <= retention_ms < now_ms - at_ms]:
+        days = (now_ms - min(old)) // DAY_MS + 1
+        raise BadTopics(
+            f"{name} keeps {retention_ms // DAY_MS} days: Kafka would delete {len(old)} of these {len(times)} "
+            f"events, the oldest of {days} days ago: {_altered(name, f'retention.ms={(days + 1) * DAY_MS}')}"
+        )
 
 
 def in_sync(replication: int) -> int:

@@ -9,15 +9,17 @@ import heapq
 import itertools
 import subprocess
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from rich.console import Console
 from rich.live import Live
 
 from schemas.codec import Codec
-from schemas.events import SurveyDispatch, SurveyResponse
+from schemas.events import Alert, SurveyDispatch, SurveyResponse
 from schemas.topics import DISPATCHES, HISTORY_HEADER, RESPONSES
 from streams.clock import wall_ms
 from streams.errors import ChildDied
@@ -42,7 +44,10 @@ SETTLE_S = 45.0
 
 
 class Demo:
-    """A run of the demo on a stack; `logs` is the folder of its children's logs, `warehouse` asks ClickHouse."""
+    """A run of the demo on a stack, whose processes end with its `with` block.
+
+    `logs` is the folder of its children's logs, `warehouse` asks ClickHouse.
+    """
 
     def __init__(
         self, stack: Stack, settings: Settings, logs: Path, warehouse: WarehouseFigures, console: Console
@@ -59,20 +64,37 @@ class Demo:
         self._sequence = itertools.count()
         self._history_dispatches: list[SurveyDispatch] = []
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._dispatches.close()
+        self._board.close()
+        for running in reversed(self._children.values()):
+            process.stop(running)
+
     def run(self, for_s: float) -> Reconciliation:
         """Load the history, run live for `for_s` seconds, then compare.  Raises ChildDied."""
-        try:
-            for child in self._stack.children:
-                with (self._logs / f"{child.name}.log").open("wb") as output:
-                    self._children[child.name] = process.start(child.argv, output, child.env)
-            self._load_history()
-            self._live(for_s)
-            return self._settle()
-        finally:
-            self._dispatches.close()
-            self._board.close()
-            for running in reversed(self._children.values()):
-                process.stop(running)
+        for child in self._stack.children:
+            with (self._logs / f"{child.name}.log").open("wb") as output:
+                self._children[child.name] = process.start(child.argv, output, child.env)
+        self._load_history()
+        self._live(for_s)
+        return self._settle()
+
+    @property
+    def alert(self) -> Alert | None:
+        """The newest open alert with a comment, or the newest one; None for none."""
+        return self._board.alert
+
+    def stay(self) -> None:
+        """Let everything run on until Ctrl-C.  Raises ChildDied."""
+        with suppress(KeyboardInterrupt):
+            while True:
+                self._check_children()
+                time.sleep(0.2)
 
     def _load_history(self) -> None:
         end_ms = wall_ms() - HOUR_MS

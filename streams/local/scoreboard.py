@@ -25,6 +25,8 @@ class Board:
         self._rows: dict[tuple[str, str], SegmentNps] = {}
         self._alerts: Counter[str] = Counter()
         self._alert_ids: set[str] = set()
+        self.alert: Alert | None = None
+        """The newest alert with a comment; without any, the newest one."""
         self._decision_counts = DecisionCounts()
         self._printed = time.monotonic()
         self._consumer = Consumer({"bootstrap.servers": brokers, "group.id": "nps-board"})
@@ -97,6 +99,8 @@ class Board:
         if alert.alert_id not in self._alert_ids:
             self._alert_ids.add(alert.alert_id)
             self._alerts[alert.severity if alert.status == "open" else "resolved"] += 1
+            if alert.comment or self.alert is None or not self.alert.comment:
+                self.alert = alert
 
     def _alert_text(self) -> str:
         return ", ".join(f"{count} {name}" for name, count in sorted(self._alerts.items())) or "none"

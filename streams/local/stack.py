@@ -13,11 +13,16 @@ from pathlib import Path
 from streams.errors import NotStarted
 from streams.local.servers import free_port, local_broker, local_clickhouse
 from streams.local.supervisor import Child
+from streams.settings import Settings
 
 SESSION_MS = 3_000
 """Session timeout of the local stack: its broker's first join takes half of it."""
 
-PARTITIONS = 4
+PARTITIONS = Settings().partitions
+"""The default of every command, so that those beside the stack need no setting."""
+
+TRY_PROGRAM = Path(__file__).with_name("try.toml")
+"""Program for trying things out: surveys leave at once, at any hour, however often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class Stack:
     clickhouse_url: str
     environ: Mapping[str, str]
     children: tuple[Child, ...]
+    epoch: int
 
 
 @contextmanager
@@ -45,13 +51,13 @@ def local_stack(
     `collector_port` the children also take answers and print the link of each survey; links are good across starts.
     """
     with local_broker(kafka_port) as broker, local_clickhouse(folder / "clickhouse", clickhouse_port) as clickhouse:
-        url = f"{clickhouse.address}/nps"
+        url, epoch = f"{clickhouse.address}/nps", _next_epoch(folder)
         environ = {
             "NPS_BROKERS": broker.address,
             "NPS_CLICKHOUSE_URL": url,
             "NPS_PARTITIONS": str(PARTITIONS),
             "NPS_SESSION_TIMEOUT_MS": str(SESSION_MS),
-            "NPS_TOPIC_EPOCH": str(_next_epoch(folder)),
+            "NPS_TOPIC_EPOCH": str(epoch),
             "NPS_LINK_KEYS": _link_keys(folder),
             **({"NPS_PROGRAM": str(program)} if program else {}),
             **(extra or {}),
@@ -66,7 +72,7 @@ def local_stack(
         children = tuple(Child(name, nps(name), {**environ, **port}) for name, port in ports.items())
         if collector_port is not None:
             children += (Child("link", nps("link", "--follow"), environ),)
-        yield Stack(broker.address, url, environ, children)
+        yield Stack(broker.address, url, environ, children, epoch)
 
 
 def nps(*arguments: str) -> list[str]:
@@ -93,8 +99,15 @@ def _link_keys(folder: Path) -> str:
 
 
 def _next_epoch(folder: Path) -> int:
-    """Raise the folder's topic epoch by one: ClickHouse remembers rows, the broker forgot its offsets."""
+    """Raise the folder's topic epoch by one: ClickHouse remembers rows, the broker forgot its offsets.
+
+    Raises NotStarted where the file is no number or cannot be written.
+    """
     file = folder / "epoch"
-    epoch = int(file.read_text()) + 1 if file.exists() else 1
-    file.write_text(f"{epoch}\n")
+    try:
+        epoch = int(file.read_text()) + 1 if file.exists() else 1
+        file.write_text(f"{epoch}\n")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it holds no number"
+        raise NotStarted(f"{file} cannot be used ({why}): choose another folder") from None
     return epoch

@@ -262,7 +262,9 @@ class Journeys:
                 self._fuse.bad()
             except FuseBlown as error:
                 where = f"{topic} partition {partition} offset {record.offset}"
-                raise FuseBlown(f"{error}; the last is at {where}: {reject.reason}, {reject.detail}") from None
+                raise FuseBlown(
+                    f"{error}; the last is at {where}: {reject.reason}"
+                ) from None  # a detail may name people
         self._fuse.good(len(batch.records) - last_bad - 1)
 
 

@@ -7,12 +7,14 @@ the end all are brought to the present.
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from schemas.codec import Codec
+from schemas.codec import Codec, Undecodable
 from schemas.events import Decision, Inbound, SurveyDispatch, Wakeup
-from schemas.topics import INBOUND, INBOUND_RECORDS, WAKEUPS
+from schemas.ours import decode_ours
+from schemas.topics import DECISIONS, INBOUND, INBOUND_RECORDS, WAKEUPS
 from streams.domain.effects import Effect, Reject
 from streams.domain.journey import advance, step
 from streams.domain.policy import Program
@@ -21,6 +23,9 @@ from streams.intake import accept
 from streams.kafka.ports import Reader
 from streams.processing.merge import Merge
 from streams.state.progress import Progress
+
+NEWEST = 100
+"""Records at the end of each partition among which the newest decision is looked for: some may be somebody else's."""
 
 TOPICS = tuple(topic.name for topic in INBOUND if topic is not WAKEUPS)
 
@@ -99,6 +104,17 @@ def rehearse(
         after.add_to(comparison.after)
         each()
     return comparison
+
+
+def newest_program(reader: Reader, partitions: int, codec: Codec) -> str | None:
+    """Find the hash of the program that made the newest decisions; None where there are none."""
+    newest, newest_ms = None, -1
+    for (_, _), record in reader.tail([(DECISIONS.name, number) for number in range(partitions)], NEWEST):
+        with suppress(Undecodable):  # somebody else's
+            decision = decode_ours(codec, Decision, record.key, record.value)
+            if record.timestamp >= newest_ms:
+                newest, newest_ms = decision.program, record.timestamp
+    return newest
 
 
 class _ProgramRun:

@@ -31,7 +31,18 @@ from streams.settings import Settings
 from tests.faults.harness.kafka import JAVA_OPTIONS
 from tests.faults.harness.kafka_jars import jars
 from tests.support.commands import BOUND_S
-from tests.support.compose import COMPOSE, OURS, ROOT, SECRET, SERVICES, environment, interpolate, mounts, with_defaults
+from tests.support.compose import (
+    COMPOSE,
+    LINK_KEYS,
+    OURS,
+    ROOT,
+    SECRET,
+    SERVICES,
+    environment,
+    interpolate,
+    mounts,
+    with_defaults,
+)
 
 PROMETHEUS: dict[str, Any] = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
 DOCKERFILE = re.sub(r"\\\n", "", (ROOT / "deploy/Dockerfile").read_text())
@@ -39,9 +50,9 @@ DECLARED = (streams.metrics.LAST_PROGRESS, sinks.metrics.LAST_COMMIT)  # importi
 
 
 def test_there_is_every_part() -> None:
-    """The production shape has its servers, the two jobs and the three services."""
-    assert {"kafka", "clickhouse", "prometheus"} | set(OURS) == set(SERVICES)
-    assert set(OURS) == {"topics", "migrate", "worker", "sink", "notifier"}
+    """The production shape has its servers, the two jobs and the four services."""
+    assert {"kafka", "clickhouse", "prometheus", "alertmanager"} | set(OURS) == set(SERVICES)
+    assert set(OURS) == {"topics", "migrate", "worker", "sink", "notifier", "collector"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -103,7 +114,7 @@ def test_no_secret_is_written_down(name: str) -> None:
     """Passwords and keys come from the environment and have no default; those that must be set say so."""
     given: Mapping[str, object] = SERVICES[name].get("environment", {})
     for key, value in given.items():
-        if re.search(r"PASSWORD|SECRET|TOKEN", key):
+        if re.search(r"PASSWORD|SECRET|TOKEN|_KEYS?$", key):
             assert re.fullmatch(r"\$\{\w+:(-|\?.+)\}", str(value)), key
         if password := re.search(r"://[^:/@]*:(.+)@", str(value)):
             assert re.fullmatch(r"\$\{\w+:\?.+\}", password[1]), key
@@ -163,6 +174,33 @@ def test_prometheus_finds_its_files() -> None:
     [config] = [flag for flag in SERVICES["prometheus"]["command"] if flag.startswith("--config.file=/etc/prometheus/")]
     assert (ROOT / folder / config.rpartition("/")[2]).is_file()
     assert all(list((ROOT / folder).glob(pattern)) for pattern in PROMETHEUS["rule_files"])
+
+
+def test_links_are_taken_by_the_keys_that_sign_them() -> None:
+    """Worker and collector have the same keys, which must be given; nobody else has them."""
+    keys = {name: environment(name).get("NPS_LINK_KEYS") for name in OURS}
+    assert {name: given for name, given in keys.items() if given} == {"worker": LINK_KEYS, "collector": LINK_KEYS}
+    with pytest.raises(KeyError, match="set LINK_KEYS"):
+        interpolate(SERVICES["worker"]["environment"]["NPS_LINK_KEYS"], {})
+
+
+def test_the_collector_is_published_where_it_listens() -> None:
+    """Its port is open to the other containers and published to this machine alone."""
+    settings = Settings.from_env(environment("collector"))
+    assert settings.collector_host == "0.0.0.0"
+    assert SERVICES["collector"]["ports"] == [f"{HOST}:{settings.collector_port}:{settings.collector_port}"]
+
+
+def test_prometheus_sends_its_alerts_to_alertmanager() -> None:
+    """At the port on which it listens, which is also one of its own targets, and its file is where it looks."""
+    [managers] = [each["static_configs"] for each in PROMETHEUS["alerting"]["alertmanagers"]]
+    [port] = SERVICES["alertmanager"]["ports"]
+    assert managers == [{"targets": [f"alertmanager:{port.rpartition(':')[2]}"]}]
+    scraped = [job for job in PROMETHEUS["scrape_configs"] if job["job_name"] == "alertmanager"]
+    assert [job["static_configs"] for job in scraped] == [managers]
+    [folder] = [source for source, target in mounts("alertmanager") if target == "/etc/alertmanager"]
+    assert "--config.file=/etc/alertmanager/alertmanager.yml" in SERVICES["alertmanager"]["command"]
+    assert (ROOT / folder / "alertmanager.yml").is_file()
 
 
 def test_rules_speak_of_metrics_that_exist() -> None:

@@ -1,6 +1,7 @@
 """`nps demo` proves its numbers and leaves nothing behind, whether it ends by itself or by Ctrl-C."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from schemas.events import Alert
 from streams.local import process
 from streams.local.stack import nps
-from tests.support.commands import BOUND_S
+from tests.support.commands import BOUND_S, done
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 
@@ -28,6 +30,23 @@ def test_a_short_demo_agrees_with_the_recount_and_leaves_nothing(tmp_path: Path)
         assert _left_over(tmp_path) == []
 
 
+def test_a_demo_may_stay(tmp_path: Path) -> None:
+    """With --stay it shows an alert whole, says where everything is and what to look at, and answers until Ctrl-C."""
+    with _demo(tmp_path, "5s", "--stay") as demo:
+        _await(lambda: any("nps why CUSTOMER_ID" in line for line in _said(tmp_path)), "what to look at next")
+        said = "\n".join(_said(tmp_path))
+        fields = set(re.findall(r"^  ([a-z_]+) ", said.partition("one alert, as a webhook gets it:")[2], re.MULTILINE))
+        assert set(Alert._fields) <= fields, said
+        environ = dict(re.findall(r"export (NPS_\w+)=(\S+)", said))
+        assert done("topics", "--verify", environ=environ) == "topics are as they should be\n"
+        for command in re.findall(r'^  nps query "(.*)"$', said, re.MULTILINE):
+            assert "no rows" not in done("query", command, environ=environ)
+        assert demo.poll() is None
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(BOUND_S) == 0, _said(tmp_path)
+        assert _left_over(tmp_path) == []
+
+
 def test_ctrl_c_in_the_middle_of_the_demo_leaves_nothing(tmp_path: Path) -> None:
     """Interrupted while all its processes run, it ends with 130 and takes them along."""
     with _demo(tmp_path, "10m") as demo:
@@ -38,10 +57,12 @@ def test_ctrl_c_in_the_middle_of_the_demo_leaves_nothing(tmp_path: Path) -> None
 
 
 @contextmanager
-def _demo(folder: Path, seconds: str) -> Iterator[subprocess.Popen[bytes]]:
+def _demo(folder: Path, seconds: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
     """A running demo whose processes can be told by their temporary folder; ended in the end, whatever happens."""
     with (folder / "said").open("wb") as output:
-        demo = process.start(nps("demo", "--for", seconds), output, {"TMPDIR": str(_scratch(folder)), "COLUMNS": "200"})
+        demo = process.start(
+            nps("demo", "--for", seconds, *more), output, {"TMPDIR": str(_scratch(folder)), "COLUMNS": "200"}
+        )
     try:
         yield demo
     finally:

@@ -3,12 +3,21 @@
 Each command is a real process; whatever it says on stderr counts, the Kafka client's own words too.
 """
 
+import contextlib
+import csv
+import fcntl
+import io
+import json
 import os
+import pty
 import re
+import shlex
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -24,7 +33,7 @@ from confluent_kafka.cimpl import NewTopic
 from schemas.deadletters import Death, wrap
 from schemas.topics import DEAD_LETTERS, TOPICS
 from streams.local.servers import HOST, free_port, local_broker, local_clickhouse
-from tests.support.commands import BOUND_S, Service, done, run, until
+from tests.support.commands import BOUND_S, Service, argv, clean, done, run, until
 from tests.support.programs import program
 
 COMMANDS = (
@@ -106,20 +115,90 @@ def test_help_loads_no_library() -> None:
 
 
 def test_an_unknown_command_is_refused() -> None:
-    """Usage, the name, and exit code 2."""
-    ended = run("wroker")
-    assert ended.returncode == 2
-    assert "invalid choice: 'wroker'" in ended.stderr
+    """One line, the name, the one that was meant, and exit code 2."""
+    said = one_line(run("wroker"), 2)
+    assert "invalid choice: 'wroker'" in said
+    assert "did you mean 'worker'?" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["conifg"], "did you mean 'config'?"),
+        (["xyzzy"], "invalid choice: 'xyzzy' (choose from"),
+        (["produce", "--topic", "purchase", "-"], "did you mean 'purchases'?"),
+        (["query", "--fromat", "csv", "SELECT 1"], "did you mean '--format'?"),
+        (["query", "--format", "jsno", "SELECT 1"], "did you mean 'json'?"),
+        (["up", "--kafka-port", "70000"], "argument --kafka-port: must be a port, 1 to 65535, not '70000'"),
+        (["up", "--clickhouse-port", "-1"], "argument --clickhouse-port: must be a port, 1 to 65535, not '-1'"),
+        (["up", "--kafka-port", "0"], "must be a port, 1 to 65535, not '0'"),
+        (["up", "--kafka-port", "99999999999999999999"], "must be a port, 1 to 65535"),
+        (["up", "--kafka-port", "\u0663"], "must be a port, 1 to 65535"),
+        (["up", "--data", "/dev/null"], "--data /dev/null: no folder can be made there (File exists)"),
+        (["up", "--data", "/dev/null/data"], "--data /dev/null/data: no folder can be made there (Not a directory)"),
+        (["up", "--data", "x" * 300], "no folder can be made there (File name too long)"),
+        (["query"], "the following arguments are required: sql"),
+        (["query", "\x1b[2J", "--wat\x1b[2J"], "unrecognized arguments: --wat\\x1b[2J"),
+        (["demo", "--for", "soon"], "--for: "),
+        (["deadletters", "list", "--last", "9" * 20], "--last must be 1000000 or less"),
+    ],
+)
+def test_wrong_arguments_are_one_line(words: list[str], says: str) -> None:
+    """No traceback and no page of usage: the fault, and the word that was meant where one is like it."""
+    said = one_line(run(*words), 2)
+    assert says in said
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize(
+    "brokers", ["PLAINTEXT://host", "kafka:9092,SSL://b:1", "kafka:65536", "kafka:port", "a b:1", "[::1", "kafka:9092,"]
+)
+def test_brokers_that_are_none_are_named(brokers: str) -> None:
+    """An address with a scheme, and a port that is none."""
+    said = one_line(run("topics", environ={"NPS_BROKERS": brokers}), 2)
+    assert said.startswith("nps: NPS_BROKERS must be host:port, several separated by commas, not ")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_output_never_fails_on_encoding(clickhouse: dict[str, str], encoding: str) -> None:
+    """Whatever a terminal cannot write is written out, in help, tables and complaints."""
+    environ = {**clickhouse, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    said = done("query", "SELECT '😀 Ж' AS text", environ=environ)
+    assert "\\U0001f600 \\u0416" in said
+    assert "nps: ClickHouse at" in one_line(run("query", "SELECT 'Ж' AS", environ=environ), 2)
 
 
 # settings and program
 
 
-@pytest.mark.parametrize(("command"), ["worker", "sink", "topics", "config"])
+@pytest.mark.parametrize(("command"), ["worker", "sink", "topics", "up"])
 def test_an_unknown_setting_is_refused_before_connecting(command: str) -> None:
-    """A typo in the environment is named, nobody is asked for."""
+    """A typo in the environment is named with the setting that it is like, nobody is asked for."""
     ended = run(command, environ={"NPS_BROKER": NOBODY})
-    assert one_line(ended, 2) == "nps: NPS_BROKER is no setting; `nps config` lists them all"
+    assert one_line(ended, 2) == "nps: NPS_BROKER is no setting; did you mean NPS_BROKERS? `nps config` lists them all"
+    ended = run(command, environ={"NPS_XYZZY": "1"})
+    assert one_line(ended, 2) == "nps: NPS_XYZZY is no setting; `nps config` lists them all"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("NPS_BROKER", "kafka:9092", "NPS_BROKER is no setting; did you mean NPS_BROKERS?"),
+        ("NPS_PARTITIONS", "six", "NPS_PARTITIONS must be a whole number, not 'six'"),
+        ("NPS_KAFKA_SASL_PASSWORD", "hunter2", None),
+        ("NPS_CLICKHOUSE_URL", "nps:hunter2@clickhouse:8123", "NPS_CLICKHOUSE_URL must look like"),
+        ("NPS_KAFKA_SECURITY_PROTOCOL", "SASL", "Kafka settings: "),
+    ],
+)
+def test_config_works_with_a_wrong_setting(name: str, text: str, says: str | None) -> None:
+    """Whoever has a setting wrong sees them all as they are, the rules too, and then what is wrong; no secret."""
+    ended = run("config", environ={name: text, "NPS_GROUP": "shop"})
+    assert re.search(r"NPS_GROUP +│ shop ", ended.stdout)
+    assert re.search(r"after-delivery +│ delivery +│ order\.delivered +│ 3d +│ 30d +│ order\.returned", ended.stdout)
+    assert "hunter2" not in ended.stdout + ended.stderr
+    lines = ended.stderr.splitlines()
+    assert (ended.returncode, len(lines)) == ((0, 0) if says is None else (2, 1)), ended
+    assert says is None or lines[0].startswith(f"nps: {says}")
 
 
 @pytest.mark.parametrize(
@@ -298,6 +377,77 @@ def test_a_query_prints_a_table(clickhouse: dict[str, str]) -> None:
     assert re.search(rf"│ 1 +│ \[/b\] :smile: é │ {long} │ None │", said)
 
 
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "drop table answers", "TRUNCATE TABLE decisions", "INSERT INTO alerts (alert_id) VALUES ('x')",
+        "INSERT INTO alerts (alert_id) SELECT 'x'", "ALTER TABLE answers UPDATE score = 1 WHERE 1",
+        "CREATE TABLE mine (x Int8) ENGINE = Memory", "DROP DATABASE nps", "SELECT 1 SETTINGS readonly = 0",
+        "SELECT 1 INTO OUTFILE '{folder}/x'",
+    ],
+)  # fmt: skip
+def test_a_query_changes_nothing(clickhouse: dict[str, str], tmp_path: Path, sql: str, form: str) -> None:
+    """Unless asked for, in whatever form the answer is wanted."""
+    said = one_line(run("query", "--format", form, sql.format(folder=tmp_path), environ=clickhouse), 2)
+    assert "OUTFILE" in sql or form == "table" or "--write" in said or "Syntax error" in said
+    assert list(tmp_path.iterdir()) == []
+    state = "SELECT groupArray(name) AS tables, (SELECT count() FROM alerts) AS rows FROM system.tables "
+    told = done("query", "--format", "json", f"{state} WHERE database = 'nps'", environ=clickhouse)
+    found = json.loads(told)
+    assert {"answers", "decisions", "alerts"} <= set(found["tables"])
+    assert ("mine" in found["tables"], int(found["rows"])) == (False, 0)
+
+
+def test_a_query_may_write_when_asked_to_and_migrate_notices(clickhouse: dict[str, str]) -> None:
+    """`--write` drops a table and a view; `nps migrate` says so and makes them anew, once."""
+    environ = {**clickhouse, "NPS_CLICKHOUSE_URL": clickhouse["NPS_CLICKHOUSE_URL"].replace("/nps", "/dropped")}
+    done("migrate", environ=environ)
+    done("query", "--write", "DROP TABLE answers", environ=environ)
+    done("query", "--write", "DROP VIEW ledger", environ=environ)
+    said = done("migrate", environ=environ)
+    assert "answers, ledger had been dropped and are there again" in said
+    assert done("query", "SELECT * FROM answers", environ=environ) == "no rows\n"
+    assert done("query", "SELECT * FROM ledger", environ=environ) == "no rows\n"
+    assert done("migrate", environ=environ) == "nothing to apply\n"
+
+
+def test_a_query_has_formats_for_programs(clickhouse: dict[str, str]) -> None:
+    """CSV with a header, JSON an object a line, both as they are; without rows a header, and nothing."""
+    sql = "SELECT 1 AS n, 'é,\\x1b[2J\\n' AS text"
+    rows = list(csv.reader(io.StringIO(done("query", "--format", "csv", sql, environ=clickhouse))))
+    assert rows == [["n", "text"], ["1", "é,\x1b[2J\n"]]
+    lines = done("query", "--format", "json", sql, environ=clickhouse).splitlines()
+    assert [json.loads(line) for line in lines] == [{"n": 1, "text": "é,\x1b[2J\n"}]
+    assert done("query", "--format", "csv", "SELECT 1 AS n WHERE 0", environ=clickhouse) == '"n"\n'
+    assert done("query", "--format", "json", "SELECT 1 AS n WHERE 0", environ=clickhouse) == ""
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_terminal_shows_every_value_and_obeys_none(clickhouse: dict[str, str], columns: int, form: str) -> None:
+    """A table that has no room becomes records; no line is wider than the terminal, no control character gets there."""
+    wide = ", ".join(f"'value {number}' AS column_{number}" for number in range(12))
+    sql = f"SELECT {wide}, '\\x1b[2J\\u202e\\x9b' AS nasty"
+    said = at_a_terminal(["query", "--format", form, sql], clickhouse, columns)
+    assert not set(said) & set("\x1b\x9b\u202e")
+    assert all(f"value {number}" in said for number in range(12))
+    if form == "table":
+        assert all(len(line) <= columns for line in said.splitlines())
+        assert re.search(r"^column_11 +value 11", said, re.MULTILINE)
+    narrow = at_a_terminal(["query", "SELECT 1 AS one, 'x' AS two"], clickhouse, columns)
+    assert "┃ one ┃ two ┃" in narrow
+
+
+def test_a_reader_that_has_enough_is_no_error(clickhouse: dict[str, str]) -> None:
+    """`nps query ... | head -1` ends without a word."""
+    command = shlex.join(argv("query", "--format", "csv", "SELECT number FROM numbers(1000000)"))
+    ended = subprocess.run(
+        ["bash", "-c", f"{command} | head -1"], env=clean(clickhouse), capture_output=True, text=True, check=True
+    )
+    assert (ended.stdout, ended.stderr) == ('"number"\n', "")
+
+
 @pytest.mark.parametrize("sql", ["SELECT nonsense", "SELEC 1", ""])
 def test_a_query_that_is_none_is_refused(clickhouse: dict[str, str], sql: str) -> None:
     """ClickHouse's complaint, in one line."""
@@ -456,6 +606,60 @@ def opened(url: str) -> str:
             time.sleep(0.2)
 
 
+def test_up_closes_what_it_forgot(tmp_path: Path) -> None:
+    """A survey that waits when it is stopped is suppressed as `forgotten` at the next start, which says so; once."""
+    slow = tmp_path / "slow.toml"
+    slow.write_text((Path(__file__).parents[2] / "streams" / "nps.toml").read_text())
+    lines = "".join(PURCHASE.replace('"id": "1"', f'"id": "{number}"').replace("C1", f"C{number}") for number in (1, 2))
+    outcomes = "SELECT outcome, reason, count() FROM decisions FINAL GROUP BY outcome, reason"
+    with up(tmp_path, {"NPS_PROGRAM": str(slow)}) as first:
+        assert "a stop forgets them" in first.said()
+        environ = environ_of(first)
+        assert done("topics", "--verify", environ=environ) == "topics are as they should be\n"
+        done("produce", "-", environ=environ, given=lines)
+        pending = '"outcome","reason","count()"\n"pending",\\N,2\n'
+        until(lambda: done("query", "--format", "csv", outcomes, environ=environ) == pending, "both are pending")
+        assert first.stop(signal.SIGINT) == 0, first.said()
+    with up(tmp_path) as second:
+        assert "2 that waited when it was stopped are not sent any more: suppressed as forgotten" in second.said()
+        environ = environ_of(second)
+        forgotten = '"outcome","reason","count()"\n"suppressed","forgotten",2\n'
+        assert done("query", "--format", "csv", outcomes, environ=environ) == forgotten
+        assert "forgotten - The local broker was started anew" in done("why", "C1", environ=environ)
+        assert done("query", "SELECT * FROM ledger_audit", environ=environ) == "no rows\n"
+        done("produce", "-", environ=environ, given=lines)  # told again, they are asked: this program does not wait
+        sent = '"outcome","reason","count()"\n"sent",\\N,2\n'
+        until(lambda: done("query", "--format", "csv", outcomes, environ=environ) == sent, "both are sent")
+        assert second.stop(signal.SIGINT) == 0, second.said()
+
+
+@pytest.mark.parametrize("file", ["epoch", "clickhouse"])
+def test_up_names_a_folder_that_it_cannot_use(tmp_path: Path, file: str) -> None:
+    """What lies there is something else: one line, no traceback, exit code 3."""
+    (tmp_path / file).write_text("no number, no folder")
+    ports = ["--kafka-port", str(free_port()), "--clickhouse-port", str(free_port())]
+    assert str(tmp_path / file) in one_line(run("up", "--data", str(tmp_path), *ports), 3)
+
+
+@pytest.mark.parametrize("after_s", [0, 0.2, 0.8])
+@pytest.mark.parametrize("words", [["up"], ["demo"], ["worker"], ["query", "SELECT 1"], ["config"]])
+def test_ctrl_c_in_the_first_second_is_one_line(tmp_path: Path, words: list[str], after_s: float) -> None:
+    """While modules are loaded, servers start or connect: at most "stopped" on stderr, and nothing is left running."""
+    more = ["--data", str(tmp_path), "--kafka-port", str(free_port()), "--clickhouse-port", str(free_port())]
+    environ = {"NPS_BROKERS": NOBODY, "NPS_CLICKHOUSE_URL": f"http://{NOBODY}", "NPS_SERVER_WAIT_S": "60"}
+    program = argv(*words, *(more if words == ["up"] else []))
+    with subprocess.Popen(
+        program, env=clean(environ), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as running:
+        until(lambda: has_begun(running.pid), "it runs our own code")
+        time.sleep(after_s)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=BOUND_S)
+    assert running.returncode in (0, 130), said
+    assert "Traceback" not in said
+    assert len([line for line in said.splitlines() if line.startswith("nps: ")]) <= 1
+
+
 @pytest.mark.parametrize("option", ["--kafka-port", "--collector-port"])
 def test_up_names_a_taken_port(tmp_path: Path, option: str) -> None:
     """A port in use is said in one line, before anything runs."""
@@ -463,6 +667,14 @@ def test_up_names_a_taken_port(tmp_path: Path, option: str) -> None:
         port = str(taken.getsockname()[1])
         ended = run("up", "--data", str(tmp_path / "data"), option, port)
     assert one_line(ended, 3) == f"nps: port {port} of {HOST} is taken: stop what listens there or choose another port"
+
+
+def has_begun(pid: int) -> bool:
+    """True once the process loads a command's libraries: before that Python itself starts, and answers for Ctrl-C."""
+    try:
+        return "confluent_kafka" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return True
 
 
 def up(folder: Path, told: Mapping[str, str] | None = None) -> Service:
@@ -486,6 +698,22 @@ def decisions(environ: dict[str, str]) -> list[str]:
     """The trigger ids that ClickHouse knows decisions of."""
     said = done("query", "SELECT trigger_id FROM decisions FINAL", environ=environ)
     return re.findall(r"^│ (\w+) +│$", said, re.MULTILINE)
+
+
+def at_a_terminal(words: list[str], environ: dict[str, str], columns: int) -> str:
+    """What a command prints to a terminal of this width, without colours."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {**clean(environ), "TERM": "dumb"}
+    with subprocess.Popen(argv(*words), env=env, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs) as running:
+        os.close(theirs)
+        said = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while chunk := os.read(ours, 65_536):
+                said += chunk
+        assert running.wait(BOUND_S) == 0, said
+    os.close(ours)
+    return said.decode().replace("\r\n", "\n")
 
 
 def one_line(ended: subprocess.CompletedProcess[str], code: int) -> str:

@@ -276,6 +276,15 @@ def test_the_terminal_shows_no_comment_unless_asked() -> None:
     assert "João" in chatty.getvalue()
 
 
+def test_a_log_names_no_customer() -> None:
+    """Where the output is no terminal, the line has ids of ours alone."""
+    out = io.StringIO()
+    ConsoleNotifier(out, show_customers=False).deliver(alert())
+    assert out.getvalue() == (
+        "alert open severity=critical score=2 survey=post_purchase segments=all,country=BR alert_id=a1\n"
+    )
+
+
 def test_a_line_cannot_be_forged() -> None:
     """Line ends in a field do not start a line of their own."""
     out = io.StringIO()

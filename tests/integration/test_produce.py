@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,7 +18,7 @@ from schemas.topics import DAY_MS, HISTORY_HEADER, INBOUND_RECORDS
 from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
 from streams.local.servers import local_broker
-from tests.support.commands import done, run
+from tests.support.commands import argv, clean, done, run, until
 from tests.support.retention import keep_for_ever, set_config
 
 PARTITIONS = 3
@@ -48,7 +49,7 @@ def test_a_file_becomes_records_under_their_customers_and_times(environ: dict[st
     """Each line is a record of its own topic: keyed by customer, at the event's time, absent fields at defaults."""
     before = everything(environ)
     file = written(tmp_path, {**PURCHASE, "topic": "purchases"}, {**RESPONSE, "topic": "nps.responses"})
-    assert done("produce", file, environ=environ) == "2 events produced\n"
+    assert done("produce", "--history", file, environ=environ) == "2 events produced\n"
     (bought, bought_at), (answered, answered_at) = sorted(new(before, everything(environ)), key=lambda one: one[1][0])
     assert (bought_at[0], answered_at[0]) == ("nps.purchases", "nps.responses")
     assert (bought.key, bought.timestamp) == (answered.key, answered.timestamp) == (b"C1", NOON_MS)
@@ -70,27 +71,66 @@ def test_history_says_that_it_is(environ: dict[str, str], tmp_path: Path) -> Non
         assert [name for name, _ in record.headers] == names
 
 
-@pytest.mark.parametrize("flag", [[], ["--history"]])
-def test_what_retention_would_delete_is_not_sent(environ: dict[str, str], tmp_path: Path, flag: list[str]) -> None:
+def test_without_history_lateness_is_judged_by_now(environ: dict[str, str], tmp_path: Path) -> None:
+    """Kafka's timestamp is now, whatever the event's time; those that are too late by it are counted and said."""
+    before, earliest_ms = everything(environ), now_ms()
+    times = [earliest_ms - 8 * DAY_MS, earliest_ms - 6 * DAY_MS, earliest_ms - 500 * DAY_MS]
+    lines = [{**PURCHASE, "id": f"p{at}", "time": at, "topic": "purchases"} for at in times]
+    contact = {"source": "crm", "id": "u1", "type": "contact.updated", "time": times[0], "customer_id": "C1"}
+    file = written(tmp_path, *lines, {**contact, "topic": "contacts"})
+    for given in ([file], ["-"]):
+        said = done("produce", *given, environ=environ, given=Path(file).read_text())
+        assert said.splitlines() == [
+            "4 events produced",
+            "2 of them happened more than limits.late before now: workers take them for too_late; --history judges by "
+            "their own times",
+        ]
+    records = [record for record, _ in new(before, everything(environ))]
+    assert len(records) == 8
+    assert all(earliest_ms <= record.timestamp <= now_ms() for record in records)
+
+
+def test_standard_input_is_sent_as_it_comes(environ: dict[str, str]) -> None:
+    """Each line is in Kafka while the next one is waited for; a bad one ends it and says what was sent before."""
+    before = everything(environ)
+    command = argv("produce", "--topic", "purchases", "-")
+    with subprocess.Popen(
+        command, env=clean(environ), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdin is not None
+        for number in (1, 2):
+            running.stdin.write(text({**PURCHASE, "id": f"p{number}"}))
+            running.stdin.flush()
+            until(lambda sent=number: len(new(before, everything(environ))) == sent, "it is in Kafka")  # type: ignore[misc]
+        said, complaint = running.communicate(text({**PURCHASE, "order_id": 7}))
+    assert (running.returncode, said) == (2, "")
+    assert complaint == "nps: -:3: Expected `str`, got `int` - at `$.order_id`; 2 events before it were produced\n"
+    assert len(new(before, everything(environ))) == 2
+
+
+@pytest.mark.parametrize("given", ["file", "-"])
+def test_what_retention_would_delete_is_not_sent(environ: dict[str, str], tmp_path: Path, given: str) -> None:
     """It would be gone before anybody read it: nothing is sent, and the line says how many, why, and what to change."""
     ages_days = [500, 450, 399, 1]
     times = [now_ms() - age * DAY_MS + 60_000 for age in ages_days]
     lines = [{**PURCHASE, "id": f"p{at}", "time": at, "topic": "purchases"} for at in times]
     file = written(tmp_path, *lines, {**RESPONSE, "topic": "responses"})
     before = everything(environ)
+    words, content = ["produce", "--history", given if given == "-" else file], Path(file).read_text()
     set_config(environ["NPS_BROKERS"], "retention.ms", str(400 * DAY_MS), ["nps.purchases"])
     try:
-        ended = run("produce", *flag, file, environ=environ)
+        ended = run(*words, environ=environ, given=content)
     finally:
         keep_for_ever(environ["NPS_BROKERS"])
     assert (ended.returncode, ended.stdout) == (2, "")
+    old = "1 of these 1" if given == "-" else "2 of these 4"
     assert ended.stderr == (
-        "nps: nps.purchases keeps 400 days: Kafka would delete 2 of these 4 events, the oldest of 500 days ago: "
+        f"nps: nps.purchases keeps 400 days: Kafka would delete {old} events, the oldest of 500 days ago: "
         "kafka-configs.sh --alter --entity-type topics --entity-name nps.purchases "
         f"--add-config retention.ms={501 * DAY_MS}\n"
     )
     assert new(before, everything(environ)) == []
-    assert done("produce", *flag, file, environ=environ) == "5 events produced\n"
+    assert done(*words, environ=environ, given=content) == "5 events produced\n"
 
 
 def test_a_topic_that_stamps_records_itself_is_refused(environ: dict[str, str], tmp_path: Path) -> None:
@@ -113,7 +153,9 @@ def test_standard_input_is_a_file_too(environ: dict[str, str]) -> None:
     """`-` reads standard input; empty lines are passed over, a byte order mark too."""
     before = everything(environ)
     given = f"\ufeff{json.dumps(PURCHASE)}\n\n{json.dumps({**PURCHASE, 'id': 'p2'})}\n"
-    assert done("produce", "--topic", "purchases", "-", environ=environ, given=given) == "2 events produced\n"
+    assert (
+        done("produce", "--history", "--topic", "purchases", "-", environ=environ, given=given) == "2 events produced\n"
+    )
     assert len(new(before, everything(environ))) == 2
 
 
@@ -123,6 +165,7 @@ def test_times_may_be_written_as_iso_8601(environ: dict[str, str], tmp_path: Pat
     same = ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000+00:00", "2026-01-31T09:00:00-03:00", "20260131T120000Z"]
     done(
         "produce",
+        "--history",
         "--topic",
         "purchases",
         written(tmp_path, *({**PURCHASE, "time": at} for at in same)),

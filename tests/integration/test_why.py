@@ -70,6 +70,16 @@ def lines(said: str) -> list[tuple[str, str, str]]:
     return [(time, what, detail) for time, what, detail in cells]
 
 
+def test_a_story_moves_no_cursor(environ: dict[str, str], database: ClickHouse) -> None:
+    """Whatever a customer wrote, or is called, is written out; in a log as at a terminal."""
+    nasty = "c\x1b[2J\u202e"
+    put(database, ANSWERED._replace(customer_id=nasty, comment="\x9b2J\r\u2066 ok"))
+    for customer in (nasty, "nobody\x1b[2J"):
+        said = done("why", customer, environ=environ)
+        assert not set(said) & set("\x1b\x9b\r\u202e\u2066")
+    assert "\\x9b2J\\r\\u2066 ok" in done("why", nasty, environ=environ)
+
+
 def test_a_story_is_told_in_order(environ: dict[str, str], database: ClickHouse) -> None:
     """Triggers, decisions, messages, answers with their revisions and alerts, oldest first, each once."""
     put(database, *ALL, *ALL[::-1], ALL[0]._replace(outcome="pending", survey_id=None, version=0))

@@ -83,7 +83,7 @@ def oracle(said: Sequence[SurveyResponse], edit_ms: int) -> Last:
         if first_ms is not None and each.time > first_ms + edit_ms:
             break
         if each.voided:
-            first_ms = score = None
+            first_ms = score = comment = None
         elif each.score is not None:
             first_ms, score = each.time if first_ms is None else first_ms, each.score
         if each.comment is not None:

@@ -52,7 +52,8 @@ class Final:
 
     @classmethod
     def of(cls, said: Sequence[SurveyResponse], expires_ms: int) -> "Final":
-        worded = [r for r in said if r.comment is not None and not r.voided]
+        withdrawn_ms = max((r.time for r in said if r.voided), default=-1)
+        worded = [r for r in said if r.comment is not None and not r.voided and r.time > withdrawn_ms]
         comment = max(worded, key=stamp).comment if worded else None
         word = last_word(said)
         if word is None:

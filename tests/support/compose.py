@@ -13,7 +13,8 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 
 SECRET = "s3cret-of-the-test"
-GIVEN = {"CLICKHOUSE_PASSWORD": SECRET}
+LINK_KEYS = "k1:secret-of-links-of-the-test"
+GIVEN = {"CLICKHOUSE_PASSWORD": SECRET, "LINK_KEYS": LINK_KEYS}
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 from schemas.codec import Codec
 from schemas.events import ContactUpdate, Purchase
-from schemas.topics import CONTACTS, INBOUND_RECORDS, PURCHASES
+from schemas.topics import CONTACTS, DECISIONS, INBOUND_RECORDS, PURCHASES
 from streams.domain.panes import DAY_MS
 from streams.kafka.memory import MemoryLog
 from streams.kafka.ports import Output
-from streams.proof.rehearse import Comparison, rehearse
+from streams.proof.rehearse import Comparison, newest_program, rehearse
 from tests.support.histories import START_MS, program, rule
+from tests.support.ledger_rows import DECIDED
 
 CODEC = Codec()
 RULES = (rule("after-delivery", "delivery", "order.delivered", DAY_MS, ["order.returned"]),)
@@ -88,3 +89,15 @@ def test_the_topics_are_read_alone_and_poison_is_passed_over() -> None:
     before = {part: list(records) for part, records in log.partitions.items()}
     assert compare(log).before.dispatches.total() == 1
     assert log.partitions == before
+
+
+def test_the_newest_decision_names_its_program() -> None:
+    """By the time at which it was written, whatever was decided, in whatever partition; a stranger's is passed over."""
+    log = MemoryLog()
+    assert newest_program(log, 2, CODEC) is None
+    for number, (partition, hash_) in enumerate([(0, "first"), (1, "second"), (0, "third")]):
+        made = DECIDED._replace(program=hash_, decided_ms=10**12 - number)
+        value = CODEC.encode(made)
+        log.send_all([Output(DECISIONS.name, value, made.customer_id.encode(), partition, START_MS + number)])
+    log.send_all([Output(DECISIONS.name, b"junk", b"a", 1, START_MS + DAY_MS)])
+    assert newest_program(log, 2, CODEC) == "third"

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from schemas.events import Alert
 from schemas.reasons import Reason
 from streams.domain.effects import Count, Effect, Reject, Requeue
 from streams.domain.nps import Band
@@ -56,6 +57,21 @@ def test_correction_within_a_band_changes_no_count() -> None:
     journey = told([response("a", FIRST_MS, 9)])
     assert counts(journey.take((FIRST_MS + DAY_MS, response("b", FIRST_MS + 1, 10)))) == []
     assert journey.answers[SURVEY].score == 10
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
+def test_a_withdrawal_takes_the_comment_with_it(order: list[int]) -> None:
+    """In whatever order they come, neither the answer nor the alert that resolves repeats what was withdrawn."""
+    said = [response("a", FIRST_MS, 2), response("b", FIRST_MS + 1, None, "my mail is ana@example.com"),
+            response("void", FIRST_MS + 2, voided=True)]  # fmt: skip
+    journey = told([said[place] for place in order])
+    answer = journey.answers[SURVEY]
+    assert (answer.score, answer.comment, answer.flag) == (None, None, Reason.VOIDED)
+    assert [(alert.status, alert.comment) for alert in journey.all(Alert) if alert.score is None] == (
+        [("resolved", None)] if order[-1] == 2 else []
+    )
+    journey.take((FIRST_MS + DAY_MS, response("c", FIRST_MS + 3, 9, "thank you")))
+    assert (journey.answers[SURVEY].score, journey.answers[SURVEY].comment) == (9, "thank you")
 
 
 def test_withdrawn_then_answered_by_a_human() -> None:

@@ -1,10 +1,10 @@
 """The answer to one survey, worked out anew from everything that was said whenever something more is.
 
 What holds is what would hold had all come in order of time: the first score opens the answer and may be corrected until
-`limits.edit` after it; a withdrawal until then takes it back, and the next score opens it anew; what is said later than
-that is closed.  Of scores and of comments the last holds, and the answer counts in the minute in which it was opened.
-Of what was said at one time the higher hash of source and id is the later, and a withdrawal the last.  One source and
-id says one thing, however often: that of its earliest copy.
+`limits.edit` after it; a withdrawal until then takes score and comment back, and the next score opens it anew; what is
+said later than that is closed.  Of scores and of comments the last holds, and the answer counts in the minute in which
+it was opened.  Of what was said at one time the higher hash of source and id is the later, and a withdrawal the last.
+One source and id says one thing, however often: that of its earliest copy.
 """
 
 from dataclasses import dataclass, field
@@ -129,7 +129,7 @@ class Sheet:
             if part.mark in machines or part.time_ms > self._closes_ms(said):
                 continue
             if part.is_withdrawal:
-                said = said._replace(opened_ms=None, score=None, withdrawn_ms=part.time_ms)
+                said = said._replace(opened_ms=None, score=None, comment=None, withdrawn_ms=part.time_ms)
             elif part.score is not None:
                 opened_ms = part.time_ms if said.opened_ms is None else said.opened_ms
                 said = said._replace(opened_ms=opened_ms, score=part.score)

@@ -51,6 +51,8 @@ class Shape:
             here[key] = files.get(value, value)
         if name in self.ports:
             here |= {"NPS_METRICS_PORT": str(self.ports[name]), "NPS_METRICS_HOST": HOST}
+        if "NPS_COLLECTOR_HOST" in here:
+            here |= {"NPS_COLLECTOR_HOST": HOST, "NPS_COLLECTOR_PORT": "0"}
         return here
 
     def start(self, name: str) -> Service:
