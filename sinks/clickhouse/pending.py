@@ -17,5 +17,5 @@ def close_forgotten(database: ClickHouse, version: int) -> int:
             "'suppressed' AS outcome, {reason:String} AS reason, now64(3) AS decided_ms, {version:UInt64} AS version"
         )
         parameters = {"reason": Reason.FORGOTTEN.value, "version": version}
-        database.command(f"INSERT INTO decisions SELECT * REPLACE ({closed}) {_PENDING}", parameters)
+        database.command(f"INSERT INTO decisions SELECT * REPLACE ({closed}) FROM (SELECT * {_PENDING})", parameters)
     return count

@@ -69,7 +69,8 @@ class Clicks(NamedTuple):
     """The clicks on a survey's links and what tells machines from persons; each in order of time.
 
     `traps` are the times at which a machine gave itself away, `heads` those of HEAD requests.  `persons` are the clicks
-    whose page was looked at, and the times and scores, -1 for none, of all that was answered otherwise.
+    whose page was looked at, and the times and scores, -1 for none, of all that was answered otherwise; an answer of a
+    click's very time and score is a look at its page.
     """
 
     seen: tuple[Click, ...] = ()

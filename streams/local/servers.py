@@ -89,7 +89,10 @@ def local_clickhouse(path: Path, port: int | None = None) -> LocalServer:
     if importlib.util.find_spec("chdb") is None:
         raise NotStarted("the local ClickHouse is not installed: pip install 'nps-pipeline[local]'")
     number = checked_port(port)
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotStarted(f"{path} cannot be used ({error.strerror}): choose another folder") from None
     argv = [sys.executable, "-m", "sinks.chdb.server", "--path", str(path), "--port", str(number), "--host", HOST]
     return _serve(Child("ClickHouse", argv, {}), f"http://{HOST}:{number}", _clickhouse_answers, signal.SIGTERM)
 

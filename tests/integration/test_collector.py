@@ -445,6 +445,11 @@ def test_nobody_is_thanked_while_kafka_is_away(tmp_path: Path) -> None:
         assert "pas encore arrivée" in text
         assert 'data-at="' not in text
         assert fetched("GET", f"{service.url}/healthz")[0] == 503
+        answer = {"source": "tool", "id": "a", "customer_id": "c1", "survey_id": "away", "score": 9}
+        authorised = {"Authorization": f"Bearer {BEARER}"}
+        status, text, headers = fetched("POST", f"{service.url}/responses", json=answer, headers=authorised)
+        assert (status, headers["Retry-After"]) == (503, "60")
+        assert "send it again" in json.loads(text)["error"]
         assert "kafka_away" in service.said()
         with local_broker(port):
             done("topics", environ=told)

@@ -12,7 +12,7 @@ from schemas.codec import Codec
 from schemas.events import Purchase, SurveyResponse
 from schemas.reasons import Reason
 from schemas.topics import PURCHASES, RESPONSES, WAKEUPS
-from streams.domain.clicks import CONFIRMED, HEADED, MOST_CLICKS, confirmation
+from streams.domain.clicks import HEADED, MOST_CLICKS, confirmation
 from streams.domain.effects import Confirm, Ignore
 from streams.domain.ids import survey_id
 from streams.domain.nps import band
@@ -75,9 +75,9 @@ def persons(said: Sequence[SurveyResponse]) -> set[tuple[int, int, int]]:
 
 
 def shows(clicks: set[tuple[int, int]], said: Sequence[SurveyResponse]) -> list[tuple[int, int | None]]:
-    """Times and scores of the answers that are no click's."""
-    given = [r for r in said if not r.provisional and not r.voided]
-    return [(r.time, r.score) for r in given if not (r.type == CONFIRMED and (r.time, r.score) in clicks)]
+    """Times and scores of the answers that are no click's: not of its very time and score, as a beacon is."""
+    given = [(r.time, r.score) for r in said if not r.provisional and not r.voided]
+    return [one for one in given if one not in clicks]
 
 
 def is_doubtful(one: tuple[int, int], clicks: set[tuple[int, int]], said: Sequence[SurveyResponse]) -> bool:
@@ -97,7 +97,7 @@ def is_doubtful(one: tuple[int, int], clicks: set[tuple[int, int]], said: Sequen
 
 def persons_clicks(clicks: set[tuple[int, int]], said: Sequence[SurveyResponse]) -> set[tuple[int, int]]:
     """The clicks that a beacon tells of, and the last one up to 30 s before each other answer."""
-    looked_at = {(r.time, r.score) for r in said if not r.provisional and r.type == CONFIRMED}
+    looked_at = {(r.time, r.score) for r in said if not r.provisional and not r.voided}
     led = [[one for one in clicks if 0 <= at - one[0] < WAIT_MS] for at, _ in shows(clicks, said)]
     return {one for one in clicks if one in looked_at} | {max(each) for each in led if each}
 

@@ -63,8 +63,7 @@ class Sheet:
     clicks: set[Click] = field(default_factory=set)
     traps: set[int] = field(default_factory=set)
     heads: set[int] = field(default_factory=set)
-    looks: set[Click] = field(default_factory=set)
-    answers: set[tuple[int, int | None]] = field(default_factory=set)
+    persons: set[tuple[int, int | None]] = field(default_factory=set)
     said: Said = NOTHING_SAID
     told: Told = NOTHING_TOLD
     revision: int = 0
@@ -105,10 +104,8 @@ class Sheet:
 
     def _note_person(self, event: SurveyResponse) -> None:
         """A person shows by a look at a page or by an answer; not by a withdrawal, nor when a click's wait is over."""
-        if event.type == "survey.confirmed" and event.score is not None:
-            self.looks.add(Click(event.time, event.score))
-        elif event.type != "survey.waited" and not event.voided:
-            self.answers.add((event.time, event.score))
+        if event.type != "survey.waited" and not event.voided:
+            self.persons.add((event.time, event.score))
 
     def _click(self, event: SurveyResponse) -> list[Click]:
         if event.type == "survey.headed":
@@ -141,8 +138,7 @@ class Sheet:
         return inf if said.opened_ms is None else said.opened_ms + self.terms.edit_ms
 
     def _machines(self) -> set[Click]:
-        signs = Signs(self.traps, self.heads, self.looks, self.answers)
-        return machine_made(self.clicks, signs, self.terms.confirm_ms)
+        return machine_made(self.clicks, Signs(self.traps, self.heads, self.persons), self.terms.confirm_ms)
 
     def _machine_marks(self) -> set[int]:
         return {self._mark(click) for click in self._machines()}

@@ -6,7 +6,6 @@ HEAD, one within seconds of another score, and one of a score whose page was lef
 a look at the page, or by an answer given less than `limits.confirm` after the click, the last one before it.
 """
 
-from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -22,18 +21,17 @@ class Click(NamedTuple):
 
 
 class Signs(NamedTuple):
-    """Signs of machines and persons: times of traps and HEADs, looks at pages, times and scores of answers."""
+    """Signs of machines and persons: times of traps and HEADs, times and scores of looks at pages and of answers."""
 
     traps: AbstractSet[int]
     heads: AbstractSet[int]
-    looks: AbstractSet[Click]
-    answers: Iterable[tuple[int, int | None]]
+    persons: AbstractSet[tuple[int, int | None]]
 
 
 def machine_made(clicks: AbstractSet[Click], signs: Signs, within_ms: int) -> set[Click]:
     """The clicks of machines."""
-    persons = set(clicks & signs.looks)
-    answers = [*signs.answers, *(signs.looks - clicks)]
+    persons = set(clicks & signs.persons)  # a look has the time and score of its click
+    answers = signs.persons - clicks
     for at_ms, _ in answers:
         persons.update(sorted(click for click in clicks if 0 <= at_ms - click.time_ms < within_ms)[-1:])
     found = {click for click in clicks if _is_near(click, signs.heads, within_ms)}
