@@ -35,11 +35,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def accept(
-    codec: Codec,
-    cls: type[Inbound],
-    record: FetchedRecord,
-    latest_ms: int,
-    is_placeholder: Callable[[str], bool] = lambda _: False,
+    codec: Codec, cls: type[Inbound], record: FetchedRecord, latest_ms: int, is_placeholder: Callable[[str], bool]
 ) -> Inbound | Reject:
     """Decode a record of the topic of `cls`: its event, or the reason why it is a dead letter.
 

@@ -82,7 +82,7 @@ def as_record(codec: Codec, program: Program, response: SurveyResponse, now_ms: 
     if len((response.comment or "").encode()) > LARGEST_COMMENT_BYTES:
         raise Unusable(Reject(Reason.TOO_LONG, f"comment has more than {LARGEST_COMMENT_BYTES} bytes"))
     key, value = response.customer_id.encode(), codec.encode(response)
-    event = accept(codec, SurveyResponse, KafkaRecord(0, now_ms, key, value, _HEADERS), now_ms)
+    event = accept(codec, SurveyResponse, KafkaRecord(0, now_ms, key, value, _HEADERS), now_ms, program.is_placeholder)
     if isinstance(event, Reject):
         raise Unusable(event)
     for effect in step(NEW, event, program, now_ms)[1]:

@@ -170,7 +170,7 @@ def _history(reader: Reader, partition: int, codec: Codec, now_ms: int) -> Itera
         merge.put(topic, [record], 0)
     while (batch := merge.take(now_ms)) is not None:
         for topic, taken in batch.records:
-            event = accept(codec, INBOUND_RECORDS[topic], taken, now_ms)
+            event = accept(codec, INBOUND_RECORDS[topic], taken, now_ms, lambda _: False)
             if not isinstance(event, Reject):
                 yield taken.timestamp, event
 

@@ -83,7 +83,7 @@ class Hostile:
     def take(self, event: Inbound) -> list[Effect]:
         """One step, through the door, and what it puts back."""
         record = KafkaRecord(self.number, self.now_ms, CUSTOMER.encode(), CODEC.encode(event))
-        accepted = accept(CODEC, type(event), record, self.now_ms)
+        accepted = accept(CODEC, type(event), record, self.now_ms, lambda _: False)
         if isinstance(accepted, Reject):
             self.effects[accepted.reason] += 1
             return [accepted]

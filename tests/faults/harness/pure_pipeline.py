@@ -161,7 +161,7 @@ class PurePipeline:
     def _take(self, part: TopicPartition, row: Row) -> None:
         record = KafkaRecord(row.offset, row.timestamp_ms, row.key, row.value, row.headers)
         latest_ms = self.now_ms + self._program.limits.early_ms
-        event = accept(self._codec, INBOUND_RECORDS[part[0]], record, latest_ms)
+        event = accept(self._codec, INBOUND_RECORDS[part[0]], record, latest_ms, self._program.is_placeholder)
         cause = Cause(part[0], row, pack(raw_fields(*part, record)))
         if isinstance(event, Reject):
             self._put(event, cause)
