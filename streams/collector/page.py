@@ -127,7 +127,7 @@ def _trap(visit: Visit) -> str:
 def _banner(brand: Brand) -> str:
     """Logo and name of the company; the logo is an ornament beside the name that is read aloud."""
     logo = f'<img src="{escape(brand.logo)}" alt="">' if brand.logo else ""
-    return f"<header>{logo}<bdi>{escape(brand.name)}</bdi></header>" if brand.name else ""
+    return f"<header>{logo}<span><bdi>{escape(brand.name)}</bdi></span></header>" if brand.name else ""
 
 
 def _colours(brand: Brand) -> str:
