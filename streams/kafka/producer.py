@@ -106,7 +106,10 @@ class Producer:
         """
         unacknowledged = 0
         if len(self._producer):
-            unacknowledged = await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, timeout_s)
+            try:
+                unacknowledged = await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, timeout_s)
+            except confluent_kafka.KafkaException as error:
+                self._fail(error.args[0])
         self._poll(0)
         if self._first_error is not None or unacknowledged:
             raise self._undelivered()
@@ -148,7 +151,10 @@ class Producer:
 
     def _poll(self, timeout_s: float) -> None:
         self._unpolled = 0
-        self._producer.poll(timeout_s)
+        try:
+            self._producer.poll(timeout_s)
+        except confluent_kafka.KafkaException as error:  # a fatal one
+            self._fail(error.args[0])
 
     def _on_failure(self, error: confluent_kafka.KafkaError | None, message: confluent_kafka.Message) -> None:
         if error is not None:
@@ -169,6 +175,8 @@ class Producer:
         )
 
     def _fail(self, error: object) -> None:
+        if isinstance(error, confluent_kafka.KafkaError) and error.code() in REFUSALS:
+            self._refuse(error.code(), "")
         if self._first_error is None:
             self._first_error = str(error)
 

@@ -136,7 +136,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         done("topics", environ={"NPS_BROKERS": cluster.bootstrap, "NPS_PARTITIONS": "1"})
         admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
-        for user in ("nps", "stranger", "noticer"):
+        for user in ("nps", "stranger", "noticer", "reader", "writer"):
             wanted: list[UserScramCredentialAlteration] = [
                 UserScramCredentialUpsertion(user, info, f"{user}'s".encode())
             ]
@@ -252,6 +252,27 @@ def test_a_group_that_acls_refuse_is_named(secured: Secured, command: str, tmp_p
     assert ended.returncode == ExitCode.BAD_SETTINGS, ended
     assert f"Kafka's ACLs do not allow us Read on group {group}: kafka-acls.sh --add" in ended.stderr
     assert f"--operation Read --group {group}" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("user", "writable", "says"),
+    [
+        ("reader", [], "IdempotentWrite on cluster: kafka-acls.sh --add"),
+        ("writer", ["nps.wakeups"], "Write on topic nps.journeys: kafka-acls.sh --add"),
+    ],
+)
+def test_what_may_not_be_written_is_named(
+    secured: Secured, user: str, writable: list[str], says: str, tmp_path: Path
+) -> None:
+    """All is ours to read, little or nothing to write: 2, and the ACL that is needed first."""
+    admin = AdminClient({"bootstrap.servers": secured.cluster.bootstrap})
+    allow(admin, user, "--operation Read --operation Describe --topic nps. --resource-pattern-type prefixed")
+    allow(admin, user, "--operation Read --group nps- --resource-pattern-type prefixed")
+    for topic in writable:
+        allow(admin, user, f"--operation Write --topic {topic}")
+    with Service("worker", secured.settings("scram", user), tmp_path / "worker.log") as worker:
+        assert worker.ended() == ExitCode.BAD_SETTINGS, worker.said()
+    assert f"Kafka's ACLs do not allow us {says}" in worker.said()
 
 
 @pytest.mark.parametrize("command", ["worker", "topics"])
