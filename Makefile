@@ -12,7 +12,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 .PHONY: demo up shell test test-kafka soak check bench fmt readme lock clean
 
 demo: $(READY)  ## run the whole pipeline for a minute and prove its numbers
-	$(BIN)/nps demo --for $(or $(FOR),60s)
+	$(BIN)/nps demo --for $(or $(FOR),60s) $(ARGS)
 
 up: $(READY)  ## run the whole pipeline on this machine until Ctrl-C
 	$(BIN)/nps up
