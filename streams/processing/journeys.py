@@ -219,6 +219,7 @@ class Journeys:
                 Output(WAKEUPS.name, self.codec.encode(Wakeup(key.decode(), safe_ms)), key, partition, safe_ms)
                 for key in due
             )
+            assigned.merge.expect(WAKEUPS.name, len(due))
             metrics.WAKEUPS.inc(len(due))
 
     def _safe_ms(self, merge: Merge, now_ms: int) -> int:

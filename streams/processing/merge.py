@@ -45,23 +45,24 @@ class _Lane:
     """Records of one topic that wait, in chunks with the time at which each came.
 
     `next` is the offset after the last one taken, `end` the one after the last that came; nothing is taken from `stop`
-    on.
+    on.  `expected` is how many records this process wrote that did not come back yet.
     """
 
-    __slots__ = ("at", "bytes", "chunks", "end", "next", "rank", "records", "stop", "time_ms", "topic")
+    __slots__ = ("at", "bytes", "chunks", "end", "expected", "next", "rank", "records", "stop", "time_ms", "topic")
 
     def __init__(self, topic: str, next_: int, time_ms: int) -> None:
         self.topic, self.rank = topic, RANK[topic]
         self.next, self.end, self.time_ms = next_, next_, time_ms
         self.stop = _NEVER
         self.chunks: deque[tuple[Sequence[FetchedRecord], int, int]] = deque()
-        self.at = self.records = self.bytes = 0
+        self.at = self.records = self.bytes = self.expected = 0
 
     def put(self, records: Sequence[FetchedRecord], now_ns: int) -> None:
         size = sum([len(record.value or b"") for record in records])
         self.chunks.append((records, now_ns, size))
         self.records += len(records)
         self.bytes += size
+        self.expected = max(0, self.expected - len(records))
         self.end = records[-1].offset + 1
 
     def head(self, latest_ms: int) -> tuple[int, int]:
@@ -119,6 +120,10 @@ class Merge:
         """Add records of a topic that came at `now_ns` on the monotonic clock, in offset order, each once."""
         self._lanes[topic].put(records, now_ns)
 
+    def expect(self, topic: str, records: int) -> None:
+        """Hold the other topics up until so many more records of this one came: this process wrote them just now."""
+        self._lanes[topic].expected += records
+
     def wants(self, topic: str) -> bool:
         """True while there is room for more records of this topic, or the batch in hand lacks some."""
         lane = self._lanes[topic]
@@ -144,16 +149,21 @@ class Merge:
         return min(self._caught_up_ns(topic) for topic in self._lanes)
 
     def merged_ms(self, wall_ms: int) -> int:
-        """Time that the merge has reached: each topic's next record has this time or a later one; 0 when unknown."""
+        """Time that the merge has reached: what was taken lies before it, what waits does not; 0 when unknown.
+
+        It never falls behind a record that was taken, or a wakeup of this time would come before it when all is read
+        again in order; a record stamped ahead of the wall clock tells of no time but its own.
+        """
         if self._in_hand:
             return 0
         latest_ms, times_ms = wall_ms + self._early_ms, []
+        taken_ms = max(lane.time_ms for lane in self._lanes.values())
         for lane in self._lanes.values():
             if lane.records:
                 times_ms.append(lane.head(latest_ms)[0])
             elif self._caught_up_ns(lane.topic) < 0:
                 times_ms.append(lane.time_ms)
-        return min(times_ms, default=0)
+        return max(min(times_ms, default=0), taken_ms if taken_ms <= wall_ms else 0)
 
     def oldest_ms(self, topic: str) -> int | None:
         """Timestamp of the first record of a topic that waits; None when none does."""
@@ -174,7 +184,10 @@ class Merge:
 
     def _is_held_up(self, came_ns: int) -> bool:
         """True while a topic of which no record waits may have one that comes before one that came at `came_ns`."""
-        return any(not lane.records and self._caught_up_ns(lane.topic) < came_ns for lane in self._lanes.values())
+        return any(
+            not lane.records and (lane.expected or self._caught_up_ns(lane.topic) < came_ns)
+            for lane in self._lanes.values()
+        )
 
     def _take_in_hand(self) -> MergedBatch | None:
         """The batch that was in hand when its worker died, once all its records are here again."""

@@ -15,6 +15,10 @@ from streams.processing.journeys import Journeys, MakeProcessor
 from streams.state.lineage import Lineage
 
 
+TICKS = 0.03
+"""Share of the steps in which somebody looks for who is due."""
+
+
 class MemoryFeed:
     """Where reading is in each partition, and of which the last fetch found nothing."""
 
@@ -85,9 +89,12 @@ class World:
         return journeys
 
     async def drain(self, journeys: Journeys, r: random.Random, at_most: int = 25) -> None:
-        """Fetch and process in an order that chance makes, until all that is there is applied."""
+        """Fetch, process and look for who is due in an order that chance makes, until all that is there is applied."""
         while True:
-            if r.random() < 0.6:
+            chance = r.random()
+            if chance < TICKS:
+                journeys.tick()
+            elif chance < 0.6:
                 self.feed.fetch(journeys, r.choice(self.parts), r.randrange(1, at_most))
             else:
                 number = r.choice(sorted(self.numbers))
