@@ -169,6 +169,37 @@ def test_nothing_comes_before_the_merged_time(records: Topics, fetches: list[Fet
                     assert time_ms >= merged_ms
 
 
+@LAW
+@given(topics(), FETCHES)
+def test_the_merged_time_never_falls_behind_what_was_taken(records: Topics, fetches: list[Fetch]) -> None:
+    """Or a wakeup of that time would lie before what was taken before it."""
+    reading = Reading(records)
+    for fetch in fetches:
+        reading.fetch(fetch.topic, fetch.records)
+        if fetch.batch:
+            reading.take(fetch.batch)
+        taken_ms = max(reading.progress.times_ms)
+        if taken_ms <= WALL_MS:
+            assert reading.merge.merged_ms(WALL_MS) >= taken_ms
+
+
+def test_what_this_process_wrote_is_waited_for() -> None:
+    """However sure it is that a topic is empty: two wakeups are on their way, and come before the next purchase."""
+    empty = dict.fromkeys(TOPICS, 9)
+    merge = Merge(Progress(), lambda topic: empty[topic], EARLY_MS)
+    merge.put(PURCHASES.name, [KafkaRecord(at, WALL_MS - 100 + 50 * at, b"c", b"v") for at in range(2)], 5)
+    assert merge.take(WALL_MS, 1) is not None
+    merge.expect(WAKEUPS.name, 2)
+    assert merge.take(WALL_MS) is None
+    taken = []
+    for at in range(2):
+        merge.put(WAKEUPS.name, [KafkaRecord(at, WALL_MS - 70, b"c", b"v")], 6)
+        batch = merge.take(WALL_MS)
+        assert batch is not None
+        taken += [topic for topic, _ in batch.records]
+    assert taken == [WAKEUPS.name, WAKEUPS.name, PURCHASES.name]
+
+
 def test_a_topic_that_was_not_heard_of_holds_the_others_up() -> None:
     """Until a fetch, asked after the record had come, found nothing; one that was asked before is not enough."""
     merge, empty = Merge(Progress(), lambda topic: empty[topic], EARLY_MS), dict.fromkeys(TOPICS, 5)

@@ -14,7 +14,6 @@ from streams.processing.agent import Assignment, read_back
 from streams.processing.journeys import Journeys, MakeProcessor
 from streams.state.lineage import Lineage
 
-
 TICKS = 0.03
 """Share of the steps in which somebody looks for who is due."""
 
