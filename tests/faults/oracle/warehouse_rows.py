@@ -3,11 +3,14 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from schemas.codec import Undecodable
 from schemas.events import PaneTally, Record
+from schemas.topics import BY_NAME
 from tests.faults.harness.reading import Fields, World
 from tests.faults.harness.report import Finding
 from tests.faults.oracle.comparison import compare
 from tests.faults.oracle.forgotten import Forgotten
+from tests.faults.oracle.inputs import CODEC
 from tests.faults.oracle.numbers import Cell, Tally
 from tests.faults.oracle.outputs import ALERTS, ANSWERS, DECISIONS, DISPATCHES, PANES, ROLLING, Outputs
 
@@ -82,17 +85,13 @@ def _check(table: Table, rows: Sequence[Fields], outputs: Outputs, forgotten: Fo
         yield Finding(table.invariant, what, len(covered), len(late), late[0] if late else "")
 
 
-_UNREADABLE = {
-    "no_value", "undecodable", "unknown_schema", "wrong_type", "forged_token", "foreign_token", "expired_token"
-}  # fmt: skip
-"""Reasons of dead letters whose bytes nobody can read: they stay in Kafka, for no erasure could find whom they name."""
-
-
 def _check_dead(rows: Sequence[Fields], outputs: Outputs, forgotten: Forgotten) -> Finding:
     wanted, gone = {}, set()
     for place, deaths in outputs.deaths.items():
         for reason, copies in deaths.items():
-            value = b"" if reason in _UNREADABLE else copies[0].row.value or b""
+            value = copies[0].row.value or b""
+            if not is_readable(place[0], value):  # it stays in Kafka, for no erasure could find whom it names
+                value = b""
             wanted[*place, reason] = ((copies[0].row.key or b"").hex(), value.hex())
             if forgotten.is_buried(copies[0]):
                 gone.add((*place, reason))
@@ -105,6 +104,15 @@ def _check_dead(rows: Sequence[Fields], outputs: Outputs, forgotten: Forgotten) 
     }  # fmt: skip
     emptied = dict.fromkeys(gone & found.keys(), ("", ""))
     return compare("I6", "ClickHouse dead_letters", wanted | emptied, found | emptied)
+
+
+def is_readable(topic: str, value: bytes) -> bool:
+    """True for a record of the type that lies on this topic."""
+    cls = BY_NAME[topic].record if topic in BY_NAME else None
+    try:
+        return cls is not None and bool(CODEC.decode(cls, value))
+    except Undecodable:
+        return False
 
 
 def _version(record: Record) -> int:

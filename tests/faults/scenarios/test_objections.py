@@ -16,7 +16,7 @@ from tests.faults.oracle.invariants import differing, judge
 from tests.faults.oracle.outputs import ALERTS, ANSWERS, DEAD, DECISIONS, DISPATCHES, PANES, decode
 from tests.faults.oracle.samples import check_lag, check_memory
 from tests.faults.oracle.terms import PROGRAM, read_terms
-from tests.faults.oracle.warehouse_rows import LOADED
+from tests.faults.oracle.warehouse_rows import LOADED, is_readable
 from tests.faults.oracle.wrongs import WRONGS
 from tests.faults.traffic.generator import Mix, Sent, generate
 
@@ -51,11 +51,10 @@ def loaded(world: World) -> dict[str, list[dict[str, object]]]:
             key = tuple(getattr(one.value, name) for name in table.key)
             newest[key] = max(one.value, newest.get(key, one.value), key=version)  # of two alike the later
         tables[table.name] = [record._asdict() for record in newest.values()]
-    unreadable = {"no_value", "undecodable", "unknown_schema", "wrong_type"}
     tables["dead_letters"] = [
         {"origin_topic": place[0], "origin_partition": place[1], "origin_offset": place[2], "reason": reason,
          "key": (copies[0].row.key or b"").hex().upper(),
-         "value": (copies[0].row.value or b"").hex().upper() if reason not in unreadable else ""}
+         "value": (copies[0].row.value or b"").hex().upper() if is_readable(place[0], copies[0].row.value or b"") else ""}
         for place, deaths in outputs.deaths.items() for reason, copies in deaths.items()
     ]  # fmt: skip
     return tables
