@@ -47,11 +47,12 @@ REFUSED = {
 
 MISCONFIGURED = {
     16: "NO_SUCH_COLUMN_IN_TABLE", 20: "NUMBER_OF_COLUMNS_DOESNT_MATCH", 47: "UNKNOWN_IDENTIFIER", 60: "UNKNOWN_TABLE",
-    62: "SYNTAX_ERROR", 81: "UNKNOWN_DATABASE", 115: "UNKNOWN_SETTING", 164: "READONLY",
+    62: "SYNTAX_ERROR", 81: "UNKNOWN_DATABASE", 115: "UNKNOWN_SETTING",
     192: "UNKNOWN_USER", 193: "WRONG_PASSWORD", 475: "INTO_OUTFILE_NOT_ALLOWED", 497: "ACCESS_DENIED",
     516: "AUTHENTICATION_FAILED",
 }  # fmt: skip
 READONLY = 164
+"""What a query that writes is told under READ_ONLY; of anything else, that the server may not write just now."""
 
 _UNWRITABLE = (DataError, TypeError, ValueError, AttributeError, OverflowError, IndexError, struct.error)
 
@@ -137,7 +138,7 @@ class ClickHouse:
 
         Raises WarehouseError.
         """
-        with _translated(self._address):
+        with _translated(self._address, reads=not writes):
             result = self._client.query(sql, settings={} if writes else READ_ONLY)
             return result.column_names, [tuple(row) for row in result.result_rows]
 
@@ -147,7 +148,7 @@ class ClickHouse:
         The server holds the answer back until it is whole, so that none ends in the middle unseen.
         """
         settings = {"wait_end_of_query": 1, **({} if writes else READ_ONLY)}
-        with _translated(self._address):
+        with _translated(self._address, reads=not writes):
             answer = cast("IO[bytes]", self._client.raw_stream(sql, settings=settings, fmt=form))
         with closing(answer):
             while True:
@@ -233,7 +234,7 @@ def _problem(pool: urllib3.PoolManager, address: Address) -> str | None:
 
 
 @contextmanager
-def _translated(address: Address) -> Iterator[None]:
+def _translated(address: Address, *, reads: bool = False) -> Iterator[None]:
     where = f"{address.host}:{address.port}"
     try:
         yield
@@ -244,7 +245,8 @@ def _translated(address: Address) -> Iterator[None]:
     except Error as error:
         if error.code in REFUSED:
             raise Refused(_one_line(error)) from error
-        if error.code in MISCONFIGURED or isinstance(error, ProgrammingError):
+        misconfigured = error.code in MISCONFIGURED or (reads and error.code == READONLY)
+        if misconfigured or isinstance(error, ProgrammingError):
             raise Misconfigured(f"ClickHouse at {where}: {_one_line(error)}{_advice(error.code)}") from error
         raise Unavailable(f"ClickHouse at {where}: {_one_line(error)}") from error
     except (ClickHouseError, urllib3.exceptions.HTTPError, OSError) as error:
