@@ -54,8 +54,9 @@ def loaded(world: World) -> dict[str, list[dict[str, object]]]:
     tables["dead_letters"] = [
         {"origin_topic": place[0], "origin_partition": place[1], "origin_offset": place[2], "reason": reason,
          "key": (copies[0].row.key or b"").hex().upper(),
-         "value": (copies[0].row.value or b"").hex().upper() if is_readable(place[0], copies[0].row.value or b"") else ""}
+         "value": value.hex().upper() if is_readable(place[0], value) else ""}
         for place, deaths in outputs.deaths.items() for reason, copies in deaths.items()
+        for value in [copies[0].row.value or b""]
     ]  # fmt: skip
     return tables
 
