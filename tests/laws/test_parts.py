@@ -65,11 +65,28 @@ def sets(draw: st.DrawFn) -> list[SurveyResponse]:
     return found
 
 
+SECONDS_MS = 6_000
+"""Two scores of one link less than this apart are a machine's, unless a person shows."""
+
+
 def oracle(said: Sequence[SurveyResponse], edit_ms: int) -> Last:
     """The answer, from the whole set in order of time."""
     clicks = {(each.time, each.score or 0) for each in said if each.provisional and not each.voided}
     traps_ms = {each.time for each in said if each.provisional and each.voided}
-    lost = {(at, n) for at, n in clicks if any(abs(at - trap_ms) < WAIT_MS for trap_ms in traps_ms)}
+    persons = {(each.time, each.score) for each in said if not each.provisional and not each.voided}
+    lost = {
+        (at, n) for at, n in clicks
+        if any(0 <= abs(other_ms - at) < SECONDS_MS and m != n for other_ms, m in clicks)
+        or any(
+            at > at_ms and m is not None and (at_ms, m) not in clicks and n != m
+            and any(before_ms < at_ms and left == n for before_ms, left in clicks)
+            for at_ms, m in persons
+        )
+    }  # fmt: skip
+    for at_ms, m in persons:
+        led = [(at, n) for at, n in clicks if 0 <= at_ms - at < WAIT_MS]
+        lost -= {(at_ms, m)} if (at_ms, m) in clicks else {max(led)} if led else set()  # type: ignore[arg-type]
+    lost |= {(at, n) for at, n in clicks if any(abs(at - trap_ms) < WAIT_MS for trap_ms in traps_ms)}
     for start_ms, _ in clicks:
         burst = {(at, n) for at, n in clicks if start_ms <= at < start_ms + WAIT_MS}
         lost |= burst if len({n for _, n in burst}) > 2 else set()
