@@ -84,7 +84,7 @@ def test_never_early_and_never_outside_local_hours(history: list[Moment]) -> Non
         zone = max((named for named in said if named[2] in ZONES), default=(0, 0, HOME))[2]
         assert rule.hours is not None
         window = (rule.hours.opens_ms // 60_000, rule.hours.closes_ms // 60_000)
-        assert at_once or is_inside(window, zone, dispatch.due_ms)
+        assert at_once or is_inside(window, str(zone), dispatch.due_ms)
 
 
 @LAW

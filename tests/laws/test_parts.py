@@ -85,7 +85,7 @@ def oracle(said: Sequence[SurveyResponse], edit_ms: int) -> Last:
     }  # fmt: skip
     for at_ms, m in persons:
         led = [(at, n) for at, n in clicks if 0 <= at_ms - at < WAIT_MS]
-        lost -= {(at_ms, m)} if (at_ms, m) in clicks else {max(led)} if led else set()  # type: ignore[arg-type]
+        lost -= {(at_ms, m)} if (at_ms, m) in clicks else {max(led)} if led else set()
     lost |= {(at, n) for at, n in clicks if any(abs(at - trap_ms) < WAIT_MS for trap_ms in traps_ms)}
     for start_ms, _ in clicks:
         burst = {(at, n) for at, n in clicks if start_ms <= at < start_ms + WAIT_MS}

@@ -14,9 +14,6 @@ from streams.processing.agent import Assignment, read_back
 from streams.processing.journeys import Journeys, MakeProcessor
 from streams.state.lineage import Lineage
 
-TICKS = 0.03
-"""Share of the steps in which somebody looks for who is due."""
-
 
 class MemoryFeed:
     """Where reading is in each partition, and of which the last fetch found nothing."""
@@ -71,6 +68,8 @@ class World:
         self.numbers = frozenset(numbers)
         self.parts = [(topic.name, number) for topic in INBOUND for number in sorted(self.numbers)]
         self.now_ms = 0
+        self.ticks = 0.0
+        """Share of the steps in which somebody looks for who is due before all is read."""
         self.feed = MemoryFeed(log)
 
     async def started(self) -> Journeys:
@@ -91,7 +90,7 @@ class World:
         """Fetch, process and look for who is due in an order that chance makes, until all that is there is applied."""
         while True:
             chance = r.random()
-            if chance < TICKS:
+            if chance < self.ticks:
                 journeys.tick()
             elif chance < 0.6:
                 self.feed.fetch(journeys, r.choice(self.parts), r.randrange(1, at_most))

@@ -46,6 +46,7 @@ class MemoryPipeline:
         self._program, self._codec = load(program), Codec()
         early_ms = self._program.limits.early_ms
         self._world = World(self.topics, self._codec, self._processor, range(PARTITIONS), early_ms)
+        self._world.ticks = 0.03
         self.topics.send_all(Output(s.topic, s.value, s.key, -1, s.timestamp_ms, s.headers) for s in sent)
 
     def run(self) -> Read:
