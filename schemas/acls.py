@@ -13,6 +13,11 @@ class NotAllowed(BadInput):
     """A group, topic or operation that Kafka's ACLs refuse us; a restart will not help."""
 
 
+def not_allowed_to_write(code: int, topic: str) -> NotAllowed:
+    """Make the error for one of the REFUSALS of a record on a topic, by an idempotent producer."""
+    return not_allowed(code, topic, "Write" if code == TOPIC_REFUSED else "IdempotentWrite")
+
+
 def not_allowed(code: int, name: str, operation: str) -> NotAllowed:
     """Make the error for one of the REFUSALS, of an operation on the topic or group of this name."""
     resource = _RESOURCES[code]

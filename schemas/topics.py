@@ -30,6 +30,9 @@ MOVED_HEADER = "nps-moved-from"
 COLLECTOR_HEADER = "nps-collector"
 """Header of the collector's records: what strangers send is no producer's fault, and the fuse does not count it."""
 
+COLLECTOR = "nps.collector"
+"""Source of the collector's events, and origin of its dead letters, which lie under the customer they are about."""
+
 LARGEST_EVENT_BYTES = 65_536
 """Upper bound of an inbound record, key and headers included; a larger one is no event but a mistake.
 

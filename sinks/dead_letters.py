@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from schemas.acls import REFUSALS, TOPIC_REFUSED, not_allowed
+from schemas.acls import REFUSALS, not_allowed_to_write
 from schemas.deadletters import Death, wrap
 from schemas.errors import Undelivered
 from schemas.topics import DEAD_LETTERS, LARGEST_RECORD_BYTES
@@ -53,7 +53,7 @@ class DeadLetters:
         unacknowledged = self._producer.flush(FLUSH_S)
         errors, self._errors = self._errors, []
         if refusal := next((error.code() for error in errors if error.code() in REFUSALS), None):
-            raise not_allowed(refusal, DEAD_LETTERS, "Write" if refusal == TOPIC_REFUSED else "IdempotentWrite")
+            raise not_allowed_to_write(refusal, DEAD_LETTERS)
         if unacknowledged or errors:
             detail = errors[0].str() if errors else f"{unacknowledged} unacknowledged after {FLUSH_S:g} s"
             raise Undelivered(f"cannot write to {DEAD_LETTERS}: {detail}")

@@ -177,6 +177,8 @@ def _dead_letter(codec: Codec, message: Message) -> Row:
 
 def _customer_id(codec: Codec, origin_topic: str, message: Message) -> str | None:
     """Find the customer that a dead letter's record names, empty for nobody; None when we cannot read it."""
+    if origin_topic == topics.COLLECTOR and (key := key_of_message(message)) is not None:
+        return key.decode(errors="replace")
     topic = topics.BY_NAME.get(origin_topic)
     if topic is None or topic.record is None:
         return None

@@ -52,7 +52,7 @@ MISCONFIGURED = {
     516: "AUTHENTICATION_FAILED",
 }  # fmt: skip
 READONLY = 164
-"""What a query that writes is told under READ_ONLY; of anything else, that the server may not write just now."""
+"""Refusal of a query that writes under READ_ONLY; of anything else, that the server may not write just now."""
 
 _UNWRITABLE = (DataError, TypeError, ValueError, AttributeError, OverflowError, IndexError, struct.error)
 

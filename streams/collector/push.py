@@ -25,9 +25,6 @@ MOST_AT_ONCE = 1_000
 LONGEST_ERROR = 300
 """The most characters that are said of one answer: an error may repeat a name or value of any length."""
 
-NEEDED = ("source", "id", "customer_id", "survey_id")
-"""Fields of an answer that no answer is without."""
-
 
 class BadPush(ValueError):
     """The body is no answer and no list of answers; `errors` has a line for each answer that is none, at least one."""
@@ -89,9 +86,8 @@ def _answer(fields: Any, keys: Keys | None, now_ms: int, as_record: Callable[[Su
     response = event_of(told, SurveyResponse)
     if not isinstance(response, SurveyResponse):
         raise BadEvent("is no SurveyResponse")
-    for name in NEEDED:
-        if not getattr(response, name).strip():
-            raise BadEvent(f"{name} is empty - at `$.{name}`")
+    if not response.survey_id.strip():
+        raise BadEvent("survey_id is empty - at `$.survey_id`")
     if response.score is None and not response.voided and not (response.comment or "").strip():
         raise BadEvent("neither score nor comment nor withdrawal - at `$.score`")
     record = as_record(response)

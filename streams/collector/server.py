@@ -35,7 +35,7 @@ from streams.collector.limits import Buckets, client_network
 from streams.collector.outbox import Away, Outbox
 from streams.collector.visits import clicked_of, form_of, forwarded_for, score_of, texts_of, visit_of
 from streams.domain.links import Claim, Keys, Refusal, verify
-from streams.domain.policy import NO_BRAND, Brand, Program
+from streams.domain.policy import Brand, Program
 from streams.kafka.ports import Output
 
 LARGEST_BODY_BYTES = 1 << 20
@@ -65,7 +65,7 @@ class CollectorPolicy:
     """Keys and rate limits of the collector.
 
     `keys` verify links, `key` is the bearer key of pushes, empty to refuse them.  `per_link` and `per_address` are
-    requests a minute, `proxies` is the number of reverse proxies in front of us.  `brand` is what the pages look like.
+    requests a minute, `proxies` is the number of reverse proxies in front of us.
     """
 
     keys: Keys
@@ -73,7 +73,6 @@ class CollectorPolicy:
     per_link: int
     per_address: int
     proxies: int
-    brand: Brand = NO_BRAND
 
 
 class Collector:
@@ -96,7 +95,7 @@ class Collector:
     def app(self) -> web.Application:
         """Make the aiohttp application, to be served by a runner."""
         app = web.Application(middlewares=[self._guarded], client_max_size=LARGEST_BODY_BYTES)
-        app[_BRAND] = self._policy.brand
+        app[_BRAND] = self._program.brand
         app.router.add_get("/healthz", self.healthz, allow_head=False)
         app.router.add_post(PUSH_PATH, self.pushed)
         app.router.add_route("*", "/r/{token}", self.visited)
@@ -188,7 +187,7 @@ class Collector:
         )
 
     def _question(self, request: web.Request, kind: str, outcome: str = "shown", status: int = 200) -> web.Response:
-        content = page.question(texts_of(request), visit_of(request), self._policy.brand.about)
+        content = page.question(texts_of(request), visit_of(request), self._program.brand.about)
         return self._answered(request, kind, outcome, content, status)
 
     def _come_back(self, request: web.Request) -> web.Response:

@@ -50,7 +50,7 @@ def _policy(settings: Settings) -> CollectorPolicy:
         raise BadSettings(f"NPS_COLLECTOR_KEY must have {SHORTEST_KEY_CHARACTERS} characters or more")
     return CollectorPolicy(
         settings.keys, settings.collector_key, settings.collector_link_rate, settings.collector_address_rate,
-        settings.collector_proxies, program.load(settings.program_path).brand,
+        settings.collector_proxies,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from sinks.clickhouse.migrate import migrate as apply_migrations
 from sinks.clickhouse.pending import close_forgotten
 from streams import program
 from streams.commands.session import cell, out, read_settings, set_logging_up, show
+from streams.commands.warehouse import warehouse_of
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.topics import ensure_topics, verify_topics
 from streams.local.demo import PROGRAM as DEMO_PROGRAM
@@ -54,9 +55,7 @@ def topics(parsed: argparse.Namespace) -> int:
 def migrate(parsed: argparse.Namespace) -> int:
     """Bring the tables and views up to date, and make the roles if asked to."""
     settings = read_settings()
-    with closing(
-        connect(settings.clickhouse_url, ca=settings.clickhouse_ca, within_s=settings.server_wait_s)
-    ) as warehouse:
+    with closing(warehouse_of(settings)) as warehouse:
         create_database(warehouse)
         lost = missing(warehouse)
         applied = apply_migrations(warehouse)

@@ -9,7 +9,6 @@ from contextlib import closing
 
 from schemas.topics import BY_NAME
 from sinks.batch import BatchPolicy
-from sinks.clickhouse.client import connect
 from sinks.clickhouse.erasures import ClickHouseErasures
 from sinks.erasure.process import ErasureProcess
 from sinks.loader import Loader
@@ -20,6 +19,7 @@ from sinks.notify.webhook.notifier import WebhookNotifier
 from sinks.warehouse import Warehouse
 from streams.clock import wall_ms
 from streams.commands.session import codec_of, read_settings, require_topics, serve_metrics
+from streams.commands.warehouse import warehouse_of
 from streams.errors import BadSettings, ExitCode
 from streams.settings import Settings
 
@@ -33,9 +33,7 @@ def load(settings: Settings, write_to: Callable[[Warehouse], Warehouse] = lambda
     """Load until asked to stop; `write_to` may put a warehouse of its own before the real one."""
     policy = BatchPolicy(settings.sink_rows, settings.sink_bytes, settings.sink_age_ms)
     producer, consumer = _clients(settings, "sink")
-    with closing(
-        connect(settings.clickhouse_url, ca=settings.clickhouse_ca, within_s=settings.server_wait_s)
-    ) as warehouse:
+    with closing(warehouse_of(settings)) as warehouse:
         health = serve_metrics(settings)
         erasure = ErasureProcess(ClickHouseErasures(warehouse), warehouse, wall_ms)
         wait_s = settings.server_wait_s

@@ -13,10 +13,10 @@ from schemas.deadletters import Death, NotADeadLetter, unwrap
 from schemas.display import printable
 from schemas.reasons import Reason
 from schemas.topics import DEAD_LETTERS
-from sinks.clickhouse.client import connect
 from streams import program
 from streams import settings as all_settings
 from streams.commands.session import cell, moment, out, read_settings, require_topics, set_logging_up, show, table_of
+from streams.commands.warehouse import warehouse_of
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
@@ -32,9 +32,7 @@ FORMATS = {"csv": "CSVWithNames", "json": "JSONEachRow"}
 def query(parsed: argparse.Namespace) -> int:
     """Ask ClickHouse and print a table, CSV or an object a line; nothing is changed unless asked for."""
     settings = read_settings()
-    with closing(
-        connect(settings.clickhouse_url, ca=settings.clickhouse_ca, within_s=settings.server_wait_s)
-    ) as warehouse:
+    with closing(warehouse_of(settings)) as warehouse:
         if parsed.format in FORMATS:
             _copy(warehouse.stream(parsed.sql, FORMATS[parsed.format], writes=parsed.write))
             return ExitCode.OK

@@ -6,9 +6,9 @@ from contextlib import closing
 from typing import NamedTuple
 
 from schemas.reasons import Reason
-from sinks.clickhouse.client import connect
 from sinks.clickhouse.story import Fields, StoryEntry, story
 from streams.commands.session import cell, moment, out, read_settings, show, table_of
+from streams.commands.warehouse import warehouse_of
 from streams.errors import ExitCode
 
 MEANINGS = {reason.value: reason.meaning for reason in Reason}
@@ -25,9 +25,7 @@ class Line(NamedTuple):
 def run(parsed: argparse.Namespace) -> int:
     """Print a customer's story, oldest first; returns 0 also when there is none."""
     settings = read_settings()
-    with closing(
-        connect(settings.clickhouse_url, ca=settings.clickhouse_ca, within_s=settings.server_wait_s)
-    ) as warehouse:
+    with closing(warehouse_of(settings)) as warehouse:
         lines = _lines(story(warehouse, parsed.customer))
     if not lines:
         out.print(f"nothing is known of customer {cell(parsed.customer)}")

@@ -13,13 +13,14 @@ from functools import lru_cache
 from typing import TypeVar
 
 from schemas.events import SurveyResponse
+from schemas.topics import COLLECTOR
 from streams.domain import parts
 from streams.domain.effects import Confirm, Step
 from streams.domain.ids import confirmation_id, fingerprint
 from streams.domain.policy import Program
 from streams.domain.state import AnswerPart, Click, Clicks, Given, Invitation, Journey, Waiting
 
-SOURCE = "nps.collector"
+SOURCE = COLLECTOR
 CONFIRMED = "survey.confirmed"
 """Type of the answer that the page's beacon makes of a click: a person looks at it."""
 

@@ -26,6 +26,11 @@ class FetchedRecord(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes | None]]: ...  # noqa: D102
 
 
+def has_header(record: FetchedRecord, header_name: str) -> bool:
+    """True for a record that carries a header of this name."""
+    return any(name == header_name for name, _ in record.headers or ())
+
+
 class KafkaRecord(NamedTuple):
     """A record of a topic partition, as `Reader` gives it.  `timestamp` is Kafka's, in milliseconds UTC."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import confluent_kafka
 
-from schemas.acls import REFUSALS, TOPIC_REFUSED, NotAllowed, not_allowed
+from schemas.acls import REFUSALS, NotAllowed, not_allowed_to_write
 from schemas.errors import Undelivered
 from schemas.topics import LARGEST_RECORD_BYTES
 from streams.kafka.ports import Headers, Output
@@ -170,9 +170,7 @@ class Producer:
             self._fail(error.str())
 
     def _refuse(self, code: int, topic: str) -> None:
-        self._refusal = self._refusal or not_allowed(
-            code, topic, "Write" if code == TOPIC_REFUSED else "IdempotentWrite"
-        )
+        self._refusal = self._refusal or not_allowed_to_write(code, topic)
 
     def _fail(self, error: object) -> None:
         if isinstance(error, confluent_kafka.KafkaError) and error.code() in REFUSALS:

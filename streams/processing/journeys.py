@@ -14,7 +14,7 @@ from streams import metrics
 from streams.engine.fuse import Fuse
 from streams.engine.guard import Stop, guard, stop_at_once
 from streams.kafka.foreign import pass_over
-from streams.kafka.ports import Batch, KafkaRecord, Log, Output, TopicPartition
+from streams.kafka.ports import Batch, KafkaRecord, Log, Output, TopicPartition, has_header
 from streams.processing.agent import Assignment, Feed
 from streams.processing.merge import BATCH_RECORDS, Merge, MergedBatch
 from streams.processing.outputs import BatchOutputs
@@ -257,15 +257,14 @@ class Journeys:
             self._fuse.good(position - last_bad - 1)
             last_bad = position
             topic, record = batch.records[position]
-            if any(name == COLLECTOR_HEADER for name, _ in record.headers or ()):
+            if has_header(record, COLLECTOR_HEADER):
                 continue
             try:
                 self._fuse.bad()
             except FuseBlown as error:
                 where = f"{topic} partition {partition} offset {record.offset}"
-                raise FuseBlown(
-                    f"{error}; the last is at {where}: {reject.reason}"
-                ) from None  # a detail may name people
+                # without its detail, which may name people
+                raise FuseBlown(f"{error}; the last is at {where}: {reject.reason}") from None
         self._fuse.good(len(batch.records) - last_bad - 1)
 
 

@@ -24,7 +24,7 @@ from streams.domain.effects import Confirm, Ignore, Publication, Reject, Requeue
 from streams.domain.links import Keys, mint
 from streams.domain.panes import Pane
 from streams.kafka.partitioner import warn_of_partitioner
-from streams.kafka.ports import FetchedRecord, Headers, Output
+from streams.kafka.ports import FetchedRecord, Headers, Output, has_header
 from streams.processing.raw_record import RawRecord, dead_letter, raw_fields, requeued, unpack
 from streams.state.progress import Progress
 from streams.state.tables import PaneValue
@@ -122,7 +122,7 @@ class OutputEncoder:
         """Put a record into the partition that its key belongs to: once, for one moved before is a dead letter."""
         topic, record = cause.topic, cause.record
         where = f"partition {self._partition}, which its key does not belong to: {partition} is"
-        if any(name == MOVED_HEADER for name, _ in record.headers or ()):
+        if has_header(record, MOVED_HEADER):
             self.add(Reject(Reason.WRONG_KEY, f"moved, and still in {where}"), cause, outputs)
             return
         warn_of_partitioner(topic, record.offset, where)

@@ -27,7 +27,7 @@ from streams.domain.panes import DAY_MS, MINUTE_MS, Pane, Resolution, panes, sup
 from streams.domain.policy import Program
 from streams.intake import accept
 from streams.kafka.partitioner import partition_of
-from streams.kafka.ports import FetchedRecord, Log, Output
+from streams.kafka.ports import Log, Output, has_header
 from streams.processing.merge import MergedBatch
 from streams.processing.outputs import BatchOutputs, Cause, Counts, OutputEncoder
 from streams.processing.raw_record import pack, raw_fields
@@ -164,7 +164,7 @@ class PartitionProcessor:
                 continue
             accepted.append(topic)
             raw = pack(raw_fields(topic, self.partition, record)) if is_response else b""
-            is_history = _has_header(record, HISTORY_HEADER) if record.headers else False
+            is_history = has_header(record, HISTORY_HEADER) if record.headers else False
             journey, effects = step(entry.journey, event, program, now_ms, raw, is_history)
             if journey is not entry.journey:
                 applied_version = list(entry.applied_version)
@@ -280,7 +280,3 @@ def _count(count: Count, number: int, counts: Counts) -> None:
     if bands is None:
         bands = counts[cell] = [0, 0, 0]
     bands[_BAND[band]] += sign
-
-
-def _has_header(record: FetchedRecord, header_name: str) -> bool:
-    return any(name == header_name for name, _ in record.headers or ())

@@ -59,6 +59,7 @@ WRONG: dict[str, list[Any]] = {
     "unknown": ["field"],
     "scores": [9],
 }  # fmt: skip
+NEEDED = ("source", "id", "customer_id", "survey_id")
 EMPTY: list[Any] = ["", " \t", None, []]
 
 
@@ -66,7 +67,7 @@ EMPTY: list[Any] = ["", " \t", None, []]
     ("field", "value"),
     [
         *((field, value) for field, values in WRONG.items() for value in values),
-        *((name, value) for name in push.NEEDED for value in EMPTY),
+        *((name, value) for name in NEEDED for value in EMPTY),
     ],
 )
 def test_what_the_worker_would_refuse_is_refused_with_its_field(field: str, value: Any) -> None:
@@ -78,7 +79,7 @@ def test_what_the_worker_would_refuse_is_refused_with_its_field(field: str, valu
     assert "\n" not in error
 
 
-@pytest.mark.parametrize("missing", push.NEEDED)
+@pytest.mark.parametrize("missing", NEEDED)
 def test_a_field_that_is_missing_is_named(missing: str) -> None:
     """No answer is without these."""
     (error,) = errors_of({name: value for name, value in GOOD.items() if name != missing})
@@ -88,7 +89,7 @@ def test_a_field_that_is_missing_is_named(missing: str) -> None:
 @pytest.mark.parametrize("said", [{}, {"comment": ""}, {"comment": " \n"}, {"score": None}, {"channel": "email"}])
 def test_an_answer_that_says_nothing_is_none(said: dict[str, Any]) -> None:
     """Neither score nor word nor withdrawal."""
-    (error,) = errors_of({**{name: GOOD[name] for name in push.NEEDED}, **said})
+    (error,) = errors_of({**{name: GOOD[name] for name in NEEDED}, **said})
     assert error == "answer 0: neither score nor comment nor withdrawal - at `$.score`"
 
 
