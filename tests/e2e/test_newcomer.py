@@ -53,6 +53,12 @@ def test_make_shell_finds_nps() -> None:
     """`make shell` puts `nps` on the path of an ordinary shell."""
     env = {**clean({}), "SHELL": "/bin/sh", "PATH": os.environ.get("PATH", "/usr/bin:/bin")}
     said = subprocess.run(
-        ["make", "shell"], cwd=ROOT, env=env, input="command -v nps\n", capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "shell"],
+        cwd=ROOT,
+        env=env,
+        input="command -v nps\n",
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert said.stdout.strip().endswith("/.venv/bin/nps")

@@ -53,8 +53,10 @@ REMINDER = st.builds(Message, INSTANTS, st.integers(1, 9), *[TEXT] * 3, DIMENSIO
 SAID = st.tuples(INSTANTS, TEXT)
 STATED = st.lists(st.tuples(TEXT, INSTANTS, st.booleans()), max_size=2).map(tuple)
 CONTACT = st.builds(Contact, SAID, SAID, SAID, STATED, STATED, INSTANTS)
-CLICK = st.builds(Click, INSTANTS, st.integers(0, 10))
-CLICKS = st.builds(Clicks, st.lists(CLICK, max_size=2).map(tuple), st.lists(INSTANTS, max_size=2).map(tuple))
+CLICK = st.builds(Click, INSTANTS, st.integers(-1, 10))
+SOME_CLICKS = st.lists(CLICK, max_size=2).map(tuple)
+SOME_INSTANTS = st.lists(INSTANTS, max_size=2).map(tuple)
+CLICKS = st.builds(Clicks, SOME_CLICKS, SOME_INSTANTS, SOME_INSTANTS, SOME_CLICKS)
 INVITATION = st.builds(
     Invitation,
     *[TEXT] * 4,
