@@ -18,9 +18,8 @@ from streams.domain.state import Given, Invitation, Journey, Parked, Waiting
 
 _with_invitations = replacer(Journey, "invitations", "reminders")
 _with_given = replacer(Invitation, "given")
-_with_class = replacer(Given, "counted", "severity")
+_as_revision = replacer(Given, "revision", "counted", "severity")
 _with_score = replacer(Given, "scores", "parts")
-_next_revision = replacer(Given, "revision")
 _NO_MACHINES: frozenset[int] = frozenset()
 
 
@@ -148,11 +147,11 @@ def _revised(invitation: Invitation, before: Given, given: Given, event: SurveyR
 
     An alert tells of a score, a band or a comment that is new: whoever was paged is not paged again for less.
     """
-    given = _classified(invitation, given, step.program)
-    is_news = _content(given) != _content(before)
+    given = _classified(invitation, given, before.revision + 1, step.program)
+    is_first = before is NO_ANSWER and given.counted is not None
+    is_news = is_first or _content(given) != _content(before)
     if not is_news and _is_like(invitation, given, before, step.program):
-        return _with_given(invitation, given)
-    given = _next_revision(given, before.revision + 1)
+        return _with_given(invitation, given._replace(revision=before.revision))
     if given.counted != before.counted:
         _count(invitation.segments, before.counted, given.counted, step)
     step.effects.append(_answer_record(invitation, given, event, step))
@@ -173,19 +172,19 @@ def _is_like(invitation: Invitation, given: Given, before: Given, program: Progr
         return False
     if given.counted is not None:
         return given.counted == before.counted
-    is_known = bool(before.revision or not parts.parts_of(given))
+    is_known = bool(before.revision or not given.parts)
     return is_known and _flag(invitation, given, program) == _flag(invitation, before, program)
 
 
-def _classified(invitation: Invitation, given: Given, program: Program) -> Given:
-    """The answer with its instant and band in the tallies, if it counts, and its severity."""
+def _classified(invitation: Invitation, given: Given, revision: int, program: Program) -> Given:
+    """The answer as this revision, with its instant and band in the tallies, if it counts, and its severity."""
     scores, ended_ms = given.scores, invitation.cancelled_ms
     counted, alert_severity = None, ""
     if scores and scores[0][0] < (invitation.expires_ms if ended_ms < 0 else min(ended_ms, invitation.expires_ms)):
         score = scores[-1][2]
         counted = (scores[0][0], band(score))
         alert_severity = severity(score, program.alerts)
-    return _with_class(given, counted, alert_severity)
+    return _as_revision(given, revision, counted, alert_severity)
 
 
 def _count(

@@ -137,11 +137,8 @@ class PartitionProcessor:
         """Take each event into its customer's journey, unless that includes it already."""
         chunk, wall_ms = batch.records[start : start + CHUNK_RECORDS], batch.wall_ms
         epoch, program, decided = self._epoch, self._program, outputs.journeys
-        latest_ms = wall_ms + program.limits.early_ms
-        events = [
-            accept(self._codec, INBOUND_RECORDS[topic], record, latest_ms, program.is_placeholder)
-            for topic, record in chunk
-        ]
+        codec, latest_ms, is_placeholder = self._codec, wall_ms + program.limits.early_ms, program.is_placeholder
+        events = [accept(codec, INBOUND_RECORDS[topic], record, latest_ms, is_placeholder) for topic, record in chunk]
         steps: list[Stepped] = []
         accepted: list[str] = []
         for position, ((topic, record), event) in enumerate(zip(chunk, events, strict=True), start):

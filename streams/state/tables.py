@@ -8,7 +8,7 @@ compacted topics `nps.journeys` and `nps.panes`, written in the order that `stre
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
@@ -89,12 +89,14 @@ class JourneyTable:
         return _decode_head(value[1:]).timer_ms if value is not None else None
 
     def records(
-        self, values: Iterable[tuple[bytes, bytes | None]], erased: Container[bytes]
+        self, values: Iterable[tuple[bytes, bytes | None]], erased: Collection[bytes]
     ) -> list[tuple[bytes, bytes | None]]:
         """Key and value of the records that hold these customers' values, under digests for those in `erased`.
 
         A customer's new place comes before the tombstone of the old one, so that no crash leaves none.
         """
+        if not erased and not self._erased:
+            return list(values)
         records: list[tuple[bytes, bytes | None]] = []
         for key, value in values:
             places = (erased_key(key), key) if key in erased else (key, erased_key(key) if self._erased else None)
@@ -105,7 +107,8 @@ class JourneyTable:
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Replace the value of a record that is durable; None removes it."""
-        self._erased += (value is not None) - (key in self._values) if key[:1] == _ERASED else 0
+        if key.startswith(_ERASED):
+            self._erased += (value is not None) - (key in self._values)
         if value is None:
             self._values.pop(key, None)
         else:
