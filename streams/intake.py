@@ -1,6 +1,6 @@
 """Intake: decodes and checks an inbound record before any journey is looked at, and cuts what none keeps whole."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from schemas.codec import Codec, Undecodable
@@ -53,41 +53,33 @@ def accept(
         event: Inbound = codec.decode(cls, value)
     except Undecodable as error:
         return Reject(error.reason, str(error))
-    if not isinstance(event, Wakeup) and (nobody := _nobody(event, is_placeholder)) is not None:
-        return nobody
-    if key != event.customer_id.encode():
+    customer_id = event.customer_id
+    if not isinstance(event, Wakeup):
+        if not (customer_id.strip() and event.source.strip() and event.id.strip()):
+            empty = next(name for name in IDENTITY if not getattr(event, name).strip())
+            return Reject(Reason.INVALID_EVENT, f"{empty} is empty")
+        # an erasure of a placeholder is taken: there may be state from before it was one
+        if is_placeholder(customer_id) and not (isinstance(event, ContactUpdate) and event.erased):
+            return Reject(Reason.PLACEHOLDER, f"customer_id {customer_id!r} is one of events.placeholders")
+    if key != customer_id.encode():
         return Reject(Reason.WRONG_KEY, "the record's key is not its customer_id; key records by customer_id")
     if not 0 <= record.timestamp <= latest_ms:
         return Reject(Reason.TOO_EARLY, f"Kafka timestamp {record.timestamp} is in the future or missing")
-    return event if isinstance(event, Wakeup) else _bounded(event, size_bytes)
-
-
-def _bounded(event: Purchase | SupportCase | ContactUpdate | SurveyResponse, size_bytes: int) -> Inbound | Reject:
-    """The event with its attributes cut, or the objection to its time or to the length of a name."""
+    if isinstance(event, Wakeup):
+        return event
     if not EARLIEST_MS <= event.time < LATEST_MS:
         return Reject(Reason.ABSURD_TIME, _absurd(event.time))
     if size_bytes > LONGEST_NAME_BYTES and (name := _too_long(event)):
         return Reject(Reason.TOO_LONG, f"{name} has more than {LONGEST_NAME_BYTES} bytes")
-    if isinstance(event, (Purchase, SupportCase)):
-        attributes = event.attributes
-        if len(attributes) > MOST_ATTRIBUTES or any(len(text) > LONGEST for text in attributes.values()):
-            return event._replace(attributes=_cut(attributes))
-    return event
+    return event if isinstance(event, (SurveyResponse, ContactUpdate)) else _with_cut_attributes(event)
 
 
-def _nobody(
-    event: Purchase | SupportCase | ContactUpdate | SurveyResponse, is_placeholder: Callable[[str], bool]
-) -> Reject | None:
-    """The rejection of an event that names nobody, or not itself; None for one that does.
-
-    An erasure of a placeholder is taken: there may be state from before it was one.
-    """
-    if not (event.customer_id.strip() and event.source.strip() and event.id.strip()):
-        name = next(name for name in IDENTITY if not getattr(event, name).strip())
-        return Reject(Reason.INVALID_EVENT, f"{name} is empty")
-    if is_placeholder(event.customer_id) and not (isinstance(event, ContactUpdate) and event.erased):
-        return Reject(Reason.PLACEHOLDER, f"customer_id {event.customer_id!r} is one of events.placeholders")
-    return None
+def _with_cut_attributes(event: Purchase | SupportCase) -> Purchase | SupportCase:
+    attributes = event.attributes
+    if len(attributes) <= MOST_ATTRIBUTES and not any(len(text) > LONGEST for text in attributes.values()):
+        return event
+    cut = {name: attributes[name][:LONGEST] for name in sorted(attributes)[:MOST_ATTRIBUTES]}
+    return event._replace(attributes=cut)
 
 
 def _too_long(event: Purchase | SupportCase | ContactUpdate | SurveyResponse) -> str | None:
@@ -104,10 +96,6 @@ def _too_long(event: Purchase | SupportCase | ContactUpdate | SurveyResponse) ->
 
 def _is_long(text: str) -> bool:
     return len(text) * 4 > LONGEST_NAME_BYTES and len(text.encode()) > LONGEST_NAME_BYTES
-
-
-def _cut(attributes: Mapping[str, str]) -> Mapping[str, str]:
-    return {name: attributes[name][:LONGEST] for name in sorted(attributes)[:MOST_ATTRIBUTES]}
 
 
 def _absurd(time_ms: int) -> str:

@@ -113,7 +113,7 @@ def _take_contact(journey: Journey, event: ContactUpdate, step: Step) -> Journey
 
 def _advance(journey: Journey, step: Step) -> Journey:
     """The journey at `step.now_ms`, or its own time when that is later, after everything due until then."""
-    to_ms = max(step.now_ms, journey.clock_ms)
+    to_ms = step.now_ms if step.now_ms > journey.clock_ms else journey.clock_ms  # faster than max, for every event
     if journey.waiting:
         journey = clicks.confirm_due(journey, step, to_ms)
     if journey.pending or journey.reminders:
