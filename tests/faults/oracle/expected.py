@@ -5,19 +5,20 @@ Records that the pipeline wrote itself (wakeups, responses that it put back, cli
 others are, read where they lie; that each of them should be there, and none else, is checked besides.
 
 While producers write, order of time is known only as far as records are on time: who lives sees what is there.  So what
-comes of live traffic may also be that of one topic read `slack_ms` behind the others, customer by customer.
+comes of live traffic may also be that of one topic read `slack_ms` behind the others, or of one record written up to
+`slack_ms` behind its time, customer by customer.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 
 from tests.faults.harness.reading import World
 from tests.faults.oracle.customer import Customer
 from tests.faults.oracle.found import found_by_customer
 from tests.faults.oracle.inputs import ORDER, RESPONSES, Place, Taken, judge
 from tests.faults.oracle.numbers import Cell, Tally, panes
-from tests.faults.oracle.order import Timed, in_step, timed
+from tests.faults.oracle.order import TOGETHER, Timed, in_step, timed
 from tests.faults.oracle.outcome import Outcome, copy_of
 from tests.faults.oracle.outputs import Outputs
 from tests.faults.oracle.terms import Terms
@@ -46,7 +47,8 @@ def expect(world: World, outputs: Outputs, terms: Terms, slack_ms: int = 0) -> E
         outcome.add(replay.nobodys)
         for name, customer in replay.customers.items():
             theirs = found.get(name, Outcome())
-            right = [customer.outcome, *(replay.alternatives(name, slack_ms) if slack_ms else ())]
+            late = replay.alternatives(name, slack_ms) if slack_ms else ()
+            right = chain([customer.outcome], late)
             outcome.add(next((one for one in right if one == theirs), customer.outcome))
     everything = Outcome()
     for theirs in found.values():
@@ -71,13 +73,25 @@ class Replay:
             customer.outcome.left += customer.left()
 
     def alternatives(self, name: str, slack_ms: int) -> Iterable[Outcome]:
-        """What may come of one customer's records where a topic was read late."""
+        """What may come of one customer's records where a topic was read late, or one record written late."""
+        records = self._records[name]
         for topic in ORDER:
-            alone: dict[str, Customer] = {}
-            for taken in in_step(self._records[name], self._is_caused(alone), {topic: slack_ms}):
-                self._take(taken, alone)
-            alone[name].outcome.left += alone[name].left()
-            yield alone[name].outcome
+            yield self._alone(name, records, {topic: slack_ms})
+        for place, (time_ms, taken) in enumerate(records):
+            passed = {
+                other.time_ms
+                for other in records
+                if other.taken.place[0] != taken.place[0] and time_ms <= other.time_ms <= time_ms + slack_ms
+            }
+            for late_ms in sorted(passed):
+                yield self._alone(name, [*records[:place], Timed(late_ms + 1, taken), *records[place + 1 :]])
+
+    def _alone(self, name: str, records: Sequence[Timed], late_ms: Mapping[str, int] = TOGETHER) -> Outcome:
+        alone: dict[str, Customer] = {}
+        for taken in in_step(records, self._is_caused(alone), late_ms):
+            self._take(taken, alone)
+        alone[name].outcome.left += alone[name].left()
+        return alone[name].outcome
 
     def _take(self, taken: Taken, customers: dict[str, Customer]) -> None:
         if taken.event is None:

@@ -95,12 +95,16 @@ def test_what_fell_due_just_now_may_be_on_its_way() -> None:
     assert {found.what for found in differing(late)} == {"nothing due is left undone"}
 
 
-def test_live_a_topic_may_be_late_but_no_two() -> None:
-    """What comes of contacts read some seconds late is right where that is granted, and wrong elsewhere."""
+@pytest.mark.parametrize("only_last", [False, True], ids=["a whole topic", "one record"])
+def test_live_a_topic_or_a_record_may_be_late_but_no_two(only_last: bool) -> None:
+    """What comes of contacts read or written some seconds late is right where that is granted, and wrong elsewhere."""
     mix = replace(CLEAN, visits=60, customers=60, opted_ratio=1.0, types=("order.delivered",))
-    sent = [_later(one, 5_000) if one.topic == "nps.contacts" else one for one in generate(4, mix, END_MS)]
-    world = pure(4, sent).run()
-    contacts = [_earlier(row, 5_000) for row in world.topics["nps.contacts"]]
+    sent = list(generate(4, mix, END_MS))
+    last = {one.key: one for one in sent if one.topic == "nps.contacts"}
+    late = {id(one) for one in sent if one.topic == "nps.contacts" and (one is last[one.key] or not only_last)}
+    world = pure(4, [_later(one, 5_000) if id(one) in late else one for one in sent]).run()
+    values = {one.value for one in sent if id(one) in late}
+    contacts = [_earlier(row, 5_000) if row.value in values else row for row in world.topics["nps.contacts"]]
     world = replace(world, topics={**world.topics, "nps.contacts": contacts})
     assert "decisions, one for each trigger" in {found.what for found in differing(judge(world, TERMS))}
     assert not differing(judge(world, TERMS, slack_ms=5_000))
