@@ -204,7 +204,7 @@ class Journeys:
         now_ms = self._now_ms()
         if not self.busy:
             metrics.LAST_PROGRESS.set(now_ms / 1000)
-        earned = self._wakeups_per_s * (now_ms - self._allowance_at_ms) / 1000
+        earned = self._wakeups_per_s * max(0, now_ms - self._allowance_at_ms) / 1000  # clocks are set back at times
         self._wakeup_allowance = min(self._wakeups_per_s, self._wakeup_allowance + earned)
         self._allowance_at_ms = now_ms
         share = max(1, int(self._wakeup_allowance) // max(1, len(self._assigned)))

@@ -167,9 +167,9 @@ class Woken(Process):
     """The worker of one partition, whose customers are woken once all is read, until nobody waits for anything."""
 
     async def live(self, journeys: Journeys) -> None:
-        """Process all there is; then let a day pass, a second at each turn, until no click waits."""
+        """Process all there is, a day later; then let seconds pass until no click waits.  Who is due is always asked."""
+        self.world.now_ms, self.world.ticks = FAR_MS, 0.03
         await super().live(journeys)
-        self.world.now_ms = FAR_MS
         while any(self.waits(f"c{number}".encode()) for number in range(6)):
             self.world.now_ms += 1_000
             await self.world.drain(journeys, self.r)

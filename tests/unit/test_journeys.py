@@ -52,9 +52,8 @@ def overdue(partition: int, _: int = 1) -> PartitionProcessor:
     return processor
 
 
-def test_a_backlog_leaves_at_the_pace_and_oldest_first() -> None:
-    """After each tick no more is out than the pace allows, in the end all is, and each partition in its order."""
-    log, clock = CrashingLog(), [START_MS]
+def two_overdue(log: CrashingLog, clock: list[int]) -> Journeys:
+    """The agent of two partitions whose customers are overdue, at the pace of `PER_S`."""
     feed = MemoryFeed(log)
     journeys = Journeys(
         log, CODEC, Fuse(FuseLimits()), feed, lambda: None, lambda: clock[0], overdue, wakeups_per_s=PER_S
@@ -63,7 +62,13 @@ def test_a_backlog_leaves_at_the_pace_and_oldest_first() -> None:
         journeys.assign(overdue(partition))
         for topic in journeys.topics:
             feed.fetch(journeys, (topic, partition), 1)
-    began_ms = clock[0]
+    return journeys
+
+
+def test_a_backlog_leaves_at_the_pace_and_oldest_first() -> None:
+    """After each tick no more is out than the pace allows, in the end all is, and each partition in its order."""
+    log, clock = CrashingLog(), [START_MS]
+    journeys, began_ms = two_overdue(log, clock), START_MS
     while log.sent < 2 * DUE:
         journeys.tick()
         assert log.sent * 1_000 <= PER_S * (1_000 + clock[0] - began_ms)
@@ -74,6 +79,19 @@ def test_a_backlog_leaves_at_the_pace_and_oldest_first() -> None:
         keys = [record.key or b"" for record in log.partitions[WAKEUPS.name, partition]]
         assert keys == sorted(keys)
         assert len(keys) == DUE
+
+
+def test_a_clock_set_back_stops_no_wakeups() -> None:
+    """From the correction on they go at their pace again, not an hour later."""
+    log, clock = CrashingLog(), [START_MS + HOUR_MS]
+    journeys = two_overdue(log, clock)
+    journeys.tick()
+    before = log.sent
+    clock[0] = START_MS
+    for _ in range(1_000 // TICK_MS + 1):
+        journeys.tick()
+        clock[0] += TICK_MS
+    assert log.sent - before >= PER_S // 2
 
 
 def purchases(*records: tuple[int, str]) -> list[KafkaRecord]:
