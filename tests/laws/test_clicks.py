@@ -167,7 +167,7 @@ class Woken(Process):
     """The worker of one partition, whose customers are woken once all is read, until nobody waits for anything."""
 
     async def live(self, journeys: Journeys) -> None:
-        """Process all there is, a day later; then let seconds pass until no click waits.  Who is due is always asked."""
+        """Process all there is, a day later, asking often who is due; then let seconds pass until no click waits."""
         self.world.now_ms, self.world.ticks = FAR_MS, 0.03
         await super().live(journeys)
         while any(self.waits(f"c{number}".encode()) for number in range(6)):
