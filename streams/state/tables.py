@@ -209,12 +209,6 @@ class PaneTable:
     def __len__(self) -> int:
         return sum(map(len, self._buckets.values()))
 
-    @property
-    def highest_version(self) -> int:
-        """The highest version in any pane: up to it, answers may be counted already; -1 for none."""
-        values = (value for bucket in self._buckets.values() for value in bucket.values())
-        return max((value.applied_version for value in values), default=-1)
-
     def get(self, pane: Pane) -> PaneValue:
         """The pane's value, uncounted for an unknown one."""
         segment, resolution, start_ms, supplement = pane

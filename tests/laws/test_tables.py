@@ -157,7 +157,7 @@ PANES = st.builds(
 
 @given(st.lists(st.tuples(PANES, st.integers(0, 9), st.integers(0, 99)), max_size=20))
 def test_the_highest_version_of_a_pane_stays(rows: list[tuple[Pane, int, int]]) -> None:
-    """In whatever order they are read; `highest_version` is the highest of all."""
+    """In whatever order they are read."""
     table = PaneTable(0)
     for pane, version, promoters in rows:
         table.restore(PaneTally(*pane[:3], 0, promoters, 0, 0, "program", version, pane.supplement))
@@ -165,7 +165,6 @@ def test_the_highest_version_of_a_pane_stays(rows: list[tuple[Pane, int, int]]) 
         version = max(v for p, v, _ in rows if p == pane)
         first = next(n for p, v, n in rows if (p, v) == (pane, version))
         assert table.get(pane) == PaneValue(version, Tally(first, 0, 0))
-    assert table.highest_version == max((version for _, version, _ in rows), default=-1)
     assert len(table) == len({pane for pane, _, _ in rows})
 
 
