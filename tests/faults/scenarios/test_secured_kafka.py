@@ -270,6 +270,7 @@ def test_what_may_not_be_written_is_named(
     allow(admin, user, "--operation Read --group nps- --resource-pattern-type prefixed")
     for topic in writable:
         allow(admin, user, f"--operation Write --topic {topic}")
+    send(secured.cluster.bootstrap, f"for {user}")
     with Service("worker", secured.settings("scram", user), tmp_path / "worker.log") as worker:
         assert worker.ended() == ExitCode.BAD_SETTINGS, worker.said()
     assert f"Kafka's ACLs do not allow us {says}" in worker.said()

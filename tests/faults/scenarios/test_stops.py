@@ -133,8 +133,9 @@ def test_a_burst(tmp_path: Path) -> None:
     """22: ten times the traffic for a while; memory stays flat and nothing is dropped."""
     with Deployment(tmp_path, PROGRAM) as nps:
         start(nps, "worker-1", "sink")
-        with Traffic(nps, SEED + 14, RATE / 2, 10):
+        with Traffic(nps, SEED + 14, RATE / 2, LASTING_S) as traffic:
             nps.until(lambda: answered(nps) > 50, "answers come")
+            traffic.enough()
         before = {name: resident_bytes(member.pid) for name, member in nps.members.items()}
         peak = dict(before)
 
