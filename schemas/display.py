@@ -5,8 +5,16 @@ control characters, and those that change the direction of text.
 """
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]+(?=@)")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Suggest the known word that is most like this one, as ", did you mean 'worker'?"; empty for none like it."""
+    found = get_close_matches(word, list(known), 1)
+    return f", did you mean {found[0]!r}?" if found else ""
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -12,11 +12,10 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
-from schemas.display import printable, without_passwords
+from schemas.display import nearest, printable, without_passwords
 from schemas.topics import INBOUND, WAKEUPS
 
 EVENTS = sorted(topic.name.removeprefix("nps.") for topic in INBOUND if topic is not WAKEUPS)
@@ -76,12 +75,6 @@ class OneLineParser(argparse.ArgumentParser):
             suggestion = nearest(wrong[1], re.findall(r"[\w-]+", wrong[2]))
             message = message.replace(f" (choose from {wrong[2]})", suggestion) if suggestion else message
         self.exit(2, f"nps: {printable(message)}; see `{self.prog} --help`\n")
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """Suggest the known word that is most like this one, as ", did you mean 'worker'?"; empty for none like it."""
-    found = get_close_matches(word, known, 1)
-    return f", did you mean {found[0]!r}?" if found else ""
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -6,11 +6,11 @@ BadSettings   a name is unknown or a value wrong; the message is one line that n
 import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from schemas.display import nearest
 from schemas.http import tls_context
 from schemas.registry import RegistryPolicy
 from streams.domain.links import Keys
@@ -164,9 +164,8 @@ class Settings:
         known = {PREFIX + setting.name.upper(): setting for setting in fields(cls)}
         texts = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
         if unknown := sorted(set(texts) - set(known) - RESERVED):
-            like = get_close_matches(unknown[0], known, 1)
-            hint = f"did you mean {like[0]}? " if like else ""
-            raise BadSettings(f"{unknown[0]} is no setting; {hint}`nps config` lists them all")
+            hint = nearest(unknown[0], known)
+            raise BadSettings(f"{unknown[0]} is no setting{hint}; `nps config` lists them all")
         values: dict[str, Any] = {
             setting.name: _parse(name, texts[name], setting) for name, setting in known.items() if name in texts
         }

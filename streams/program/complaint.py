@@ -4,6 +4,9 @@ import re
 
 import msgspec
 
+from schemas.display import nearest
+from streams.program.file import keys_at
+
 _PATH = re.compile(r" - at `(?:key in )?\$(.*)`$")
 
 
@@ -28,7 +31,11 @@ def located(error: ValueError | msgspec.ValidationError, text: str, name: str) -
         return f"{name}:{line}: {error}, line {other_line}"
     path = _PATH.search(str(error))
     message = _PATH.sub("", str(error))
-    return f"{name}:{line_of(text, path.group(1) if path else '', message)}: {message}"
+    place = path.group(1).removeprefix(".") if path else ""
+    line = line_of(text, path.group(1) if path else "", message)
+    if unknown := re.search(r"unknown field `(.*)`", message):
+        message = f"there is no key {unknown[1]!r} here{nearest(unknown[1], keys_at(place))}"
+    return f"{name}:{line}: {message}"
 
 
 def line_of(text: str, path: str, message: str) -> int:

@@ -3,6 +3,8 @@
 A key that is left out has no part in the program's hash, so that a new key changes no program that does not use it.
 """
 
+import re
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -146,3 +148,23 @@ class ProgramFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     events: EventsTable = EventsTable()
     customer: CustomerTable = CustomerTable()
     brand: BrandTable | None = None
+
+
+def keys_at(path: str) -> list[str]:
+    """The keys that a table may have, by its place in the file, as in 'rules[0]'; those of the file itself for ''."""
+    found = msgspec.inspect.type_info(ProgramFile)
+    for name in filter(None, re.sub(r"\[[^\]]*\]", "", path).split(".")):
+        found = next((field.type for field in _fields(found) if field.name == name), found)
+    return [field.name for field in _fields(found)]
+
+
+def _fields(found: msgspec.inspect.Type) -> Sequence[msgspec.inspect.Field]:
+    """Fields of a table, of a list or map of tables, or of a table that may be left out; empty for a plain value."""
+    if isinstance(found, msgspec.inspect.StructType):
+        return found.fields
+    if isinstance(found, msgspec.inspect.ListType):
+        return _fields(found.item_type)
+    if isinstance(found, msgspec.inspect.DictType):
+        return _fields(found.value_type)
+    members = found.types if isinstance(found, msgspec.inspect.UnionType) else ()
+    return next((fields for fields in map(_fields, members) if fields), ())

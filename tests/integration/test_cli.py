@@ -175,7 +175,9 @@ def test_output_never_fails_on_encoding(clickhouse: dict[str, str], encoding: st
 def test_an_unknown_setting_is_refused_before_connecting(command: str) -> None:
     """A typo in the environment is named with the setting that it is like, nobody is asked for."""
     ended = run(command, environ={"NPS_BROKER": NOBODY})
-    assert one_line(ended, 2) == "nps: NPS_BROKER is no setting; did you mean NPS_BROKERS? `nps config` lists them all"
+    assert (
+        one_line(ended, 2) == "nps: NPS_BROKER is no setting, did you mean 'NPS_BROKERS'?; `nps config` lists them all"
+    )
     ended = run(command, environ={"NPS_XYZZY": "1"})
     assert one_line(ended, 2) == "nps: NPS_XYZZY is no setting; `nps config` lists them all"
 
@@ -183,7 +185,7 @@ def test_an_unknown_setting_is_refused_before_connecting(command: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("NPS_BROKER", "kafka:9092", "NPS_BROKER is no setting; did you mean NPS_BROKERS?"),
+        ("NPS_BROKER", "kafka:9092", "NPS_BROKER is no setting, did you mean 'NPS_BROKERS'?"),
         ("NPS_PARTITIONS", "six", "NPS_PARTITIONS must be a whole number, not 'six'"),
         ("NPS_KAFKA_SASL_PASSWORD", "hunter2", None),
         ("NPS_CLICKHOUSE_URL", "nps:hunter2@clickhouse:8123", "NPS_CLICKHOUSE_URL must look like"),
@@ -221,8 +223,8 @@ def test_a_wrong_value_is_refused_before_connecting(name: str, text: str, says: 
     [
         ("worker", 'delay = "3d"', 'delay = "3 days"', "'3 days' is no duration"),
         ("worker", "minimum_n = 30", "minimum_n = thirty", "Invalid value"),
-        ("up", 'delay = "3d"', 'dealy = "3d"', "unknown field `dealy`"),
-        ("config", 'delay = "3d"', 'dealy = "3d"', "unknown field `dealy`"),
+        ("up", 'delay = "3d"', 'dealy = "3d"', "there is no key 'dealy' here, did you mean 'delay'?"),
+        ("config", 'delay = "3d"', 'dealy = "3d"', "there is no key 'dealy' here, did you mean 'delay'?"),
     ],
 )
 def test_a_typo_in_the_program_is_named_by_file_and_line(

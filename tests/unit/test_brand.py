@@ -73,7 +73,7 @@ def test_any_colour_is_readable_or_refused_with_one_that_is(number: int) -> None
         ({"name": " "}, "name must have 1 to 80 characters"),
         ({"name": "x" * 81}, "name must have 1 to 80 characters"),
         ({"about": "x" * 81}, "about must have 1 to 80 characters"),
-        ({"color": "#0b5fae"}, "unknown field `color`"),
+        ({"color": "#0b5fae"}, "there is no key 'color' here, did you mean 'colour'?"),
     ],
 )  # fmt: skip
 def test_a_wrong_brand_is_refused_in_one_line(keys: dict[str, str], says: str) -> None:

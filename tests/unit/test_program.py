@@ -294,3 +294,21 @@ def test_a_condition_on_more_than_is_kept_is_refused() -> None:
     where = 'where = { priority = ["normal", "high"] }'
     line, message = complaint(TEXT.replace(where, 'where = { priority = "' + "x" * 65 + '" }'))
     assert (line, "cut at 64 characters" in message) == (line_of(where), True)
+
+
+KEYS = [
+    (number, match[1])
+    for number, line in enumerate(TEXT.splitlines(), 1)
+    if (match := re.match(r"([a-z_]{4,}) = ", line))
+    and match[1][2] != match[1][3]
+    and match[1] not in ("delivery", "support")
+]
+
+
+@pytest.mark.parametrize(("number", "key"), KEYS, ids=[f"{number}-{key}" for number, key in KEYS])
+def test_a_typo_in_any_key_is_named_with_its_line_and_the_key_that_was_meant(number: int, key: str) -> None:
+    """Two letters that changed places, in each key of the shipped program; no key of another table is suggested."""
+    typo = key[:2] + key[3] + key[2] + key[4:]
+    lines = TEXT.splitlines()
+    lines[number - 1] = lines[number - 1].replace(key, typo, 1)
+    assert complaint("\n".join(lines)) == (number, f"there is no key {typo!r} here, did you mean {key!r}?")
