@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import confluent_kafka
 
+from schemas.acls import REFUSALS, not_allowed
 from streams.kafka.ports import Output
 
 _POLL_S = 0.1
@@ -78,7 +79,7 @@ class Outbox:
         """Send a record; `delivery` becomes the error's text, empty once Kafka has the record."""
 
         def delivered(error: confluent_kafka.KafkaError | None, _: confluent_kafka.Message) -> None:
-            loop.call_soon_threadsafe(_resolve, delivery, "" if error is None else error.str())
+            loop.call_soon_threadsafe(_resolve, delivery, "" if error is None else _reason(error, output.topic))
 
         try:
             self._producer.produce(
@@ -91,6 +92,10 @@ class Outbox:
     def _poll(self) -> None:
         while not self._stopping.is_set():
             self._producer.poll(_POLL_S)
+
+
+def _reason(error: confluent_kafka.KafkaError, topic: str) -> str:
+    return str(not_allowed(error.code(), topic, "Write")) if error.code() in REFUSALS else error.str()
 
 
 def _resolve(delivery: "asyncio.Future[str]", error: str) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import parse_qs
+from urllib.request import urlopen
 
 import pytest
 from confluent_kafka import Consumer, Producer
@@ -30,6 +32,7 @@ from streams.errors import ExitCode
 from streams.local.servers import HOST, local_clickhouse
 from tests.faults.harness.kafka import KafkaCluster
 from tests.support.certificates import Authority, Certified
+from tests.support.collector import Collecting, environ
 from tests.support.commands import BOUND_S, ROOT, Service, done, run
 
 pytestmark = [pytest.mark.kafka, pytest.mark.long]
@@ -274,6 +277,21 @@ def test_what_may_not_be_written_is_named(
     with Service("worker", secured.settings("scram", user), tmp_path / "worker.log") as worker:
         assert worker.ended() == ExitCode.BAD_SETTINGS, worker.said()
     assert f"Kafka's ACLs do not allow us {says}" in worker.said()
+
+
+def test_a_collector_that_may_not_write_is_told_which_acl(secured: Secured, tmp_path: Path) -> None:
+    """The person is asked to come back; whoever is on call reads what to add."""
+    admin = AdminClient({"bootstrap.servers": secured.cluster.bootstrap})
+    allow(admin, "reader", "--operation Describe --topic nps. --resource-pattern-type prefixed")
+    told = environ(secured.cluster.bootstrap, secured.settings("scram", "reader"))
+    with Collecting(told, tmp_path / "collector.log", partitions=1) as collector:
+        with pytest.raises(HTTPError) as refused:
+            urlopen(f"{collector.link()}?score=9")
+        assert refused.value.code == 503
+        collector.until(
+            lambda: "Kafka's ACLs do not allow us Write on topic nps.responses: kafka-acls.sh" in collector.said(),
+            "the ACL is named",
+        )
 
 
 @pytest.mark.parametrize("command", ["worker", "topics"])
