@@ -59,9 +59,12 @@ class View:
 
 
 def released() -> list[Migration]:
-    """Load the numbered files that come with this package, in order."""
-    files = ((_NAME.match(file.name), file) for file in (resources.files("sinks.clickhouse") / "sql").iterdir())
-    migrations = [Migration(int(m[1]), file.name, file.read_text(encoding="utf-8")) for m, file in files if m]
+    """Load the numbered files that come with this package, in order; where one says {figures}, it has figures.sql."""
+    folder = resources.files("sinks.clickhouse") / "sql"
+    figures = (folder / "figures.sql").read_text(encoding="utf-8").rstrip()
+    found = ((_NAME.match(file.name), file) for file in folder.iterdir())
+    files = ((name, file.read_text(encoding="utf-8").replace("{figures}", figures)) for name, file in found if name)
+    migrations = [Migration(int(name[1]), name.string, text) for name, text in files]
     return sorted(migrations, key=lambda migration: migration.number)
 
 

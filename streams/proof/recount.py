@@ -6,6 +6,7 @@ rules are written down a second time on purpose.
 
 from collections.abc import Iterable
 from contextlib import suppress
+from fractions import Fraction
 from typing import NamedTuple
 
 from schemas.codec import Codec, Undecodable
@@ -69,9 +70,9 @@ def by_segment(
 
 
 def nps(promoters: int, passives: int, detractors: int) -> float | None:
-    """Net Promoter Score, 100·(promoters - detractors)/all, to two decimals; None for no answers."""
+    """Net Promoter Score, 100·(promoters - detractors)/all, to two decimals, half to even; None for no answers."""
     n = promoters + passives + detractors
-    return round(100 * (promoters - detractors) / n, 2) if n else None
+    return float(round(Fraction(100 * (promoters - detractors), n), 2)) if n else None
 
 
 def _valid(

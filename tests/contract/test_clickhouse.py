@@ -1,6 +1,7 @@
 """What every warehouse promises, the shipped fake and ClickHouse alike; then what is ClickHouse's own."""
 
 import datetime
+import random
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -242,7 +243,7 @@ def test_roles_show_readers_no_person(database: ClickHouse) -> None:
 
 
 def test_nps_over_time_gives_score_and_interval(database: ClickHouse) -> None:
-    """50/30/20 gives 30.0 and 14.05 to 44.2 over two partitions, before any merge; no answers give null, never 0."""
+    """50/30/20 gives 30.0 and 13.97 to 44.18 over two partitions, before any merge; no answers give null, never 0."""
     old = pane(start_ms=-DAY_MS, tally=(99, 0, 0), version=1)
     halves = [
         pane(start_ms=-DAY_MS, tally=(20, 30, 5), version=2),
@@ -256,7 +257,7 @@ def test_nps_over_time_gives_score_and_interval(database: ClickHouse) -> None:
         "FROM nps_over_time WHERE resolution = 'day' AND segment = 'all' ORDER BY start"
     )
     assert found == [
-        (datetime.datetime(1969, 12, 31), 50, 30, 20, 100, 30.0, 14.05, 44.2, 15.08),
+        (datetime.datetime(1969, 12, 31), 50, 30, 20, 100, 30.0, 13.97, 44.18, 15.11),
         (datetime.datetime(1970, 1, 1), 0, 0, 0, 0, None, None, None, None),
     ]
 
@@ -270,6 +271,18 @@ def test_the_warehouse_computes_what_the_stream_computes(database: ClickHouse, t
     expected = (score(Tally(*tally)), *(interval(Tally(*tally)) or ()))
     for view in ("nps_over_time", "nps_by_segment"):
         assert database.query(f"SELECT nps, low, high, margin FROM {view}") == [expected]
+
+
+def test_the_warehouse_rounds_as_the_stream_does(database: ClickHouse) -> None:
+    """All tallies of up to 40 answers and thousands of large ones, each a segment of its own: no digit differs."""
+    from streams.domain.nps import Tally, interval, score
+
+    r = random.Random(12)
+    tallies = [(p, n - p - d, d) for n in range(1, 41) for p in range(n + 1) for d in range(n - p + 1)]
+    tallies += [(r.randrange(10 ** r.randrange(1, 10)), r.randrange(10**8), 1) for _ in range(10_000)]
+    database.insert("panes", PANES, [pane(tally=tally, segment=str(at)) for at, tally in enumerate(tallies)])
+    found = database.query("SELECT nps, low, high, margin FROM nps_by_segment ORDER BY toUInt32(segment)")
+    assert found == [(score(Tally(*tally)), *(interval(Tally(*tally)) or ())) for tally in tallies]
 
 
 def test_nps_by_segment_sums_days_alone(database: ClickHouse) -> None:

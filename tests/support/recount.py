@@ -4,6 +4,7 @@ It knows the records of `schemas.events` and shares no code with what it judges.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -44,8 +45,8 @@ def total(parts: Iterable[Counts]) -> Counts:
 
 
 def nps(found: Counts) -> float | None:
-    """100·(promoters - detractors)/all, to two decimals; None when nobody answered."""
-    return round(100 * (found[0] - found[2]) / sum(found), 2) if any(found) else None
+    """100·(promoters - detractors)/all, to two decimals, half to even; None when nobody answered."""
+    return float(round(Fraction(100 * (found[0] - found[2]), sum(found)), 2)) if any(found) else None
 
 
 def panes(votes: Iterable[Vote]) -> dict[Cell, Counts]:

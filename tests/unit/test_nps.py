@@ -43,9 +43,20 @@ def test_pooling_adds_counts_not_scores() -> None:
     assert (score(small), score(large), score(small.plus(large))) == (100.0, 0.0, 10.0)
 
 
-def test_interval_of_the_published_example() -> None:
-    """50/30/20 is 30.0, between 14.1 and 44.2."""
-    got = interval(Tally(50, 30, 20))
-    assert got is not None
-    assert (round(got.low, 1), round(got.high, 1)) == (14.1, 44.2)
+@pytest.mark.parametrize(
+    ("tally", "expected"),
+    [
+        (Tally(1, 31, 0), 3.12), (Tally(3, 29, 0), 9.38), (Tally(0, 31, 1), -3.12), (Tally(0, 29, 3), -9.38),
+        (Tally(1, 3999, 0), 0.02), (Tally(3, 3997, 0), 0.08),
+    ],
+)  # fmt: skip
+def test_halves_go_to_the_even_side(tally: Tally, expected: float) -> None:
+    """3.125 is 3.12 and 9.375 is 9.38; and 0.025, which no binary number is, is 0.02."""
+    assert score(tally) == expected
+
+
+def test_interval_of_a_worked_example() -> None:
+    """50/30/20 is 30.0, between 13.97 and 44.18; ten detractors alone are -100, up to -60.75."""
+    assert interval(Tally(50, 30, 20)) == (13.97, 44.18, 15.11)
+    assert interval(Tally(0, 0, 10)) == (-100.0, -60.75, 19.63)
     assert interval(EMPTY) is None

@@ -1,9 +1,8 @@
 -- The views that BI reads.  They are right before any merge has run (FINAL, argMax), show no personal data, and run with
 -- the rights of whoever migrated, so a reader needs a grant on the view alone.
 --
--- NPS is 100 * (promoters - detractors) / n to two decimals, null without answers.  The 95 % interval is adjusted Wald:
--- three answers are added, 3/4 to promoters and 3/4 to detractors, cut off at -100 and 100; 50/30/20 gives 30.0 and 14.1 to
--- 44.2.
+-- NPS is 100 * (promoters - detractors) / n to two decimals, null without answers.  Its 95 % interval always contains it:
+-- Newcombe's for paired proportions; 50/30/20 gives 30.0 and 13.97 to 44.18.
 
 -- The newest as-of of each window is found first, from the key alone; only its rows are then read whole.
 -- nps_reader: segment × window: counts, n, NPS, 95 % interval, margin, version, now
@@ -34,66 +33,46 @@ LIMIT 1 BY segment, window;
 -- nps_reader: segment × minute, hour or day
 CREATE VIEW IF NOT EXISTS nps_over_time
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
-AS SELECT
-    segment,
-    resolution,
-    start,
-    promoters,
-    passives,
-    detractors,
-    promoters + passives + detractors AS n,
-    if(n = 0, NULL, round(100 * (promoters - detractors) / n, 2)) AS nps,
-    if(n = 0, NULL, round(bottom, 2)) AS low,
-    if(n = 0, NULL, round(top, 2)) AS high,
-    if(n = 0, NULL, round((top - bottom) / 2, 2)) AS margin
+AS SELECT segment, resolution, start, promoters, passives, detractors, n, nps, low, high, margin
 FROM
 (
     SELECT
-        segment,
-        resolution,
-        start_ms AS start,
-        sum(panes.promoters) AS promoters,
-        sum(panes.passives) AS passives,
-        sum(panes.detractors) AS detractors,
-        (promoters + 0.75) / (promoters + passives + detractors + 3) AS promoting,
-        (detractors + 0.75) / (promoters + passives + detractors + 3) AS detracting,
-        promoting - detracting AS centre,
-        1.959963984540054 * sqrt((promoting + detracting - centre * centre) / (promoters + passives + detractors + 3)) AS reach,
-        greatest(-100, 100 * (centre - reach)) AS bottom,
-        least(100, 100 * (centre + reach)) AS top
-    FROM panes FINAL
-    GROUP BY segment, resolution, start
+        *,
+{figures}
+    FROM
+    (
+        SELECT
+            segment,
+            resolution,
+            start_ms AS start,
+            sum(panes.promoters) AS promoters,
+            sum(panes.passives) AS passives,
+            sum(panes.detractors) AS detractors
+        FROM panes FINAL
+        GROUP BY segment, resolution, start
+    )
 );
 
 -- nps_reader: segment: all answers ever
 CREATE VIEW IF NOT EXISTS nps_by_segment
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
-AS SELECT
-    segment,
-    promoters,
-    passives,
-    detractors,
-    promoters + passives + detractors AS n,
-    if(n = 0, NULL, round(100 * (promoters - detractors) / n, 2)) AS nps,
-    if(n = 0, NULL, round(bottom, 2)) AS low,
-    if(n = 0, NULL, round(top, 2)) AS high,
-    if(n = 0, NULL, round((top - bottom) / 2, 2)) AS margin
+AS SELECT segment, promoters, passives, detractors, n, nps, low, high, margin
 FROM
 (
     SELECT
-        segment,
-        sum(panes.promoters) AS promoters,
-        sum(panes.passives) AS passives,
-        sum(panes.detractors) AS detractors,
-        (promoters + 0.75) / (promoters + passives + detractors + 3) AS promoting,
-        (detractors + 0.75) / (promoters + passives + detractors + 3) AS detracting,
-        promoting - detracting AS centre,
-        1.959963984540054 * sqrt((promoting + detracting - centre * centre) / (promoters + passives + detractors + 3)) AS reach,
-        greatest(-100, 100 * (centre - reach)) AS bottom,
-        least(100, 100 * (centre + reach)) AS top
-    FROM panes FINAL
-    WHERE resolution = 'day'
-    GROUP BY segment
+        *,
+{figures}
+    FROM
+    (
+        SELECT
+            segment,
+            sum(panes.promoters) AS promoters,
+            sum(panes.passives) AS passives,
+            sum(panes.detractors) AS detractors
+        FROM panes FINAL
+        WHERE resolution = 'day'
+        GROUP BY segment
+    )
 );
 
 -- A dispatch is answered when its answer counts: in time, with a score, not withdrawn.

@@ -1,13 +1,15 @@
 """Panes, windows and NPS, counted from answers one by one."""
 
 from collections.abc import Iterable, Mapping
-from math import sqrt
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from math import ceil, floor
 
 from tests.faults.oracle.outcome import Vote
 from tests.faults.oracle.terms import LENGTHS_MS, Terms, cells_of, resolution_of
 
 PLACE = {"promoter": 0, "passive": 1, "detractor": 2}
-Z_95 = 1.959963984540054
+Z_95 = Decimal("1.959963984540054")
 
 Cell = tuple[str, str, int]
 """Segment, resolution and start of a pane."""
@@ -63,12 +65,32 @@ class Panes:
 
 
 def figures(tally: Tally) -> tuple[float | None, float | None, float | None, float | None]:
-    """NPS, the ends of its 95 % adjusted-Wald interval, and the margin; all None without answers."""
+    """NPS, the ends of its 95 % interval, and the margin; all None without answers.
+
+    Worked out in fractions and decimals of forty digits: half to even, and the interval outwards.
+    """
     promoters, passives, detractors = tally
     n = promoters + passives + detractors
     if not n:
         return None, None, None, None
-    p, d = (promoters + 0.75) / (n + 3), (detractors + 0.75) / (n + 3)
-    reach = Z_95 * sqrt((p + d - (p - d) ** 2) / (n + 3))
-    low, high = max(-1.0, p - d - reach) * 100, min(1.0, p - d + reach) * 100
-    return round(100 * (promoters - detractors) / n, 2), round(low, 2), round(high, 2), round((high - low) / 2, 2)
+    with localcontext(prec=40):
+        p, d = Decimal(promoters) / n, Decimal(detractors) / n
+        (p_low, p_high), (d_low, d_high) = _limits(promoters, n), _limits(detractors, n)
+        spread = p * (1 - p) * d * (1 - d)
+        together = 2 * p * d / spread.sqrt() if spread else Decimal(0)
+        down, up = (
+            (one * one + other * other + together * one * other).sqrt()
+            for one, other in ((p - p_low, d_high - d), (p_high - p, d - d_low))
+        )
+        noise = Decimal("1e-12")  # an end that is a whole number in truth: all promoters, for one
+        low = max(-10_000, floor(10_000 * (p - d - down) + noise))
+        high = min(10_000, ceil(10_000 * (p - d + up) - noise))
+    nps = float(round(Fraction(100 * (promoters - detractors), n), 2))
+    return nps, low / 100, high / 100, -(-(high - low) // 2) / 100
+
+
+def _limits(count: int, n: int) -> tuple[Decimal, Decimal]:
+    """The shares from which a count of n is 1.96 standard errors away: the roots of (count/n - x)² = z² x(1 - x)/n."""
+    a, b, c = n + Z_95 * Z_95, 2 * count + Z_95 * Z_95, Decimal(count) * count / n
+    root = (b * b - 4 * a * c).sqrt()
+    return (b - root) / (2 * a), (b + root) / (2 * a)
