@@ -35,8 +35,12 @@ class Expected:
     panes: Mapping[tuple[Cell, int], Tally]
 
 
-def expect(world: World, outputs: Outputs, terms: Terms, slack_ms: int = 0) -> Expected:
-    """What must be there once all that lies in the inbound topics is read."""
+def expect(world: World, outputs: Outputs, terms: Terms, settled_ms: int, slack_ms: int = 0) -> Expected:
+    """What must be there once all that lies in the inbound topics is read, and all done that was due at `settled_ms`.
+
+    Of several ways in which live records may have been read, it is the first by which nothing is left undone and
+    nothing was written for no reason.
+    """
     too_early = {place for place, death in outputs.deaths.items() if "too_early" in death}
     records = sorted(judge(world.topics, terms, world.now_ms, too_early), key=lambda one: one.place[1:])
     read, written = {one.place: one for one in records}, _written(records)
@@ -48,8 +52,8 @@ def expect(world: World, outputs: Outputs, terms: Terms, slack_ms: int = 0) -> E
         for name, customer in replay.customers.items():
             theirs = found.get(name, Outcome())
             late = replay.alternatives(name, slack_ms) if slack_ms else ()
-            right = chain([customer.outcome], late)
-            outcome.add(next((one for one in right if one == theirs and not one.uncaused), customer.outcome))
+            right = (one for one in chain([customer.outcome], late) if one == theirs and one.is_whole(settled_ms))
+            outcome.add(next(right, customer.outcome))
     everything = Outcome()
     for theirs in found.values():
         everything.add(theirs)

@@ -64,14 +64,15 @@ def judge(
     besides those of its input, see `SINK_REASONS`.
     """
     outputs = decode(world)
-    expected = expect(world, outputs, terms, slack_ms)
+    settled_ms = world.now_ms - settle_ms
+    expected = expect(world, outputs, terms, settled_ms, slack_ms)
     findings = [
         compare("I1", "answers, revision by revision", expected.outcome.answers, expected.found.answers),
         *ledger.check_put_back(expected),
         check_panes(expected, outputs),
         check_windows(expected, outputs, terms, world.now_ms, settle_ms),
         compare("I4", "alerts, by id", expected.outcome.alerts, expected.found.alerts),
-        *ledger.check_asking(expected, world.now_ms - settle_ms),
+        *ledger.check_asking(expected, settled_ms),
         ledger.check_due(outputs),
         check_dead(expected, outputs, tolerated),
         *check_repeats(outputs),

@@ -57,6 +57,10 @@ class Outcome:
             mine, theirs = getattr(self, one.name), getattr(other, one.name)
             mine.update(theirs) if isinstance(mine, dict) else mine.extend(theirs)
 
+    def is_whole(self, settled_ms: int) -> bool:
+        """True when nothing that was due by then is left, and the pipeline put nothing on a topic without a reason."""
+        return not self.uncaused and all(left.due_ms > settled_ms for left in self.left)
+
     def revisions(self) -> Mapping[str, Sequence[tuple[Place, Answer]]]:
         """The answers of each survey, in order."""
         found: dict[str, list[tuple[Place, Answer]]] = {}
