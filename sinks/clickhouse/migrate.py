@@ -14,6 +14,7 @@ from importlib import resources
 from schemas.errors import BadInput
 from sinks.chdb.sqltext import statements
 from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.comments import write_comments
 
 _MIGRATIONS_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations
@@ -84,6 +85,8 @@ def migrate(database: ClickHouse, migrations: Sequence[Migration] | None = None)
     due = known if missing(database, known) else [one for one in known if one.number not in applied]
     for migration in due:
         _apply(database, migration)
+    if migrations is None:
+        write_comments(database, {view.name: view.row for view in views()})
     return [migration.name for migration in due]
 
 

@@ -13,6 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from schemas.reasons import Reason
 from schemas.topics import DAY_MS, FOR_EVER, TOPICS
 from sinks import metrics as sink_metrics
+from sinks.clickhouse.comments import columns
 from sinks.clickhouse.migrate import views
 from streams import metrics, settings
 from streams.errors import ExitCode
@@ -80,8 +81,14 @@ def _views() -> str:
     return _table(("view", "a row"), ((f"`{view.name}`", view.row) for view in views()))
 
 
+def _columns() -> str:
+    rows = ((f"`{name}`", text.replace("|", "\\|")) for name, text in columns().items())
+    return _table(("column", "meaning"), rows)
+
+
 _TABLES: dict[str, Callable[[], str]] = {
     "views": _views,
+    "columns": _columns,
     "settings": _settings,
     "topics": _topics,
     "metrics": _metrics,

@@ -104,6 +104,6 @@ def _wilson(count: int, n: int) -> tuple[float, float, float]:
 
 
 def _reach(of_promoters: float, of_detractors: float, correlation: float) -> float:
-    """How far an end of a difference lies from it, by how far the ends of both shares lie from them."""
+    """Distance of an end from the difference, by the distances of the ends of both shares."""
     crossed = 2 * correlation * of_promoters * of_detractors
     return sqrt(of_promoters * of_promoters + of_detractors * of_detractors - crossed)

@@ -14,6 +14,7 @@ import pytest
 from schemas.codec import versions
 from schemas.events import SurveyDispatch
 from sinks.chdb.sqltext import statements
+from sinks.clickhouse import comments
 from sinks.clickhouse.client import Address, ClickHouse, connect
 from sinks.clickhouse.migrate import Edited, Migration, migrate, released, role_statements
 from sinks.memory import Memory
@@ -237,6 +238,20 @@ def test_roles_show_readers_no_person(database: ClickHouse) -> None:
     shown = "SELECT name FROM system.columns WHERE database = currentDatabase() AND table IN {views:Array(String)}"
     columns = database.query(shown, {"views": sorted(reader)})
     assert {name for (name,) in columns}.isdisjoint({"customer_id", "comment", "correlation_id", "survey_id", "value"})
+
+
+def test_every_table_view_and_column_says_what_it_is(database: ClickHouse) -> None:
+    """As BI tools ask for it; what was changed by hand is written anew, and no comment is of nothing."""
+    here = "database = currentDatabase()"
+    database.command("ALTER TABLE nps_current COMMENT COLUMN nps 'the score', MODIFY COMMENT ''")
+    migrate(database)
+    shown = "SELECT column_name, column_comment FROM information_schema.columns WHERE table_schema = currentDatabase()"
+    found = database.query(shown)
+    assert not [name for name, text in found if not text]
+    assert ("nps", "Net Promoter Score, 100·(promoters - detractors)/n, to two decimals, half to even; null without "
+                   "answers.") in found  # fmt: skip
+    assert not database.query(f"SELECT name FROM system.tables WHERE {here} AND comment = ''")
+    assert not set(comments.columns()) - {name for name, _ in found}
 
 
 # -- views -----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ AS SELECT
 FROM decisions FINAL
 GROUP BY day, rule, trigger_type;
 
--- nps_reader: the same, suppressed, by reason
+-- nps_reader: day × rule × trigger type × reason: suppressed triggers
 CREATE VIEW IF NOT EXISTS suppressed_by_reason
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
