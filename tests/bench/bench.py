@@ -5,6 +5,7 @@ five windows and with one; how fast state comes back; memory; and latency at 100
 
     python -m tests.bench.bench --answers 500000
     python -m tests.bench.bench --only in-step
+    python -m tests.bench.bench --only bi            views and questions at 5,000,000 answers, see tests.bench.bi
 """
 
 import argparse
@@ -32,9 +33,11 @@ from streams.engine.lease import Lease, monotonic_ms
 from streams.kafka.topics import ensure_topics
 from streams.local.servers import free_port, local_broker
 from streams.local.stack import PARTITIONS, SESSION_MS, nps
+from tests.bench import bi
 from tests.bench.latency import latency
 from tests.bench.load import DAY_MS, Load, out, produce, producer, programs, reader_of
 
+ANSWERS = 500_000
 OPEN_JOURNEYS = 200_000
 LEASE_CHECKS = 3
 """A block's, one before each stage of its writing."""
@@ -220,10 +223,14 @@ def in_step(load: Load, program: Path, folder: Path, days: int) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--answers", type=int, default=500_000)
+    parser.add_argument("--answers", type=int, help=f"by default {ANSWERS:,}, for bi {bi.ANSWERS:,}")
     parser.add_argument("--latency-seconds", type=int, default=20)
-    parser.add_argument("--only", choices=["throughput", "triggers", "in-step", "latency"])
+    parser.add_argument("--only", choices=["throughput", "triggers", "in-step", "latency", "bi"])
     parsed = parser.parse_args()
+    if parsed.only == "bi":
+        out.print(bi.run(parsed.answers or bi.ANSWERS))
+        return
+    parsed.answers = parsed.answers or ANSWERS
     load = Load(parsed.answers)
     table = Table(
         "figure", "measured", "bar", title=f"{os.cpu_count()} cores, {parsed.answers} answers", title_justify="left"
