@@ -41,7 +41,7 @@ class Case(NamedTuple):
     checks_references: bool = False
 
 
-REAL = pytest.param("apicurio", marks=[pytest.mark.kafka, pytest.mark.long])
+REAL = pytest.param("apicurio", marks=pytest.mark.kafka)
 """Needs Java 17 and Maven as a real Kafka does."""
 
 

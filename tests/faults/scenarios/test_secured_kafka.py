@@ -35,7 +35,7 @@ from tests.support.certificates import Authority, Certified
 from tests.support.collector import Collecting, environ
 from tests.support.commands import BOUND_S, ROOT, Service, done, run
 
-pytestmark = [pytest.mark.kafka, pytest.mark.long]
+pytestmark = pytest.mark.kafka
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ACLS = re.findall(r"kafka-acls\.sh --add --allow-principal User:(\w+) (--operation .*)", README)
