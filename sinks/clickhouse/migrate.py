@@ -72,6 +72,7 @@ def released() -> list[Migration]:
 def migrate(database: ClickHouse, migrations: Sequence[Migration] | None = None) -> list[str]:
     """Apply the missing migrations and return their names; all of them again where a table or view was dropped since.
 
+    Of the released ones the comments are written, too.
     Raises Edited, or WarehouseError as the server answers.
     """
     known = released() if migrations is None else list(migrations)
