@@ -77,7 +77,9 @@ class Replay:
             customer.outcome.left += customer.left()
 
     def alternatives(self, name: str, slack_ms: int) -> Iterable[Outcome]:
-        """What may come of one customer's records where a topic was read late, or one record written late.
+        """What may come of one customer's records where a topic was read late, or a record written late or read early.
+
+        Early are the pipeline's own after an outage: what producers held back in it is late, all of it together.
 
         First what comes of them alone: where another's record was put back for reasons of lateness, all that lies
         behind it waited in the replay of the partition.
@@ -87,13 +89,14 @@ class Replay:
         for topic in ORDER:
             yield self._alone(name, records, {topic: slack_ms})
         for place, (time_ms, taken) in enumerate(records):
-            passed = {
+            near_ms = {
                 other.time_ms
                 for other in records
-                if other.taken.place[0] != taken.place[0] and time_ms <= other.time_ms <= time_ms + slack_ms
+                if other.taken.place[0] != taken.place[0] and abs(other.time_ms - time_ms) <= slack_ms
             }
-            for late_ms in sorted(passed):
-                yield self._alone(name, [*records[:place], Timed(late_ms + 1, taken), *records[place + 1 :]])
+            for at_ms in sorted(near_ms):
+                moved = Timed(at_ms + 1 if at_ms >= time_ms else at_ms - 1, taken)
+                yield self._alone(name, [*records[:place], moved, *records[place + 1 :]])
 
     def _alone(self, name: str, records: Sequence[Timed], late_ms: Mapping[str, int] = TOGETHER) -> Outcome:
         alone: dict[str, Customer] = {}
