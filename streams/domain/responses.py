@@ -148,7 +148,7 @@ def _revised(invitation: Invitation, before: Given, given: Given, event: SurveyR
     An alert tells of a score, a band or a comment that is new: whoever was paged is not paged again for less.
     """
     given = _classified(invitation, given, before.revision + 1, step.program)
-    is_first = before is NO_ANSWER and given.counted is not None
+    is_first = before is NO_ANSWER and given.counted is not None  # most are, and need no comparison
     is_news = is_first or _content(given) != _content(before)
     if not is_news and _is_like(invitation, given, before, step.program):
         return _with_given(invitation, given._replace(revision=before.revision))

@@ -29,12 +29,11 @@ def located(error: ValueError | msgspec.ValidationError, text: str, name: str) -
     if isinstance(error, Contradiction):
         line, other_line = line_of(text, error.path, ""), line_of(text, error.other, "")
         return f"{name}:{line}: {error}, line {other_line}"
-    path = _PATH.search(str(error))
-    message = _PATH.sub("", str(error))
-    place = path.group(1).removeprefix(".") if path else ""
-    line = line_of(text, path.group(1) if path else "", message)
+    found = _PATH.search(str(error))
+    path, message = found[1] if found else "", _PATH.sub("", str(error))
+    line = line_of(text, path, message)
     if unknown := re.search(r"unknown field `(.*)`", message):
-        message = f"there is no key {unknown[1]!r} here{nearest(unknown[1], keys_at(place))}"
+        message = f"there is no key {unknown[1]!r} here{nearest(unknown[1], keys_at(path))}"
     return f"{name}:{line}: {message}"
 
 

@@ -22,14 +22,14 @@ from rich.table import Table
 from sinks.clickhouse.client import ClickHouse, connect
 from sinks.clickhouse.migrate import migrate
 from streams.local.servers import local_clickhouse
-from tests.bench.load import out
+from tests.bench.load import DAY_MS, out
 
 ANSWERS = 5_000_000
 BAR_MS = 100
 WARM_RUNS = 5
 LONGEST_MS = 20_000
 CHUNK = 500_000
-YEAR_MS = 365 * 86_400_000
+YEAR_MS = 365 * DAY_MS
 STARTS = {"minute": "toStartOfMinute", "hour": "toStartOfHour", "day": "toStartOfDay"}
 NPS = "round(100 * (countIf(band = 'promoter') - countIf(band = 'detractor')) / count(), 2)"
 
@@ -39,7 +39,8 @@ def fill(database: ClickHouse, told: dict[str, Any], answers: int) -> None:
     surveys, start_ms = 2 * answers, time.time_ns() // 1_000_000 - YEAR_MS
     for first in track(range(0, surveys, CHUNK), description=f"{answers:,} answers"):
         count = min(CHUNK, surveys - first)
-        source = told["surveys"].format(start_ms=start_ms, surveys=surveys, first=first, count=count)
+        numbers = {"start_ms": start_ms, "year_ms": YEAR_MS, "surveys": surveys, "first": first, "count": count}
+        source = told["surveys"].format(**numbers)
         for name, table in told["tables"].items():
             insert(database, name, f"SELECT {table['values']} FROM ({source}) WHERE {table['rows']}")
     months = database.query("SELECT DISTINCT toYYYYMM(answered_ms) AS month FROM answers ORDER BY month")

@@ -6,7 +6,7 @@ others are, read where they lie; that each of them should be there, and none els
 
 While producers write, order of time is known only as far as records are on time: who lives sees what is there.  So what
 comes of live traffic may also be that of one topic read `slack_ms` behind the others, or of one record written up to
-`slack_ms` behind its time, customer by customer.
+`slack_ms` behind its time or read ahead of it, customer by customer.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

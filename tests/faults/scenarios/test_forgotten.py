@@ -6,7 +6,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
 
 from schemas.codec import Codec
 from schemas.events import ContactUpdate, Inbound, Purchase, SupportCase, SurveyResponse
@@ -16,7 +15,7 @@ from streams.kafka.reader import KafkaReader
 from tests.faults.harness.deployment import Deployment
 from tests.faults.harness.kafka import KafkaCluster
 from tests.faults.scenarios.scenario import now_ms, visits
-from tests.faults.traffic.generator import produce
+from tests.faults.traffic.generator import Sent, produce
 from tests.support.programs import program
 from tests.support.retention import set_config
 
@@ -44,8 +43,8 @@ OURS = [topic for topic in TOPICS if topic.name not in INPUTS]
 EMPTIED_S = 120.0
 
 
-def life(at_ms: int) -> Iterator[tuple[str, bytes, bytes]]:
-    """All that can be known of one person, also what is nobody's, in topic, key and value."""
+def life(at_ms: int) -> Iterator[Sent]:
+    """All that can be known of one person, also what is nobody's."""
 
     def said(id_: str, score: int | None, comment: str | None, survey: str = "", provisional: bool = False) -> Inbound:
         survey = survey or survey_id(NAME, "shop", f"{NAME}-order", "at-once")
@@ -66,22 +65,15 @@ def life(at_ms: int) -> Iterator[tuple[str, bytes, bytes]]:
         (RESPONSES.name, said("held", 3, NAME, survey="00000000-0000-5000-8000-000000000000")),
     ]  # fmt: skip
     for topic, event in events:
-        yield topic, NAME.encode(), CODEC.encode(event)
-    yield RESPONSES.name, b"somebody else", CODEC.encode(said("wrong key", 3, NAME))
-    yield RESPONSES.name, NAME.encode(), f"not avro, by {NAME}".encode()
+        yield Sent(topic, NAME.encode(), CODEC.encode(event), at_ms)
+    yield Sent(RESPONSES.name, b"somebody else", CODEC.encode(said("wrong key", 3, NAME)), at_ms)
+    yield Sent(RESPONSES.name, NAME.encode(), f"not avro, by {NAME}".encode(), at_ms)
 
 
-def erasure(at_ms: int) -> bytes:
+def erasure(at_ms: int) -> Sent:
     """She asks to be forgotten."""
-    return CODEC.encode(ContactUpdate("crm", f"{NAME}-2", "erased", at_ms, NAME, None, None, None, {}, erased=True))
-
-
-def write(nps: Deployment, *records: tuple[str, bytes, bytes]) -> None:
-    """Put records under their keys."""
-    producer = Producer({"bootstrap.servers": nps.kafka.bootstrap, "partitioner": "murmur2_random", "log_level": 0})
-    for topic, key, value in records:
-        producer.produce(topic, value, key)
-    assert producer.flush(60) == 0
+    event = ContactUpdate("crm", f"{NAME}-2", "erased", at_ms, NAME, None, None, None, {}, erased=True)
+    return Sent(CONTACTS.name, NAME.encode(), CODEC.encode(event), at_ms)
 
 
 def naming(nps: Deployment) -> set[str]:
@@ -116,13 +108,13 @@ def test_after_erasure_and_retention_nothing_names_the_person(tmp_path: Path) ->
     path.write_text(ASK)
     with KafkaCluster(tmp_path, properties=EAGER) as kafka, Deployment(tmp_path, path, kafka=kafka) as nps:
         members = [nps.run(name) for name in ("worker-1", "sink", "notify-1")]
-        write(nps, *life(now_ms()))
+        produce(kafka.bootstrap, life(now_ms()))
         nps.until(lambda: len(naming(nps)) >= 8, "all that is written of her is there", 120)
         before = naming(nps)
         assert {JOURNEYS, ANSWERS.name, DEAD.name, RESPONSES.name} <= before
         nps.until(lambda: {"answers", "decisions", "alerts", "dead_letters"} <= naming_rows(nps).keys(), "rows", 120)
 
-        write(nps, (CONTACTS.name, NAME.encode(), erasure(now_ms())))
+        produce(kafka.bootstrap, [erasure(now_ms())])
         nps.until(lambda: not naming_rows(nps), "no table names her", EMPTIED_S)
         for name, value in SHORT.items():
             set_config(kafka.bootstrap, name, value, [topic.name for topic in OURS])
