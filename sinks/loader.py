@@ -268,7 +268,7 @@ def _size_bytes(messages: Iterable[Message]) -> int:
 def _observe_age(table: Table, part: Part) -> None:
     """Observe a sample spread evenly over the rows: observing each would cost as much as decoding it."""
     now = time.time()
-    received = table.columns.index("received_ms") if table.topic is ANSWERS else None
+    received = table.columns.index("received_at") if table.topic is ANSWERS else None
     histogram = metrics.EVENT_TO_ROW_SECONDS.labels(table.name)
     for index in range(0, len(part.rows), len(part.rows) // SAMPLES + 1):
         event_ms = part.messages[index].timestamp()[1] if received is None else part.rows[index][received]

@@ -18,12 +18,10 @@ from sinks.warehouse import Misconfigured, Refused, Row, Unavailable
 ColumnRule: TypeAlias = Callable[[object], bool]
 
 _CREATE = re.compile(
-    r"CREATE TABLE IF NOT EXISTS (\w+)\s*\((.*?)\n\)\s*ENGINE = ReplacingMergeTree\((\w+)\).*ORDER BY (.+)", re.DOTALL
+    r"CREATE TABLE IF NOT EXISTS (\w+)\s*\((.*?)\n\)\s*ENGINE = ReplacingMergeTree\((\w+)\).*ORDER BY ([^\n]+)",
+    re.DOTALL,
 )
-_ALTER = re.compile(r"ALTER TABLE (\w+)\s(.+)", re.DOTALL)
-_ADD_COLUMN = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+) (.+?)(?: DEFAULT .+)? AFTER")
-_MODIFY_KEY = re.compile(r"MODIFY ORDER BY (.+)")
-_COLUMN = re.compile(r"^\s+(\w+)\s+(.+?),?$", re.MULTILINE)
+_COLUMN = re.compile(r"^\s+(?!INDEX|PROJECTION)(\w+)\s+(.+?),?$", re.MULTILINE)
 _INTEGER = re.compile(r"(U?)Int(\d+)\Z")
 
 
@@ -67,19 +65,19 @@ class Memory:
 
     def undone(self, at_most: int) -> list[Row]:
         """Return rows of `erasures` that are not done, oldest first."""
-        undone = [(row, fields) for row, fields in self._erasures() if not fields["done_ms"]]
-        return [row for row, _ in sorted(undone, key=lambda one: _int(one[1]["received_ms"]))[:at_most]]
+        undone = [(row, fields) for row, fields in self._erasures() if not fields["done_at"]]
+        return [row for row, _ in sorted(undone, key=lambda one: _int(one[1]["received_at"]))[:at_most]]
 
     def done(self, ids: Sequence[str]) -> set[str]:
         """Return which of these erasures are done."""
-        return {str(row["erasure_id"]) for row in self.rows("erasures") if row["done_ms"] and row["erasure_id"] in ids}
+        return {str(row["erasure_id"]) for row in self.rows("erasures") if row["done_at"] and row["erasure_id"] in ids}
 
     def erased(self, after: str, at_most: int) -> list[tuple[str, int]]:
         """Return erased customers by digest, in order, beyond `after`, and until when."""
         until_ms: dict[str, int] = {}
         for row in self.rows("erasures"):
             customer = str(row["customer_sha256"])
-            until_ms[customer] = max(_int(row["erased_ms"]), _int(row["received_ms"]), until_ms.get(customer, 0))
+            until_ms[customer] = max(_int(row["erased_at"]), _int(row["received_at"]), until_ms.get(customer, 0))
         return sorted((customer, until) for customer, until in until_ms.items() if customer > after)[:at_most]
 
     def count_rows(self, until_ms: Mapping[str, int]) -> Counter[str]:
@@ -114,14 +112,8 @@ def _tables(scripts: Iterable[str]) -> dict[str, MemoryTable]:
     for statement in (text for script in scripts for text in statements(script)):
         if create := _CREATE.search(statement):
             name, body, version, key = create.groups()
-            columns = {column: _rule(kind) for column, kind in _COLUMN.findall(body)}
+            columns = {name: _rule(kind) for name, kind in _COLUMN.findall(body) if "MATERIALIZED" not in kind}
             tables[name] = MemoryTable(columns, tuple(re.findall(r"\w+", key)), version)
-        elif alter := _ALTER.search(statement):
-            table, body = tables[alter[1]], alter[2]
-            columns = {**table.columns, **{column: _rule(kind) for column, kind in _ADD_COLUMN.findall(body)}}
-            new_key = _MODIFY_KEY.search(body)
-            key_columns = tuple(re.findall(r"\w+", new_key[1])) if new_key else table.key
-            tables[alter[1]] = MemoryTable(columns, key_columns, table.version)
     return tables
 
 

@@ -21,10 +21,12 @@ class Personal:
 
 
 PERSONAL: Mapping[str, Personal] = {
-    "answers": Personal("sent_ms", {"customer_id": "", "correlation_id": "", "response_id": "", "comment": None}),
-    "decisions": Personal("trigger_ms", {"customer_id": "", "trigger_id": "", "correlation_id": "", "cause_id": None}),
-    "dispatches": Personal("trigger_ms", {"customer_id": "", "trigger_id": "", "correlation_id": "", "locale": None}),
-    "alerts": Personal("answered_ms", {"customer_id": "", "correlation_id": "", "comment": None}),
+    "answers": Personal("sent_at", {"customer_id": "", "correlation_id": "", "response_id": "", "comment": None}),
+    "decisions": Personal(
+        "triggered_at", {"customer_id": "", "trigger_id": "", "correlation_id": "", "cause_id": None}
+    ),
+    "dispatches": Personal("triggered_at", {"customer_id": "", "trigger_id": "", "correlation_id": "", "locale": None}),
+    "alerts": Personal("answered_at", {"customer_id": "", "correlation_id": "", "comment": None}),
     "dead_letters": Personal(
         None, {"customer_id": "", "key": None, "value": None, "headers": [], "detail": ""}, ("customer_id", "key")
     ),

@@ -24,13 +24,20 @@ from schemas.reasons import Reason
 from sinks.warehouse import Row
 
 LINEAGE = ("kafka_topic", "kafka_partition", "kafka_offset", "loaded_at")
+COLUMNS = {
+    "answered_ms": "answered_at", "as_of_ms": "as_of", "decided_ms": "decided_at", "due_ms": "due_at",
+    "erased_ms": "erased_at", "expires_ms": "expires_at", "published_ms": "published_at", "received_ms": "received_at",
+    "sent_ms": "sent_at", "start_ms": "start", "trigger_ms": "triggered_at",
+}  # fmt: skip
+"""Columns of instants, which hold times and no numbers, by field; any other column is called as its field."""
+
 DEAD_LETTER_COLUMNS = (
-    "origin_topic", "origin_partition", "origin_offset", "reason", "detail", "origin_ms", "key", "value", "headers",
+    "origin_topic", "origin_partition", "origin_offset", "reason", "detail", "origin_at", "key", "value", "headers",
     "customer_id", "version",
 )  # fmt: skip
-DISPATCH_COLUMNS = tuple(name for name in events.SurveyDispatch._fields if name not in ("personalisation", "token"))
+DISPATCH_FIELDS = tuple(name for name in events.SurveyDispatch._fields if name not in ("personalisation", "token"))
 ERASURE_COLUMNS = (
-    "erasure_id", "customer_sha256", "source", "erased_ms", "received_ms", "done_ms", "emptied_rows", "program",
+    "erasure_id", "customer_sha256", "source", "erased_at", "received_at", "done_at", "emptied_rows", "program",
     "version",
 )  # fmt: skip
 
@@ -66,18 +73,28 @@ class RejectedMessage:
     detail: str
 
 
+def column_of(name: str) -> str:
+    """Name the column of a record's field."""
+    return COLUMNS.get(name, name)
+
+
+def is_instant(column: str) -> bool:
+    """Return True for a column that holds a time."""
+    return column in _INSTANTS
+
+
 def digest(name: object) -> str:
     """SHA-256 in hex, under which an erased customer is remembered: lower(hex(SHA256(...))) in ClickHouse."""
     return sha256(name if isinstance(name, bytes) else str(name or "").encode()).hexdigest()
 
 
 def _table(name: str, topic: topics.Topic) -> Table:
-    fields = topic.record._fields if topic.record else DEAD_LETTER_COLUMNS
-    return Table(name, topic, topic.record, (*fields, *LINEAGE))
+    columns = map(column_of, topic.record._fields) if topic.record else DEAD_LETTER_COLUMNS
+    return Table(name, topic, topic.record, (*columns, *LINEAGE))
 
 
 def _dispatch(record: events.SurveyDispatch) -> Row:
-    return tuple(value for name, value in zip(record._fields, record, strict=True) if name in _DISPATCH_FIELDS)
+    return tuple(value for name, value in zip(record._fields, record, strict=True) if name in _STORED_OF_DISPATCH)
 
 
 def _erasure(record: events.Erasure) -> Row:
@@ -88,7 +105,8 @@ def _erasure(record: events.Erasure) -> Row:
     )  # fmt: skip
 
 
-_DISPATCH_FIELDS = frozenset(DISPATCH_COLUMNS)
+_STORED_OF_DISPATCH = frozenset(DISPATCH_FIELDS)
+_INSTANTS = frozenset((*COLUMNS.values(), "origin_at", "done_at", "loaded_at"))
 
 TABLES: dict[str, Table] = {
     table.topic.name: table
@@ -97,7 +115,13 @@ TABLES: dict[str, Table] = {
         _table("panes", topics.PANES),
         _table("rolling", topics.ROLLING),
         _table("decisions", topics.DECISIONS),
-        Table("dispatches", topics.DISPATCHES, events.SurveyDispatch, (*DISPATCH_COLUMNS, *LINEAGE), _dispatch),
+        Table(
+            "dispatches",
+            topics.DISPATCHES,
+            events.SurveyDispatch,
+            (*map(column_of, DISPATCH_FIELDS), *LINEAGE),
+            _dispatch,
+        ),
         _table("alerts", topics.ALERTS),
         Table("erasures", topics.ERASURES, events.Erasure, (*ERASURE_COLUMNS, *LINEAGE), _erasure),
         _table("dead_letters", topics.DEAD),

@@ -81,6 +81,9 @@ class Settings:
         "http://127.0.0.1:8123/nps", "ClickHouse, http(s)://user:password@host:port/database.", secret=True
     )
     clickhouse_ca: str = _setting("", "File with the authority that signed ClickHouse's certificate.")
+    clickhouse_cluster: str = _setting(
+        "", "Its cluster of one shard, where `nps migrate` makes replicated tables; empty for one server."
+    )
     sink_rows: int = _setting(50_000, "Rows that make a batch.")
     sink_bytes: int = _setting(16_777_216, "Bytes that make a batch.")
     sink_age_ms: int = _setting(1_000, "Age at which a batch is written, whatever its size.")

@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 from schemas.codec import versions
 from sinks.clickhouse.client import ClickHouse
-from sinks.rows import TABLES
+from sinks.clickhouse.quoting import quoted_name, quoted_text
+from sinks.rows import TABLES, column_of
+
+_DIMENSION = "Dimension '{}': what the trigger's attribute said, '(none)' where there was none."
 
 
 class Comments(NamedTuple):
@@ -17,17 +20,19 @@ class Comments(NamedTuple):
     columns: Mapping[str, str]
 
 
-def comments(views: Mapping[str, str]) -> dict[str, Comments]:
-    """Comments by table and view; `views` says what a row of each view is.
+def comments(views: Mapping[str, str], dimensions: Mapping[str, str]) -> dict[str, Comments]:
+    """Comments by table and view; `views` says what a row of each view is, `dimensions` what their columns are called.
 
     A column of a table is what the schema of its record says of the field, any other what the file says of its name.
     """
     told = _file()
-    found = {name: Comments(about, told["columns"]) for name, about in {**told["tables"], **_rows(views)}.items()}
+    of_dimensions = {column: _DIMENSION.format(name) for name, column in dimensions.items()}
+    names = {**told["tables"], **{name: f"A row: {row}." for name, row in views.items()}}
+    found = {name: Comments(about, {**told["columns"], **of_dimensions}) for name, about in names.items()}
     for table in TABLES.values():
         if table.record is not None:
             schema = versions(table.record)[-1]
-            docs = {field["name"]: field["doc"] for field in schema["fields"]}
+            docs = {column_of(field["name"]): field["doc"] for field in schema["fields"]}
             found[table.name] = Comments(schema["doc"], {**told["columns"], **docs})
     return found
 
@@ -37,15 +42,15 @@ def columns() -> dict[str, str]:
     return dict(_file()["columns"])
 
 
-def write_comments(database: ClickHouse, views: Mapping[str, str]) -> None:
+def write_comments(database: ClickHouse, told: Mapping[str, Comments], on_cluster: str) -> None:
     """Comment every table, view and column of the database that says something else.  Raises WarehouseError."""
     here = "WHERE database = currentDatabase()"
     tables = {str(name): str(text) for name, text in database.query(f"SELECT name, comment FROM system.tables {here}")}
     rows = database.query(f"SELECT table, name, comment FROM system.columns {here}")
-    for name, told in comments(views).items():
+    for name, comment in told.items():
         has = {str(column): str(text) for table, column, text in rows if table == name}
-        if changes := list(_changes(told, has, tables.get(name))):
-            database.command(f"ALTER TABLE {name} {', '.join(changes)}")
+        if changes := list(_changes(comment, has, tables.get(name))):
+            database.command(f"ALTER TABLE {name}{on_cluster} {', '.join(changes)}")
 
 
 def _file() -> dict[str, dict[str, str]]:
@@ -53,18 +58,10 @@ def _file() -> dict[str, dict[str, str]]:
     return tomllib.loads(text)
 
 
-def _rows(views: Mapping[str, str]) -> dict[str, str]:
-    return {name: f"A row: {row}" for name, row in views.items()}
-
-
 def _changes(told: Comments, columns: Mapping[str, str], table: str | None) -> Iterator[str]:
     """Alterations of a table with these comments; none of one that is not there."""
-    if columns and table != told.table:
-        yield f"MODIFY COMMENT {_quoted(told.table)}"
+    if table is not None and table != told.table:
+        yield f"MODIFY COMMENT {quoted_text(told.table)}"
     for name, text in columns.items():
         if told.columns.get(name, text) != text:
-            yield f"COMMENT COLUMN {name} {_quoted(told.columns[name])}"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+            yield f"COMMENT COLUMN {quoted_name(name)} {quoted_text(told.columns[name])}"

@@ -11,18 +11,14 @@ from collections.abc import Mapping, Sequence
 from schemas.topics import ERASURES
 from sinks.clickhouse.client import ClickHouse
 from sinks.personal import PERSONAL, Personal
-from sinks.rows import TABLES
+from sinks.rows import TABLES, is_instant
 from sinks.warehouse import Row
 
 NEVER_MS = -(1 << 63)
 
 
-def _is_instant(column: str) -> bool:
-    return column.endswith("_ms") or column == "loaded_at"
-
-
 _TABLE = TABLES[ERASURES.name]
-_COLUMNS = ", ".join(f"toUnixTimestamp64Milli({c})" if _is_instant(c) else c for c in _TABLE.columns)
+_COLUMNS = ", ".join(f"toUnixTimestamp64Milli({c})" if is_instant(c) else c for c in _TABLE.columns)
 _SELECT = f"SELECT {_COLUMNS} FROM {_TABLE.name} FINAL"
 
 
@@ -39,18 +35,18 @@ class ClickHouseErasures:
 
     def undone(self, at_most: int) -> list[Row]:
         """Return rows of `erasures` that are not done, oldest first.  Raises WarehouseError."""
-        oldest = "WHERE toUnixTimestamp64Milli(done_ms) = 0 ORDER BY received_ms, erasure_id LIMIT {at_most:UInt32}"
+        oldest = "WHERE toUnixTimestamp64Milli(done_at) = 0 ORDER BY received_at, erasure_id LIMIT {at_most:UInt32}"
         return self._database.query(f"{_SELECT} {oldest}", {"at_most": at_most})
 
     def done(self, ids: Sequence[str]) -> set[str]:
         """Return which of these erasures are done.  Raises WarehouseError."""
-        is_done = "toUnixTimestamp64Milli(done_ms) != 0 AND erasure_id IN {ids:Array(String)}"
+        is_done = "toUnixTimestamp64Milli(done_at) != 0 AND erasure_id IN {ids:Array(String)}"
         sql = f"SELECT erasure_id FROM erasures FINAL WHERE {is_done}"
         return {str(row[0]) for row in self._database.query(sql, {"ids": list(ids)})}
 
     def erased(self, after: str, at_most: int) -> list[tuple[str, int]]:
         """Return erased customers by digest, in order, beyond `after`, and until when.  Raises WarehouseError."""
-        until_ms = "max(greatest(toUnixTimestamp64Milli(erased_ms), toUnixTimestamp64Milli(received_ms)))"
+        until_ms = "max(greatest(toUnixTimestamp64Milli(erased_at), toUnixTimestamp64Milli(received_at)))"
         sql = (
             f"SELECT customer_sha256, {until_ms} FROM erasures WHERE customer_sha256 > {{after:String}} "
             "GROUP BY customer_sha256 ORDER BY customer_sha256 LIMIT {at_most:UInt32}"

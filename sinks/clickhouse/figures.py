@@ -6,6 +6,8 @@ from typing import TypeAlias
 from sinks.clickhouse.client import ClickHouse
 from sinks.warehouse import Row
 
+_ALWAYS = "(since = '1970-01-01', until = '2100-01-01')"
+
 FigureRow: TypeAlias = tuple[object, ...]
 """Promoters, passives, detractors and NPS; of a window with its end in milliseconds before them."""
 
@@ -22,16 +24,17 @@ class ClickHouseFigures:
 
     def audit_findings(self) -> object:
         """Number of panes that differ from a recount of the answers."""
-        return self._figure("SELECT count() FROM audit")
+        return self._figure(f"SELECT count() FROM audit_between{_ALWAYS}")
 
     def ledger_findings(self) -> object:
         """Number of records that contradict each other."""
-        return self._figure("SELECT count() FROM ledger_audit")
+        return self._figure(f"SELECT count() FROM ledger_audit_between{_ALWAYS}")
 
     def ledger(self) -> Row:
         """Triggers, sent, suppressed, pending and answered."""
-        sums = "sum(triggers), sum(sent), sum(suppressed), sum(pending), sum(answered)"
-        return self._database.query(f"SELECT {sums} FROM ledger")[0]
+        sums = "sum(triggers), sum(sent), sum(suppressed), sum(pending)"
+        (row,) = self._database.query(f"SELECT {sums}, (SELECT sum(answered) FROM response_rate) FROM ledger")
+        return row
 
     def invitations(self) -> object:
         """Number of surveys sent, without reminders."""
@@ -57,7 +60,7 @@ class ClickHouseFigures:
 
     def windows(self) -> Mapping[tuple[str, str], FigureRow]:
         """End in milliseconds, counts and NPS of each segment and window, as last published."""
-        columns = "segment, window, toUnixTimestamp64Milli(as_of), promoters, passives, detractors, nps"
+        columns = "segment, window, toUnixTimestamp64Milli(window_end), promoters, passives, detractors, nps"
         rows = self._database.query(f"SELECT {columns} FROM nps_current")
         return {(str(row[0]), str(row[1])): row[2:] for row in rows}
 

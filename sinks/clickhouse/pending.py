@@ -14,7 +14,7 @@ def close_forgotten(database: ClickHouse, version: int) -> int:
     count = int(str(database.query(f"SELECT count() {_PENDING}")[0][0]))
     if count:
         closed = (
-            "'suppressed' AS outcome, {reason:String} AS reason, now64(3) AS decided_ms, {version:UInt64} AS version"
+            "'suppressed' AS outcome, {reason:String} AS reason, now64(3) AS decided_at, {version:UInt64} AS version"
         )
         parameters = {"reason": Reason.FORGOTTEN.value, "version": version}
         database.command(f"INSERT INTO decisions SELECT * REPLACE ({closed}) FROM (SELECT * {_PENDING})", parameters)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 from sinks.clickhouse.client import ClickHouse
-from sinks.rows import digest
+from sinks.rows import digest, is_instant
 
 Fields: TypeAlias = Mapping[str, object]
 
@@ -23,24 +23,24 @@ class StoryEntry(NamedTuple):
 
 _LAYOUTS = {
     "decisions": (
-        "decided_ms", "decision_id",
-        ("trigger_ms", "trigger_source", "trigger_id", "trigger_type", "correlation_id", "rule", "survey", "outcome",
-         "reason", "cause_id", "channel", "probability", "lag_ms", "decided_ms"),
+        "decided_at", "decision_id",
+        ("triggered_at", "trigger_source", "trigger_id", "trigger_type", "correlation_id", "rule", "survey", "outcome",
+         "reason", "cause_id", "channel", "probability", "lag_ms", "decided_at"),
     ),
     "dispatches": (
-        "due_ms", "survey_id, reminder",
+        "due_at", "survey_id, reminder",
         ("survey_id", "survey", "rule", "question", "question_version", "channel", "locale", "reminder", "lag_ms",
-         "expires_ms"),
+         "expires_at"),
     ),
     "answers": (
-        "received_ms", "survey_id, revision",
-        ("survey_id", "survey", "revision", "score", "band", "comment", "counted", "flag", "answered_ms"),
+        "received_at", "survey_id, revision",
+        ("survey_id", "survey", "revision", "score", "band", "comment", "counted", "flag", "answered_at"),
     ),
     "alerts": (
-        "received_ms", "alert_id", ("survey", "status", "severity", "score", "revision"),
+        "received_at", "alert_id", ("survey", "status", "severity", "score", "revision"),
     ),
     "dead_letters": (
-        "origin_ms", "origin_topic, origin_partition, origin_offset, reason",
+        "origin_at", "origin_topic, origin_partition, origin_offset, reason",
         ("origin_topic", "origin_partition", "origin_offset", "reason", "detail"),
     ),
 }  # fmt: skip
@@ -58,7 +58,7 @@ def story(database: ClickHouse, customer_id: str) -> list[StoryEntry]:
 
 def _entries(database: ClickHouse, table: str, customer_id: str) -> list[StoryEntry]:
     at, key, columns = _LAYOUTS[table]
-    selected = ", ".join(f"toUnixTimestamp64Milli({name})" if _is_instant(name) else name for name in columns)
+    selected = ", ".join(f"toUnixTimestamp64Milli({name})" if is_instant(name) else name for name in columns)
     rows = database.query(
         f"SELECT toUnixTimestamp64Milli({at}), {selected} FROM {table} WHERE customer_id = {{customer:String}} "
         f"ORDER BY version DESC LIMIT 1 BY {key}",
@@ -69,14 +69,10 @@ def _entries(database: ClickHouse, table: str, customer_id: str) -> list[StoryEn
 
 def _erasures(database: ClickHouse, customer_id: str) -> list[StoryEntry]:
     rows = database.query(
-        "SELECT toUnixTimestamp64Milli(received_ms), toUnixTimestamp64Milli(done_ms), emptied_rows FROM erasures FINAL "
+        "SELECT toUnixTimestamp64Milli(received_at), toUnixTimestamp64Milli(done_at), emptied_rows FROM erasures FINAL "
         "WHERE customer_sha256 = {digest:String}",
         {"digest": digest(customer_id)},
     )
     return [
-        StoryEntry(int(str(at)), "erasures", {"done_ms": done, "emptied_rows": emptied}) for at, done, emptied in rows
+        StoryEntry(int(str(at)), "erasures", {"done_at": done, "emptied_rows": emptied}) for at, done, emptied in rows
     ]
-
-
-def _is_instant(column: str) -> bool:
-    return column.endswith("_ms") and column != "lag_ms"

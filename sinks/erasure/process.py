@@ -38,7 +38,7 @@ OVERLAP_MS = 600_000
 _TABLE = TABLES[ERASURES.name]
 _ID, _CUSTOMER, _ERASED, _RECEIVED, _DONE, _EMPTIED_ROWS, _LOADED = map(
     _TABLE.columns.index,
-    ("erasure_id", "customer_sha256", "erased_ms", "received_ms", "done_ms", "emptied_rows", "loaded_at"),
+    ("erasure_id", "customer_sha256", "erased_at", "received_at", "done_at", "emptied_rows", "loaded_at"),
 )
 
 log = logging.getLogger("nps.erasing")

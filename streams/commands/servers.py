@@ -15,6 +15,7 @@ from rich.table import Table
 from schemas.events import Alert
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.figures import ClickHouseFigures
+from sinks.clickhouse.layout import Layout
 from sinks.clickhouse.migrate import create_database, make_roles, missing
 from sinks.clickhouse.migrate import migrate as apply_migrations
 from sinks.clickhouse.pending import close_forgotten
@@ -55,12 +56,14 @@ def topics(parsed: argparse.Namespace) -> int:
 def migrate(parsed: argparse.Namespace) -> int:
     """Bring the tables and views up to date, and make the roles if asked to."""
     settings = read_settings()
+    rules = program.load(settings.program_path)
+    layout = Layout(rules.dimensions, rules.combinations, settings.clickhouse_cluster)
     with closing(warehouse_of(settings)) as warehouse:
-        create_database(warehouse)
+        create_database(warehouse, layout)
         lost = missing(warehouse)
-        applied = apply_migrations(warehouse)
+        applied = apply_migrations(warehouse, layout)
         if parsed.roles:
-            make_roles(warehouse)
+            make_roles(warehouse, layout)
     out.print(f"applied {', '.join(applied)}" if applied else "nothing to apply")
     if lost:
         out.print(
@@ -116,7 +119,7 @@ NEXT = """\
 everything runs on until Ctrl-C; look at it from another terminal, after the exports above:
   nps query "SELECT * FROM nps_current WHERE segment = 'all'"
   nps query "SELECT * FROM suppressed_by_reason"
-  nps query "SELECT customer_id, score, comment FROM alerts ORDER BY received_ms DESC LIMIT 3"
+  nps query "SELECT customer_id, score, comment FROM alerts ORDER BY received_at DESC LIMIT 3"
   nps why CUSTOMER_ID
   nps deadletters list --last 5"""
 

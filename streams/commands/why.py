@@ -46,13 +46,13 @@ def _lines(entries: list[StoryEntry]) -> list[Line]:
 def _decision(entry: StoryEntry) -> Iterator[Line]:
     row = entry.fields
     cause = f"{row['trigger_type']} {row['trigger_source']}/{row['trigger_id']} about {row['correlation_id']}"
-    yield Line(_int(row["trigger_ms"]), "trigger", cause)
+    yield Line(_int(row["triggered_at"]), "trigger", cause)
     survey = f"{row['survey']} by rule {row['rule']}" if row["rule"] else "no survey"
     if row["outcome"] == "suppressed":
         cause_id = f", because of {row['cause_id']}" if row["cause_id"] else ""
         yield Line(entry.at_ms, "suppressed", f"{survey}: {_reason(row['reason'])}{cause_id}")
     elif row["outcome"] == "pending":
-        yield Line(_int(row["trigger_ms"]), "pending", f"{survey}, due {moment(entry.at_ms)}")
+        yield Line(_int(row["triggered_at"]), "pending", f"{survey}, due {moment(entry.at_ms)}")
     else:
         channel = f" on {row['channel']}" if row["channel"] else ""
         delay = f", {_int(row['lag_ms']) / 1_000:g} s after the trigger" if row["lag_ms"] is not None else ""
@@ -64,7 +64,7 @@ def _dispatch(entry: StoryEntry) -> Iterator[Line]:
     label = f"reminder {row['reminder']}" if row["reminder"] else "message"
     delivery = ", ".join(str(row[name]) for name in ("channel", "locale") if row[name])
     question = f"question {row['question']} version {row['question_version']}"
-    until = f"open until {moment(_int(row['expires_ms']))}"
+    until = f"open until {moment(_int(row['expires_at']))}"
     parts = (f"{row['survey']}, {question}", delivery, until, f"survey {row['survey_id']}")
     yield Line(entry.at_ms, label, ", ".join(part for part in parts if part))
 
@@ -95,7 +95,7 @@ def _dead_letter(entry: StoryEntry) -> Iterator[Line]:
 def _erasure(entry: StoryEntry) -> Iterator[Line]:
     row = entry.fields
     state = (
-        f"done {moment(_int(row['done_ms']))}, {row['emptied_rows']} rows emptied" if row["done_ms"] else "under way"
+        f"done {moment(_int(row['done_at']))}, {row['emptied_rows']} rows emptied" if row["done_at"] else "under way"
     )
     yield Line(entry.at_ms, "erased", f"what came before is gone: {state}")
 

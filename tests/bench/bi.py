@@ -20,6 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from sinks.clickhouse.client import ClickHouse, connect
+from sinks.clickhouse.layout import HOURS_DAYS, MINUTES_DAYS, Layout
 from sinks.clickhouse.migrate import migrate
 from streams.local.servers import local_clickhouse
 from tests.bench.load import DAY_MS, out
@@ -30,7 +31,11 @@ WARM_RUNS = 5
 LONGEST_MS = 20_000
 CHUNK = 500_000
 YEAR_MS = 365 * DAY_MS
-STARTS = {"minute": "toStartOfMinute", "hour": "toStartOfHour", "day": "toStartOfDay"}
+STARTS = {
+    "minute": ("toStartOfMinute", f"now() - INTERVAL {MINUTES_DAYS} DAY"),
+    "hour": ("toStartOfHour", f"now() - INTERVAL {HOURS_DAYS} DAY"),
+    "day": ("toStartOfDay", "toDateTime(0)"),
+}
 NPS = "round(100 * (countIf(band = 'promoter') - countIf(band = 'detractor')) / count(), 2)"
 
 
@@ -43,10 +48,11 @@ def fill(database: ClickHouse, told: dict[str, Any], answers: int) -> None:
         source = told["surveys"].format(**numbers)
         for name, table in told["tables"].items():
             insert(database, name, f"SELECT {table['values']} FROM ({source}) WHERE {table['rows']}")
-    months = database.query("SELECT DISTINCT toYYYYMM(answered_ms) AS month FROM answers ORDER BY month")
+    months = database.query("SELECT DISTINCT toYYYYMM(answered_at) AS month FROM answers ORDER BY month")
     for (month,) in track(months, description="panes"):
-        for resolution, start in STARTS.items():
-            database.command(told["panes"].format(resolution=resolution, start=start, month=month))
+        for resolution, (start, since) in STARTS.items():
+            database.command(told["panes"].format(resolution=resolution, start=start, since=since, month=month))
+    database.command(told["rolling"])
     database.command(told["flat"])
 
 
@@ -91,7 +97,7 @@ def run(answers: int, data: Path | None = None) -> Table:
         local_clickhouse(data or Path(name)) as server,
         closing(connect(f"{server.address}/nps")) as database,
     ):
-        migrate(database)
+        migrate(database, Layout(("country", "category"), (("country",), ("category",), ("country", "category"))))
         if not database.query("SELECT 1 FROM system.tables WHERE database = 'nps' AND name = 'flat'"):
             fill(database, told, answers)
         return measured(database, told["questions"])

@@ -2,8 +2,10 @@
 
 import datetime
 import random
+import re
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,9 +18,10 @@ from schemas.events import SurveyDispatch
 from sinks.chdb.sqltext import statements
 from sinks.clickhouse import comments
 from sinks.clickhouse.client import Address, ClickHouse, connect
-from sinks.clickhouse.migrate import Edited, Migration, migrate, released, role_statements
+from sinks.clickhouse.layout import PLAIN, Layout
+from sinks.clickhouse.migrate import VIEWS, Edited, Migration, migrate, released, role_statements, views_of
 from sinks.memory import Memory
-from sinks.rows import LINEAGE, TABLES
+from sinks.rows import LINEAGE, TABLES, column_of
 from sinks.warehouse import Misconfigured, Refused, Row, Unavailable, Warehouse
 from streams.local.servers import LocalServer, local_clickhouse
 from tests.support.warehouses import memory_warehouse
@@ -29,6 +32,12 @@ ANSWERS = TABLES["nps.answers"].columns
 DISPATCHES = TABLES["nps.dispatches"].columns
 ROLLING = TABLES["nps.rolling"].columns
 DAY_MS = 86_400_000
+RECENT_MS = (time.time_ns() // 1_000_000 // DAY_MS - 2) * DAY_MS
+"""The day before yesterday, at midnight UTC: audited by default, and kept in every table."""
+
+
+def moment(ms: int) -> datetime.datetime:
+    return datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=ms)
 
 
 def pane(segment: str = "all", start_ms: int = 0, tally: tuple[int, int, int] = (1, 0, 0), version: int = 1,
@@ -149,43 +158,78 @@ def test_a_fake_can_be_away() -> None:
 def test_every_field_is_a_column(database: ClickHouse, topic: str) -> None:
     """A table has the record's fields in their order, then the lineage; instants are instants."""
     table = TABLES[topic]
-    found = database.query("SELECT name, type FROM system.columns WHERE database = {d:String} AND table = {t:String} "
-                           "ORDER BY position", {"d": database.database, "t": table.name})  # fmt: skip
+    found = database.query("SELECT name, type FROM system.columns WHERE database = currentDatabase() AND "
+                           "table = {t:String} AND default_kind = '' ORDER BY position", {"t": table.name})  # fmt: skip
     assert [name for name, _ in found] == list(table.columns)
     assert tuple(name for name, _ in found[-4:]) == LINEAGE
     if table.record and not table.stored:
-        assert [field["name"] for field in versions(table.record)[-1]["fields"]] == [name for name, _ in found[:-4]]
-    instants = {kind for name, kind in found if str(name).endswith("_ms") and name != "lag_ms"}
-    assert instants == {"DateTime64(3, 'UTC')"}
+        fields = [str(field["name"]) for field in versions(table.record)[-1]["fields"]]
+        assert len(fields) == len(found) - len(LINEAGE)
+        for field, (name, kind) in zip(fields, found, strict=False):
+            if field.endswith("_ms") and field != "lag_ms":
+                assert (name != field, kind) == (True, "DateTime64(3, 'UTC')"), "a time, and named as one"
+            else:
+                assert name == field
+    assert not [name for name, kind in found if str(name).endswith("_ms") and name != "lag_ms"]
     assert {kind for name, kind in found if name == "lag_ms"} <= {"Int64", "Nullable(Int64)"}, "no instant: it lasts"
 
 
 def test_what_is_not_stored_is_named() -> None:
     """Of a dispatch everything but credential and personal values; of an erasure no id of a person or of an event."""
     left_out = {"personalisation", "token"}
-    assert set(DISPATCHES) - set(LINEAGE) == {f["name"] for f in versions(SurveyDispatch)[-1]["fields"]} - left_out
-    kept = {"erasure_id", "customer_sha256", "source", "erased_ms", "received_ms", "program", "version"}
-    assert set(TABLES["nps.erasures"].columns) - set(LINEAGE) - {"done_ms", "emptied_rows"} == kept
+    fields = {column_of(field["name"]) for field in versions(SurveyDispatch)[-1]["fields"]}
+    assert set(DISPATCHES) - set(LINEAGE) == fields - left_out
+    kept = {"erasure_id", "customer_sha256", "source", "erased_at", "received_at", "program", "version"}
+    assert set(TABLES["nps.erasures"].columns) - set(LINEAGE) - {"done_at", "emptied_rows"} == kept
 
 
-def test_migrations_are_applied_once(database: ClickHouse) -> None:
+def test_migrations_are_applied_once(fresh: ClickHouse) -> None:
     """A second run applies nothing; a new file alone is applied; each is recorded."""
-    assert migrate(database) == []
+    assert migrate(fresh) == []
     more = Migration(9000, "9000_more.sql", "CREATE TABLE IF NOT EXISTS more (a Int8) ENGINE=Memory; -- ; done")
-    assert migrate(database, [*released(), more]) == ["9000_more.sql"]
-    assert migrate(database, [*released(), more]) == []
-    numbers = database.query("SELECT number FROM schema_migrations FINAL ORDER BY number")
-    assert numbers == [(migration.number,) for migration in [*released(), more]]
+    assert migrate(fresh, PLAIN, [*released(), more]) == ["9000_more.sql"]
+    assert migrate(fresh, PLAIN, [*released(), more]) == []
+    numbers = fresh.query("SELECT number FROM schema_migrations FINAL ORDER BY number")
+    assert numbers == [(VIEWS,), *((migration.number,) for migration in [*released(), more])]
 
 
-def test_an_edited_migration_is_refused(database: ClickHouse) -> None:
+def test_views_follow_the_program(database: ClickHouse) -> None:
+    """Other dimensions make the views anew, once; a view that was dropped is there again; the rows stay."""
+    database.insert("panes", PANES, [pane(), pane("country=BR")])
+    layout = Layout(("country",), (("country",),))
+    assert [migrate(database, layout), migrate(database, layout)] == [["views"], []]
+    assert database.query("SELECT country, sum(n) FROM nps_by_day GROUP BY country") == [("BR", 1)]
+    database.command("DROP VIEW nps_by_day")
+    assert migrate(database, layout) == ["views"]
+    assert database.query("SELECT country, sum(n) FROM nps_by_day GROUP BY country") == [("BR", 1)]
+
+
+@pytest.mark.parametrize("name", ["channel", "n", "it's", "back`tick", "a b", "Ü", "select", "a.b", "100%", "x\\y"])
+def test_a_dimension_may_have_any_name(database: ClickHouse, name: str) -> None:
+    """Each is a column of the views, under a name of its own where another column has it."""
+    migrate(database, Layout((name, "country"), ((name, "country"), ("country",))))
+    column = f"dimension_{name}" if name in comments.columns() else name
+    segment = f"{name}=%25 %2C%3D,country=BR"
+    row = list(answer("s1", 9, "promoter", RECENT_MS))
+    row[ANSWERS.index("segments")] = ["all", segment, "country=BR"]
+    row[ANSWERS.index("dimensions")] = {name: "% ,=", "country": "BR"}
+    database.insert("answers", ANSWERS, [tuple(row)])
+    database.insert("panes", PANES, [pane(s, RECENT_MS - RECENT_MS % DAY_MS) for s in ("all", segment, "country=BR")])
+    chosen = "`" + column.replace("\\", "\\\\").replace("`", "\\`") + "`"
+    for view in ("nps_by_day", "fact_answers"):
+        assert database.query(f"SELECT {chosen}, country, n FROM {view}") == [("% ,=", "BR", 1)]
+    shown = database.query(f"SELECT {chosen}, combination FROM nps_by_segment ORDER BY segment DESC LIMIT 1")
+    assert shown == [("% ,=", f"{name},country")] or name > "country" or shown == [(None, "country")]
+
+
+def test_an_edited_migration_is_refused(fresh: ClickHouse) -> None:
     """A released file may not change: the run stops before touching anything and names the file."""
     first, *others = released()
     edited = Migration(first.number, first.name, first.text + "\n-- harmless?")
     extra = Migration(9000, "9000_more.sql", "CREATE TABLE IF NOT EXISTS more (a Int8) ENGINE=Memory")
     with pytest.raises(Edited, match=f"{first.name} was edited after it was applied: restore it"):
-        migrate(database, [edited, *others, extra])
-    assert ("more",) not in database.query("SHOW TABLES")
+        migrate(fresh, PLAIN, [edited, *others, extra])
+    assert ("more",) not in fresh.query("SHOW TABLES")
 
 
 def test_migrations_may_run_at_the_same_time(server: LocalServer) -> None:
@@ -206,35 +250,47 @@ def test_migrations_may_run_at_the_same_time(server: LocalServer) -> None:
         thread.join()
     assert errors == []
     recorded = connections[0].query("SELECT number, checksum FROM schema_migrations FINAL ORDER BY number")
-    assert recorded == [(migration.number, migration.checksum) for migration in released()]
+    made = [views_of(PLAIN), *released()]
+    assert recorded == [(migration.number, migration.checksum) for migration in made]
 
 
 def test_every_statement_may_run_again() -> None:
     """Each released statement says IF NOT EXISTS or OR REPLACE, so that two runs at once do no harm."""
-    for migration in released():
+    for migration in [*released(), views_of(PLAIN)]:
         for statement in statements(migration.text):
             assert "IF NOT EXISTS" in statement or "OR REPLACE" in statement, statement
 
 
 def test_partitions_follow_from_the_key() -> None:
     """Rows replace each other only inside a partition: a partition is a function of its table's key, or absent."""
-    for statement in statements(released()[0].text):
+    for statement in statements(PLAIN.render(released()[0].text)):
         if "PARTITION BY" in statement:
-            by = statement.split("PARTITION BY toYYYYMM(")[1].split(")")[0]
-            assert by in statement.split("ORDER BY")[1]
+            by, key = re.findall(r"(?:PARTITION|ORDER) BY (.+)", statement)
+            assert set(re.findall(r"\w+", by.replace("toYYYYMM", ""))) <= set(re.findall(r"\w+", key))
+
+
+def test_statements_for_a_cluster_are_sql(database: ClickHouse) -> None:
+    """Every statement names the cluster, every table is replicated, and ClickHouse's parser takes them all."""
+    layout = Layout(("country",), (("country",),), "my`cluster")
+    texts = [text for one in [*released(), views_of(layout)] for text in statements(layout.render(one.text))]
+    for text in [*texts, *role_statements(layout)]:
+        assert text.count(" ON CLUSTER `my\\`cluster`") == 1, text
+        assert ("ENGINE = Replicated" in text) == ("CREATE TABLE" in text)
+        database.command(f"EXPLAIN AST {text}")
+    assert "CLUSTER" not in "".join(PLAIN.render(one.text) for one in [*released(), views_of(PLAIN)])
 
 
 def test_roles_show_readers_no_person(database: ClickHouse) -> None:
     """The statements parse; `nps_reader` may read views alone, and every view; `nps_personal` may read every table."""
-    texts = role_statements()
+    texts = role_statements(PLAIN)
     for text in texts:
         database.query(f"EXPLAIN AST {text}")
     granted = [text.split() for text in texts if text.split()[0] == "GRANT" and text.split()[1] == "SELECT"]
     reader = {words[3] for words in granted if words[-1] == "nps_reader"}
     personal = {words[3] for words in granted if words[-1] == "nps_personal"}
     kinds = database.query("SELECT name, engine FROM system.tables WHERE database = currentDatabase()")
-    assert reader == {name for name, engine in kinds if engine == "View"}
-    assert personal == {table.name for table in TABLES.values()}
+    assert reader == {name for name, engine in kinds if engine == "View"} - {"detractor_queue_personal"}
+    assert personal == {table.name for table in TABLES.values()} | {"detractor_queue_personal"}
     shown = "SELECT name FROM system.columns WHERE database = currentDatabase() AND table IN {views:Array(String)}"
     columns = database.query(shown, {"views": sorted(reader)})
     assert {name for (name,) in columns}.isdisjoint({"customer_id", "comment", "correlation_id", "survey_id", "value"})
@@ -257,23 +313,20 @@ def test_every_table_view_and_column_says_what_it_is(database: ClickHouse) -> No
 # -- views -----------------------------------------------------------------------------------------------------------
 
 
-def test_nps_over_time_gives_score_and_interval(database: ClickHouse) -> None:
+def test_score_and_interval(database: ClickHouse) -> None:
     """50/30/20 gives 30.0 and 13.97 to 44.18 over two partitions, before any merge; no answers give null, never 0."""
-    old = pane(start_ms=-DAY_MS, tally=(99, 0, 0), version=1)
+    old = pane(start_ms=DAY_MS, tally=(99, 0, 0), version=1)
     halves = [
-        pane(start_ms=-DAY_MS, tally=(20, 30, 5), version=2),
-        pane(start_ms=-DAY_MS, tally=(30, 0, 15), partition=1),
+        pane(start_ms=DAY_MS, tally=(20, 30, 5), version=2),
+        pane(start_ms=DAY_MS, tally=(30, 0, 15), partition=1),
     ]
-    emptied = pane(start_ms=0, tally=(0, 0, 0))
+    emptied = pane(start_ms=2 * DAY_MS, tally=(0, 0, 0))
     database.insert("panes", PANES, [old])
     database.insert("panes", PANES, [*halves, emptied])
-    found = database.query(
-        "SELECT start, promoters, passives, detractors, n, nps, low, high, margin "
-        "FROM nps_over_time WHERE resolution = 'day' AND segment = 'all' ORDER BY start"
-    )
-    assert found == [
-        (datetime.datetime(1969, 12, 31), 50, 30, 20, 100, 30.0, 13.97, 44.18, 15.11),
-        (datetime.datetime(1970, 1, 1), 0, 0, 0, 0, None, None, None, None),
+    columns = "day, promoters, passives, detractors, answers, nps, low, high, margin"
+    assert database.query(f"SELECT {columns} FROM segment_nps_by_day ORDER BY day") == [
+        (datetime.date(1970, 1, 2), 50, 30, 20, 100, 30.0, 13.97, 44.18, 15.11),
+        (datetime.date(1970, 1, 3), 0, 0, 0, 0, None, None, None, None),
     ]
 
 
@@ -284,7 +337,7 @@ def test_the_warehouse_computes_what_the_stream_computes(database: ClickHouse, t
 
     database.insert("panes", PANES, [pane(tally=tally)])
     expected = (score(Tally(*tally)), *(interval(Tally(*tally)) or ()))
-    for view in ("nps_over_time", "nps_by_segment"):
+    for view in ("segment_nps_by_day", "nps_by_day", "nps_by_segment"):
         assert database.query(f"SELECT nps, low, high, margin FROM {view}") == [expected]
 
 
@@ -304,7 +357,7 @@ def test_nps_by_segment_sums_days_alone(database: ClickHouse) -> None:
     """Lifetime counts come from day panes; minutes and hours would count each answer again."""
     rows = [pane(start_ms=day * DAY_MS, tally=(2, 1, 1), resolution=r) for day in (0, 400) for r in ("day", "minute")]
     database.insert("panes", PANES, rows)
-    assert database.query("SELECT segment, promoters, n, nps FROM nps_by_segment") == [("all", 4, 8, 25.0)]
+    assert database.query("SELECT segment, promoters, answers, nps FROM nps_by_segment") == [("all", 4, 8, 25.0)]
 
 
 def test_a_supplement_adds_to_its_pane(database: ClickHouse) -> None:
@@ -312,20 +365,20 @@ def test_a_supplement_adds_to_its_pane(database: ClickHouse) -> None:
     rows = [pane(tally=(2, 1, 1), version=5), pane(tally=(1, 0, 0), version=9, supplement=7)]
     database.insert("panes", PANES, [*rows, pane(tally=(1, 0, 1), version=10, supplement=7)])
     assert database.query("SELECT segment, promoters, passives, detractors FROM nps_by_segment") == [("all", 3, 1, 2)]
-    assert database.query("SELECT promoters, detractors FROM nps_over_time WHERE segment = 'all'") == [(3, 2)]
+    assert database.query("SELECT promoters, detractors FROM nps_by_day") == [(3, 2)]
 
 
 def test_nps_current_is_the_latest_window(database: ClickHouse) -> None:
     """Of each segment and window the newest as-of counts, and of that the highest version; nulls stay null."""
 
     def window(as_of_ms: int, n: int, nps: float | None, version: int) -> Row:
-        fields = ("all", "24h", 0, as_of_ms, n, 0, 0, n, nps, nps, nps, nps, True, 5, "prog")
+        fields = ("all", "24h", RECENT_MS, RECENT_MS + as_of_ms, n, 0, 0, n, nps, nps, nps, nps, True, 5, "prog")
         return (*fields, version, "nps.rolling", 0, version, 9)
 
     database.insert("rolling", ROLLING, [window(60_000, 3, 1.5, 7), window(120_000, 4, 2.5, 8)])
     database.insert("rolling", ROLLING, [window(120_000, 0, None, 9), window(60_000, 9, 9.5, 10)])
-    found = database.query("SELECT segment, window, as_of, n, nps, low, version FROM nps_current")
-    assert found == [("all", "24h", datetime.datetime(1970, 1, 1, 0, 2), 0, None, None, 9)]
+    found = database.query("SELECT segment, window, window_end, answers, nps, low, version FROM nps_current")
+    assert found == [("all", "24h", moment(RECENT_MS + 120_000), 0, None, None, 9)]
 
 
 def test_response_rate_counts_surveys_once(database: ClickHouse) -> None:
@@ -334,14 +387,14 @@ def test_response_rate_counts_surveys_once(database: ClickHouse) -> None:
     database.insert("dispatches", DISPATCHES, [dispatch("s0"), dispatch("s0", 1), dispatch("s1", 1)])
     database.insert("answers", ANSWERS, [answer("s0", 9, "promoter"), answer("s1", 2, "detractor")])
     database.insert("answers", ANSWERS, [answer("s1", 2, "detractor", version=2, counted=False)])
-    found = database.query("SELECT * FROM response_rate ORDER BY segment")
-    assert found == [("all", "post_purchase", 4, 1, 0.25), ("country=BR", "post_purchase", 4, 1, 0.25)]
+    found = database.query("SELECT day, survey, rule, dispatched, answered, rate FROM response_rate")
+    assert found == [(datetime.date(1970, 1, 1), "post_purchase", "delivered", 4, 1, 0.25)]
 
 
 def test_the_audit_recounts_the_panes(database: ClickHouse) -> None:
-    """No row when panes equal the answers, also after an edit and before 1970; one row for each pane that differs."""
-    at_ms = -90_061_000  # 1969-12-30 22:58:59
-    starts = {"minute": -90_120_000, "hour": -93_600_000, "day": -2 * DAY_MS}
+    """No row when panes equal the answers, also after an edit; one row for each pane that differs."""
+    at_ms = RECENT_MS + 82_739_000  # 22:58:59
+    starts = {"minute": at_ms - 59_000, "hour": at_ms - 3_539_000, "day": RECENT_MS}
     database.insert("answers", ANSWERS, [answer("s1", 3, "detractor", at_ms), answer("s2", 7, "passive", at_ms)])
     database.insert(
         "answers", ANSWERS, [answer("s1", 9, "promoter", at_ms, version=2), answer("s3", 1, "detractor", counted=False)]
@@ -354,9 +407,37 @@ def test_the_audit_recounts_the_panes(database: ClickHouse) -> None:
         rows = [pane(segment, s, tally, 2, part, name) for name, s in starts.items() for tally, part in halves]
         database.insert("panes", PANES, rows)
     assert database.query("SELECT * FROM audit") == []
-    database.insert("panes", PANES, [pane("all", starts["hour"], (2, 0, 0), 3, 0, "hour"), pane("ghost", 0, (0, 0, 0))])
+    ghost = pane("ghost", RECENT_MS, (0, 0, 0))
+    database.insert("panes", PANES, [pane("all", starts["hour"], (2, 0, 0), 3, 0, "hour"), ghost])
     found = database.query("SELECT segment, resolution, answers_promoters, panes_promoters FROM audit")
     assert found == [("all", "hour", 1, 2)]
+
+
+@pytest.mark.parametrize(("age_days", "minutes", "hours"), [(3, True, True), (60, False, True), (500, False, False)])
+def test_the_audit_knows_what_is_kept(database: ClickHouse, age_days: int, minutes: bool, hours: bool) -> None:
+    """Of any time that it is asked for: days always, hours and minutes while they are kept."""
+    at_ms = RECENT_MS - age_days * DAY_MS
+    database.insert("answers", ANSWERS, [answer("s1", 9, "promoter", at_ms)])
+    day = moment(at_ms).date()
+    found = database.query(
+        f"SELECT resolution FROM audit_between(since = '{day}', until = '{day}') WHERE segment = 'all'"
+    )
+    expected = {("day",), *([("minute",)] if minutes else []), *([("hour",)] if hours else [])}
+    assert set(found) == expected
+    assert database.query("SELECT count() FROM audit") == [(6 if age_days < 7 else 0,)]
+    after = f"audit_between(since = '{day + datetime.timedelta(1)}', until = '2100-01-01')"
+    assert database.query(f"SELECT count() FROM {after}") == [(0,)]
+
+
+def test_panes_of_minutes_and_hours_go_in_time(database: ClickHouse) -> None:
+    """With the merges: minutes after thirty days, hours after four hundred, days never."""
+    rows = [
+        pane(start_ms=RECENT_MS - age * DAY_MS, resolution=r) for age in (1, 60, 500) for r in ("minute", "hour", "day")
+    ]
+    database.insert("panes", PANES, rows)
+    database.command("OPTIMIZE TABLE panes FINAL")
+    kept = database.query("SELECT resolution, count() FROM panes FINAL GROUP BY resolution ORDER BY resolution")
+    assert kept == [("day", 3), ("hour", 2), ("minute", 1)]
 
 
 # -- the adapter -----------------------------------------------------------------------------------------------------
@@ -371,7 +452,7 @@ def test_years_of_history_go_in_at_once(database: ClickHouse) -> None:
 def test_instants_keep_their_milliseconds(database: ClickHouse) -> None:
     """Integer milliseconds arrive as the same instant, to the millisecond."""
     database.insert("answers", ANSWERS, [answer("s1", 9, "promoter", at_ms=1_700_000_000_123)])
-    assert database.query("SELECT toUnixTimestamp64Milli(answered_ms) FROM answers") == [(1_700_000_000_123,)]
+    assert database.query("SELECT toUnixTimestamp64Milli(answered_at) FROM answers") == [(1_700_000_000_123,)]
 
 
 def test_values_are_bound_not_written(database: ClickHouse) -> None:

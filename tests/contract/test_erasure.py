@@ -11,7 +11,7 @@ from sinks.clickhouse.erasures import ClickHouseErasures
 from sinks.erasure.process import LOOK_MS, SETTLE_MS, STEP_MS, ErasureProcess
 from sinks.memory import Memory
 from sinks.personal import PERSONAL
-from sinks.rows import TABLES, digest
+from sinks.rows import TABLES, digest, is_instant
 from sinks.warehouse import Row
 from tests.support.commands import BOUND_S
 from tests.support.ledger_rows import (
@@ -49,8 +49,9 @@ OTHERS = (
     ALERTED._replace(alert_id="a3", dedup_key="s3", customer_id="Bo"),
 )
 GONE = ERASED._replace(customer_id=ADA)
-VIEWS = ("nps_over_time", "nps_by_segment", "response_rate", "response_breakdown", "ledger", "suppressed_by_reason",
-         "ledger_audit", "audit")  # fmt: skip
+VIEWS = ("fact_answers", "fact_invitations", "fact_decisions", "fact_alerts", "nps_by_survey", "score_histogram",
+         "nps_by_day", "nps_by_segment", "response_rate", "response_breakdown", "ledger", "suppressed_by_reason",
+         "detractor_queue", "ledger_audit", "audit")  # fmt: skip
 
 
 class Clock:
@@ -96,7 +97,7 @@ def everything(warehouse: Memory | ClickHouse, topic: str) -> list[Row]:
     table = TABLES[topic]
     if isinstance(warehouse, Memory):
         return [tuple(row[name] for name in table.columns) for row in warehouse.rows(table.name)]
-    columns = (f"toUnixTimestamp64Milli({c})" if c.endswith("_ms") or c == "loaded_at" else c for c in table.columns)
+    columns = (f"toUnixTimestamp64Milli({c})" if is_instant(c) else c for c in table.columns)
     return warehouse.query(f"SELECT {', '.join(columns)} FROM {table.name} FINAL")
 
 
@@ -124,7 +125,7 @@ def settle(warehouse: Memory | ClickHouse, one: ErasureProcess, clock: Clock, ms
 
 def finished(warehouse: Memory | ClickHouse) -> list[tuple[object, object]]:
     """When each erasure was done, and how many rows it emptied."""
-    done, rows = map(TABLES[ERASURES.name].columns.index, ("done_ms", "emptied_rows"))
+    done, rows = map(TABLES[ERASURES.name].columns.index, ("done_at", "emptied_rows"))
     return [(row[done], row[rows]) for row in everything(warehouse, ERASURES.name)]
 
 
@@ -132,7 +133,7 @@ def test_no_text_is_forgotten_by_oversight() -> None:
     """Each column of each table is emptied, or stands here as one that names nobody."""
     lineage = {"program", "version", "kafka_topic", "kafka_partition", "kafka_offset", "loaded_at"}
     instants_and_numbers = {
-        "trigger_ms", "decided_ms", "due_ms", "expires_ms", "sent_ms", "answered_ms", "received_ms", "origin_ms",
+        "triggered_at", "decided_at", "due_at", "expires_at", "sent_at", "answered_at", "received_at", "origin_at",
         "lag_ms", "score", "revision", "reminder", "probability", "question_version", "counted", "origin_partition",
         "origin_offset",
     }  # fmt: skip
@@ -170,17 +171,22 @@ def test_rows_from_before_the_erasure_lose_the_person(warehouse: Memory | ClickH
     assert reasons == ["wrong_key"] * 3, "a dead letter keeps its place and reason"
 
 
-def test_no_figure_moves(database: ClickHouse, clock: Clock) -> None:
+def rows_of_view(database: ClickHouse, view: str) -> list[str]:
+    """Its rows, without the comment's presence and the language, which go, and without what time passes in."""
+    return sorted(map(str, database.query(f"SELECT * EXCEPT('^(has_comment|locale|age_s)$') FROM {view}")))
+
+
+def test_no_figure_moves(fresh: ClickHouse, clock: Clock) -> None:
     """Every view returns the same before and after, and the statements that emptied hold nobody's name."""
-    put(database, *OLD, *NEW, *OTHERS)
-    before = {view: sorted(map(str, database.query(f"SELECT * FROM {view}"))) for view in VIEWS}
-    one = erasure(database, clock)
-    record(database, one, clock)
+    put(fresh, *OLD, *NEW, *OTHERS)
+    before = {view: rows_of_view(fresh, view) for view in VIEWS}
+    one = erasure(fresh, clock)
+    record(fresh, one, clock)
     one.advance()
-    settle(database, one, clock)
-    assert {view: sorted(map(str, database.query(f"SELECT * FROM {view}"))) for view in VIEWS} == before
+    settle(fresh, one, clock)
+    assert {view: rows_of_view(fresh, view) for view in VIEWS} == before
     assert sum(len(rows) for rows in before.values()) > 10
-    told = database.query("SELECT command FROM system.mutations WHERE database = currentDatabase()")
+    told = fresh.query("SELECT command FROM system.mutations WHERE database = currentDatabase()")
     assert len(told) == len(PERSONAL)
     assert not [command for (command,) in told if "Ada" in str(command)]
 

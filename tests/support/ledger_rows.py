@@ -1,5 +1,7 @@
 """Rows of the ledger for tests, made as the loader makes them: from records, by name."""
 
+import time
+
 from confluent_kafka import Message
 
 from schemas.codec import Codec
@@ -12,6 +14,9 @@ from sinks.rows import TABLES, decode
 from sinks.warehouse import Row
 
 CODEC = Codec()
+LOADED_MS = time.time_ns() // 1_000_000
+"""Now, because dead letters are kept for ninety days."""
+
 TOPICS = {
     Decision: DECISIONS.name, SurveyDispatch: DISPATCHES.name, Answer: ANSWERS.name, Alert: ALERTS.name,
     Erasure: ERASURES.name,
@@ -48,7 +53,7 @@ def dead_letter(key: bytes | None, value: bytes | None, offset: int = 0, topic: 
     return Message(topic=DEAD_LETTERS, partition=0, offset=offset, key=key, value=value, headers=headers)  # type: ignore[arg-type]  # a list of str | bytes, in the stubs
 
 
-def rows_of(message: Message, loaded_ms: int = 20_000) -> list[Row]:
+def rows_of(message: Message, loaded_ms: int = LOADED_MS) -> list[Row]:
     """The row that the loader makes of it."""
     parts, rejects = decode(CODEC, [message], loaded_ms)
     assert rejects == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from sinks.clickhouse.layout import PLAIN
 from sinks.clickhouse.migrate import released
 from sinks.memory import Memory
 from sinks.warehouse import Refused, Row
@@ -9,7 +10,7 @@ from sinks.warehouse import Refused, Row
 
 def memory_warehouse() -> Memory:
     """A fresh one, empty."""
-    return Memory(migration.text for migration in released())
+    return Memory(PLAIN.render(migration.text) for migration in released())
 
 
 class Picky:

@@ -96,5 +96,5 @@ def test_a_warehouse_fails_half_way(point: str, rows: int) -> None:
     warehouse = memory_warehouse()
     failing = FailingWarehouse(warehouse, Failpoints.parse(f"{point}:raise", SINK).at_once)
     with pytest.raises(Failed):
-        failing.insert("answers", ("survey_id", "version"), [(str(number), 1) for number in range(4)])
+        failing.insert("answers", ("sent_at", "survey_id", "version"), [(0, str(number), 1) for number in range(4)])
     assert len(warehouse.rows("answers")) == rows

@@ -32,7 +32,8 @@ def test_a_row_is_its_record_and_its_lineage() -> None:
     parts, rejects = decode(CODEC, [sent], loaded_ms=99)
     assert parts[PANES.name].rows == [(*PANE, PANES.name, 2, 5, 99)]
     assert (parts[PANES.name].messages, rejects) == ([sent], [])
-    assert TABLES[PANES.name].columns == (*PaneTally._fields, *LINEAGE)
+    instants = ["start" if name == "start_ms" else name for name in PaneTally._fields]
+    assert TABLES[PANES.name].columns == (*instants, *LINEAGE)
 
 
 def test_one_bad_record_costs_only_itself() -> None:
@@ -60,7 +61,7 @@ def test_a_dead_letter_keeps_where_it_lay() -> None:
     parts, _ = decode(CODEC, [message(DEAD_LETTERS, value, wrap([("a", None)], death))], loaded_ms=0)
     row = named(DEAD_LETTERS, parts[DEAD_LETTERS].rows[0])
     assert (row["origin_topic"], row["origin_partition"], row["origin_offset"]) == ("nps.responses", 4, 77)
-    assert (row["reason"], row["detail"], row["origin_ms"]) == ("too_late", "8 days", 555)
+    assert (row["reason"], row["detail"], row["origin_at"]) == ("too_late", "8 days", 555)
     assert (row["key"], row["value"], row["headers"]) == (b"k", value, [("a", b"")])
     assert row["customer_id"] == "c1"
     assert (row["version"], row["kafka_topic"], row["kafka_offset"]) == (5, DEAD_LETTERS, 5)
@@ -71,7 +72,7 @@ def test_a_dead_letter_without_a_label_is_kept() -> None:
     parts, rejects = decode(CODEC, [message(DEAD_LETTERS, None, [("x", b"y")])], loaded_ms=0)
     row = named(DEAD_LETTERS, parts[DEAD_LETTERS].rows[0])
     assert (row["origin_topic"], row["origin_offset"], row["reason"], rejects) == (DEAD_LETTERS, 5, "unlabelled", [])
-    assert (row["value"], row["headers"], row["origin_ms"]) == (None, [], 1_234)
+    assert (row["value"], row["headers"], row["origin_at"]) == (None, [], 1_234)
 
 
 @pytest.mark.parametrize("topic", ["nps.responses", "nps.answers", "nps.unknown", "collector", ""])

@@ -1,8 +1,9 @@
 -- One table for each output topic.  Every row is absolute: redelivery and restatement replace a row of the same key, the
--- highest version wins.  A table is partitioned only where the month is a function of its key, because rows replace
--- each other only inside a partition.
+-- highest version wins.  A table is partitioned by a month that is a function of its key, because rows replace each other
+-- only inside a partition: the time in the key never changes for the id beside it.  `finest_segment` is the segment that names
+-- the most dimensions, for views to take these from.
 
-CREATE TABLE IF NOT EXISTS answers
+CREATE TABLE IF NOT EXISTS answers{on_cluster}
 (
     survey_id       String,
     customer_id     String,
@@ -17,47 +18,58 @@ CREATE TABLE IF NOT EXISTS answers
     comment         Nullable(String),
     counted         Bool,
     flag            LowCardinality(Nullable(String)),
-    sent_ms         DateTime64(3, 'UTC'),
-    answered_ms     DateTime64(3, 'UTC'),
-    received_ms     DateTime64(3, 'UTC'),
+    sent_at         DateTime64(3, 'UTC'),
+    answered_at     DateTime64(3, 'UTC'),
+    received_at     DateTime64(3, 'UTC'),
     segments        Array(String),
+    finest_segment  LowCardinality(String) MATERIALIZED {finest_segment},
     dimensions      Map(String, String),
     program         LowCardinality(String),
     version         UInt64,
     kafka_topic     LowCardinality(String),
     kafka_partition UInt32,
     kafka_offset    UInt64,
-    loaded_at       DateTime64(3, 'UTC')
+    loaded_at       DateTime64(3, 'UTC'),
+    INDEX answered answered_at TYPE minmax GRANULARITY 1,
+    INDEX customer customer_id TYPE bloom_filter GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree(version)
-ORDER BY survey_id;
+ENGINE = {replicated}ReplacingMergeTree(version)
+PARTITION BY toYYYYMM(sent_at)
+ORDER BY (sent_at, survey_id);
 
-CREATE TABLE IF NOT EXISTS panes
+-- Panes go from the stream when no answer changes them ordinarily; here they stay, minutes and hours for as long as anybody
+-- draws them.  What is counted in one after it left the stream comes as a supplement, a row beside the pane's own: the tally
+-- of a pane is the sum of both, as all views have it.
+CREATE TABLE IF NOT EXISTS panes{on_cluster}
 (
     segment          LowCardinality(String),
     resolution       LowCardinality(String),
-    start_ms         DateTime64(3, 'UTC'),
+    start            DateTime64(3, 'UTC'),
     source_partition UInt32,
     promoters        Int64,
     passives         Int64,
     detractors       Int64,
     program          LowCardinality(String),
     version          UInt64,
+    supplement       UInt64,
     kafka_topic      LowCardinality(String),
     kafka_partition  UInt32,
     kafka_offset     UInt64,
     loaded_at        DateTime64(3, 'UTC')
 )
-ENGINE = ReplacingMergeTree(version)
-PARTITION BY toYYYYMM(start_ms)
-ORDER BY (segment, resolution, start_ms, source_partition);
+ENGINE = {replicated}ReplacingMergeTree(version)
+PARTITION BY (resolution, toYYYYMM(start))
+ORDER BY (segment, resolution, start, source_partition, supplement)
+TTL toDateTime(start) + INTERVAL {minutes_days} DAY DELETE WHERE resolution = 'minute',
+    toDateTime(start) + INTERVAL {hours_days} DAY DELETE WHERE resolution = 'hour';
 
-CREATE TABLE IF NOT EXISTS rolling
+-- The newest row of each window is found from the projection, however long the history is.
+CREATE TABLE IF NOT EXISTS rolling{on_cluster}
 (
     segment         LowCardinality(String),
     window          LowCardinality(String),
-    start_ms        DateTime64(3, 'UTC'),
-    as_of_ms        DateTime64(3, 'UTC'),
+    start           DateTime64(3, 'UTC'),
+    as_of           DateTime64(3, 'UTC'),
     promoters       Int64,
     passives        Int64,
     detractors      Int64,
@@ -67,70 +79,94 @@ CREATE TABLE IF NOT EXISTS rolling
     high            Nullable(Float64),
     margin          Nullable(Float64),
     enough          Bool,
-    published_ms    DateTime64(3, 'UTC'),
+    published_at    DateTime64(3, 'UTC'),
     program         LowCardinality(String),
     version         UInt64,
     kafka_topic     LowCardinality(String),
     kafka_partition UInt32,
     kafka_offset    UInt64,
-    loaded_at       DateTime64(3, 'UTC')
+    loaded_at       DateTime64(3, 'UTC'),
+    PROJECTION newest (SELECT segment, window, max(as_of) GROUP BY segment, window)
 )
-ENGINE = ReplacingMergeTree(version)
-PARTITION BY toYYYYMM(as_of_ms)
-ORDER BY (segment, window, as_of_ms);
+ENGINE = {replicated}ReplacingMergeTree(version)
+PARTITION BY toYYYYMM(as_of)
+ORDER BY (segment, window, as_of)
+TTL toDateTime(as_of) + INTERVAL {hours_days} DAY
+SETTINGS deduplicate_merge_projection_mode = 'rebuild';
 
-CREATE TABLE IF NOT EXISTS decisions
+CREATE TABLE IF NOT EXISTS decisions{on_cluster}
 (
-    decision_id     String,
-    customer_id     String,
-    trigger_source  LowCardinality(String),
-    trigger_id      String,
-    trigger_type    LowCardinality(String),
-    trigger_ms      DateTime64(3, 'UTC'),
-    correlation_id  String,
-    rule            LowCardinality(Nullable(String)),
-    survey          LowCardinality(Nullable(String)),
-    outcome         LowCardinality(String),
-    reason          LowCardinality(Nullable(String)),
-    cause_id        Nullable(String),
-    survey_id       Nullable(String),
-    decided_ms      DateTime64(3, 'UTC'),
-    segments        Array(String),
-    program         LowCardinality(String),
-    version         UInt64,
-    kafka_topic     LowCardinality(String),
-    kafka_partition UInt32,
-    kafka_offset    UInt64,
-    loaded_at       DateTime64(3, 'UTC')
+    decision_id      String,
+    customer_id      String,
+    trigger_source   LowCardinality(String),
+    trigger_id       String,
+    trigger_type     LowCardinality(String),
+    triggered_at     DateTime64(3, 'UTC'),
+    correlation_id   String,
+    rule             LowCardinality(Nullable(String)),
+    survey           LowCardinality(Nullable(String)),
+    outcome          LowCardinality(String),
+    reason           LowCardinality(Nullable(String)),
+    cause_id         Nullable(String),
+    survey_id        Nullable(String),
+    decided_at       DateTime64(3, 'UTC'),
+    segments         Array(String),
+    finest_segment   LowCardinality(String) MATERIALIZED {finest_segment},
+    program          LowCardinality(String),
+    channel          LowCardinality(Nullable(String)),
+    question         LowCardinality(Nullable(String)),
+    question_version Nullable(UInt32),
+    probability      Nullable(Float64),
+    lag_ms           Nullable(Int64),
+    version          UInt64,
+    kafka_topic      LowCardinality(String),
+    kafka_partition  UInt32,
+    kafka_offset     UInt64,
+    loaded_at        DateTime64(3, 'UTC'),
+    INDEX customer customer_id TYPE bloom_filter GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree(version)
-ORDER BY decision_id;
+ENGINE = {replicated}ReplacingMergeTree(version)
+PARTITION BY toYYYYMM(triggered_at)
+ORDER BY (triggered_at, decision_id);
 
-CREATE TABLE IF NOT EXISTS dispatches
+-- A reminder is a row of its own beside the first message of its survey.  Two fields of a dispatch are not stored: `token`,
+-- because whoever reads it could answer for the customer, and `personalisation`, because no figure needs it.
+CREATE TABLE IF NOT EXISTS dispatches{on_cluster}
 (
-    survey_id       String,
-    customer_id     String,
-    survey          LowCardinality(String),
-    rule            LowCardinality(String),
-    trigger_source  LowCardinality(String),
-    trigger_id      String,
-    trigger_ms      DateTime64(3, 'UTC'),
-    correlation_id  String,
-    due_ms          DateTime64(3, 'UTC'),
-    expires_ms      DateTime64(3, 'UTC'),
-    segments        Array(String),
-    dimensions      Map(String, String),
-    program         LowCardinality(String),
-    version         UInt64,
-    kafka_topic     LowCardinality(String),
-    kafka_partition UInt32,
-    kafka_offset    UInt64,
-    loaded_at       DateTime64(3, 'UTC')
+    survey_id        String,
+    customer_id      String,
+    survey           LowCardinality(String),
+    rule             LowCardinality(String),
+    trigger_source   LowCardinality(String),
+    trigger_id       String,
+    triggered_at     DateTime64(3, 'UTC'),
+    correlation_id   String,
+    due_at           DateTime64(3, 'UTC'),
+    expires_at       DateTime64(3, 'UTC'),
+    segments         Array(String),
+    finest_segment   LowCardinality(String) MATERIALIZED {finest_segment},
+    dimensions       Map(String, String),
+    program          LowCardinality(String),
+    question         LowCardinality(String),
+    question_version UInt32,
+    channel          LowCardinality(Nullable(String)),
+    locale           LowCardinality(Nullable(String)),
+    reminder         UInt32,
+    lag_ms           Int64,
+    probability      Float64,
+    version          UInt64,
+    kafka_topic      LowCardinality(String),
+    kafka_partition  UInt32,
+    kafka_offset     UInt64,
+    loaded_at        DateTime64(3, 'UTC'),
+    INDEX triggered triggered_at TYPE minmax GRANULARITY 1,
+    INDEX customer customer_id TYPE bloom_filter GRANULARITY 1
 )
-ENGINE = ReplacingMergeTree(version)
-ORDER BY survey_id;
+ENGINE = {replicated}ReplacingMergeTree(version)
+PARTITION BY toYYYYMM(due_at)
+ORDER BY (due_at, survey_id, reminder);
 
-CREATE TABLE IF NOT EXISTS alerts
+CREATE TABLE IF NOT EXISTS alerts{on_cluster}
 (
     alert_id        String,
     dedup_key       String,
@@ -143,9 +179,57 @@ CREATE TABLE IF NOT EXISTS alerts
     score           Nullable(UInt8),
     comment         Nullable(String),
     revision        UInt32,
-    answered_ms     DateTime64(3, 'UTC'),
-    received_ms     DateTime64(3, 'UTC'),
+    answered_at     DateTime64(3, 'UTC'),
+    received_at     DateTime64(3, 'UTC'),
     segments        Array(String),
+    finest_segment  LowCardinality(String) MATERIALIZED {finest_segment},
+    program         LowCardinality(String),
+    version         UInt64,
+    kafka_topic     LowCardinality(String),
+    kafka_partition UInt32,
+    kafka_offset    UInt64,
+    loaded_at       DateTime64(3, 'UTC'),
+    INDEX customer customer_id TYPE bloom_filter GRANULARITY 1
+)
+ENGINE = {replicated}ReplacingMergeTree(version)
+ORDER BY (dedup_key, alert_id);
+
+-- A dead letter's own record is `kafka_*`; where the record lay before it died is `origin_*`.  Whom it is about: its key's
+-- customer, or the one its record names.  It is kept for as long as in Kafka.
+CREATE TABLE IF NOT EXISTS dead_letters{on_cluster}
+(
+    origin_topic     LowCardinality(String),
+    origin_partition Int32,
+    origin_offset    Int64,
+    reason           LowCardinality(String),
+    detail           String,
+    origin_at        DateTime64(3, 'UTC'),
+    key              Nullable(String),
+    value            Nullable(String),
+    headers          Array(Tuple(name String, value String)),
+    customer_id      String,
+    version          UInt64,
+    kafka_topic      LowCardinality(String),
+    kafka_partition  UInt32,
+    kafka_offset     UInt64,
+    loaded_at        DateTime64(3, 'UTC'),
+    INDEX customer customer_id TYPE bloom_filter GRANULARITY 1
+)
+ENGINE = {replicated}ReplacingMergeTree(version)
+ORDER BY (origin_topic, origin_partition, origin_offset, reason)
+TTL toDateTime(loaded_at) + INTERVAL {dead_letters_days} DAY;
+
+-- One row for each erasure, without the name: the SHA-256 of the customer id tells rows of an erased customer that come
+-- later.  `done_at` is 1970 until no row of this database names the customer any more; `emptied_rows` is how many did.
+CREATE TABLE IF NOT EXISTS erasures{on_cluster}
+(
+    erasure_id      String,
+    customer_sha256 String,
+    source          LowCardinality(String),
+    erased_at       DateTime64(3, 'UTC'),
+    received_at     DateTime64(3, 'UTC'),
+    done_at         DateTime64(3, 'UTC'),
+    emptied_rows    UInt64,
     program         LowCardinality(String),
     version         UInt64,
     kafka_topic     LowCardinality(String),
@@ -153,26 +237,5 @@ CREATE TABLE IF NOT EXISTS alerts
     kafka_offset    UInt64,
     loaded_at       DateTime64(3, 'UTC')
 )
-ENGINE = ReplacingMergeTree(version)
-ORDER BY (dedup_key, alert_id);
-
--- A dead letter's own record is `kafka_*`; where the record lay before it died is `origin_*`.
-CREATE TABLE IF NOT EXISTS dead_letters
-(
-    origin_topic     LowCardinality(String),
-    origin_partition Int32,
-    origin_offset    Int64,
-    reason           LowCardinality(String),
-    detail           String,
-    origin_ms        DateTime64(3, 'UTC'),
-    key              Nullable(String),
-    value            Nullable(String),
-    headers          Array(Tuple(name String, value String)),
-    version          UInt64,
-    kafka_topic      LowCardinality(String),
-    kafka_partition  UInt32,
-    kafka_offset     UInt64,
-    loaded_at        DateTime64(3, 'UTC')
-)
-ENGINE = ReplacingMergeTree(version)
-ORDER BY (origin_topic, origin_partition, origin_offset, reason);
+ENGINE = {replicated}ReplacingMergeTree(done_at)
+ORDER BY erasure_id;

@@ -33,6 +33,16 @@ class Row(NamedTuple):
     headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
+FIELDS = {
+    "answered_at": "answered_ms", "as_of": "as_of_ms", "decided_at": "decided_ms", "done_at": "done_ms",
+    "due_at": "due_ms", "erased_at": "erased_ms", "expires_at": "expires_ms", "origin_at": "origin_ms",
+    "published_at": "published_ms", "received_at": "received_ms", "sent_at": "sent_ms", "start": "start_ms",
+    "triggered_at": "trigger_ms",
+}  # fmt: skip
+"""Fields of records, by the columns of instants that hold them."""
+
+AUDIT = "audit_between(since = '1970-01-01', until = '2100-01-01') AS t"
+
 Fields = Mapping[str, Any]
 """One row of a table: instants in milliseconds, arrays as tuples."""
 
@@ -116,11 +126,13 @@ def read_tables(url: str, tables: Collection[str]) -> dict[str, list[Fields]]:
 
 
 def _read_table(client: Any, table: str) -> list[Fields]:
-    columns: dict[str, str] = {row[0]: row[1] for row in client.query(f"DESCRIBE TABLE {table}").result_rows}
+    described = client.query(f"DESCRIBE TABLE {table}").result_rows
+    columns: dict[str, str] = {name: kind for name, kind, default, *_ in described if not default}
     shown = ", ".join(f"{_plain(name, kind, table)} AS `{name}`" for name, kind in columns.items())
-    final = "" if table == "audit" else " FINAL"
-    rows = client.query(f"SELECT {shown} FROM {table} AS t{final}").result_rows
-    return [dict(zip(columns, map(_fixed, row), strict=True)) for row in rows]
+    source = AUDIT if table == "audit" else f"{table} AS t FINAL"
+    rows = client.query(f"SELECT {shown} FROM {source}").result_rows
+    fields = [FIELDS.get(name, name) for name in columns]
+    return [dict(zip(fields, map(_fixed, row), strict=True)) for row in rows]
 
 
 def _plain(name: str, kind: str, table: str) -> str:

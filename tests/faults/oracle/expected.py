@@ -79,7 +79,8 @@ class Replay:
     def alternatives(self, name: str, slack_ms: int) -> Iterable[Outcome]:
         """What may come of one customer's records where a topic was read late, or a record written late or read early.
 
-        Early are the pipeline's own after an outage: what producers held back in it is late, all of it together.
+        Early are the pipeline's own after an outage: what producers held back in it is late, all of it together.  A
+        late record is taken just before or just after one of another topic; what was due meanwhile is over either way.
 
         First what comes of them alone: where another's record was put back for reasons of lateness, all that lies
         behind it waited in the replay of the partition.
@@ -94,8 +95,8 @@ class Replay:
                 for other in records
                 if other.taken.place[0] != taken.place[0] and abs(other.time_ms - time_ms) <= slack_ms
             }
-            for at_ms in sorted(near_ms):
-                moved = Timed(at_ms + 1 if at_ms >= time_ms else at_ms - 1, taken)
+            for at_ms in sorted(chain.from_iterable((near - 1, near + 1) for near in near_ms)):
+                moved = Timed(at_ms, taken)
                 yield self._alone(name, [*records[:place], moved, *records[place + 1 :]])
 
     def _alone(self, name: str, records: Sequence[Timed], late_ms: Mapping[str, int] = TOGETHER) -> Outcome:

@@ -108,6 +108,7 @@ def test_frozen_for_two_sessions(tmp_path: Path) -> None:
         frozen = nps.run("worker-1", FAILPOINTS=f"after-outputs:20:hold:{10 * session_s:.0f}")
         with Traffic(nps, SEED + 3, RATE, LASTING_S) as traffic:
             nps.until(lambda: "failpoint" in frozen.said(), "a batch is in the middle of being written")
+            wait(nps, 1)  # what is on its way arrives, or it would be given up first, and that is another error
             frozen.freeze()
             wait(nps, session_s * 2.2)
             frozen.wanted = False
