@@ -29,11 +29,12 @@ test-kafka: $(READY)  ## the fault suite on real Apache Kafka on all seeds, with
 soak: $(READY)  ## SOAK minutes of everything that can go wrong, mixed from one seed: make soak SOAK=30 SEED=7
 	SOAK=$(or $(SOAK),30) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest tests/faults/scenarios/test_soak.py -s $(ARGS)
 
-check: $(READY)  ## what CI runs: style, types, import contracts, README, then all tests
+check: $(READY)  ## what CI runs: style, types, import contracts, schemas, README, then all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/nps schemas check
 	$(MAKE) test
 
 bench: $(READY)  ## rates as a ratio to a hand-written loop in the same run, latency, restore, memory

@@ -186,6 +186,14 @@ def _add_tools(commands: _Commands) -> None:
     deadletters = commands.add("deadletters", "tools.deadletters", text, "nps deadletters list --last 20")
     deadletters.add_argument("action", choices=["list"])
     deadletters.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N (default 50)")
+    text = (
+        "Check that Avro schemas read all that older versions wrote, and lose nothing; without files, those that ship."
+    )
+    schemas = commands.add("schemas", "schemas.check", text, "nps schemas check purchase.v2.avsc")
+    schemas.add_argument("action", choices=["check"])
+    schemas.add_argument(
+        "files", nargs="*", metavar="FILE", help="the new version, alone or after all older ones (default: what ships)"
+    )
     text = "Replay the history through another program file and print what would change.  Sends nothing."
     rehearse = commands.add("rehearse", "rehearse.run", text, "nps rehearse --program new.toml --from 2026-01-01")
     rehearse.add_argument("--program", required=True, metavar="FILE", help="the program file to try")
