@@ -247,6 +247,19 @@ class AlertAction(NamedTuple):
     note: str | None
 
 
+class LetterAction(NamedTuple):
+    """Fate of a dead letter: put back where it lay, or dropped, by a person's command."""
+
+    letter_id: str
+    death: int
+    action: str
+    reason: str
+    origin_topic: str
+    origin_partition: int
+    origin_offset: int
+    time: int
+
+
 Trigger: TypeAlias = Purchase | SupportCase
 """An event that can lead to a survey."""
 
@@ -254,7 +267,7 @@ Inbound: TypeAlias = Purchase | SupportCase | ContactUpdate | SurveyResponse | W
 """An event that a customer's journey is made of; keyed by customer."""
 
 Record: TypeAlias = (
-    Inbound | Decision | SurveyDispatch | Answer | PaneTally | SegmentNps | Alert | AlertAction | Erasure
+    Inbound | Decision | SurveyDispatch | Answer | PaneTally | SegmentNps | Alert | AlertAction | Erasure | LetterAction
 )
 """Any value of any topic."""
 

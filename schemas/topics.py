@@ -30,6 +30,12 @@ MOVED_HEADER = "nps-moved-from"
 COLLECTOR_HEADER = "nps-collector"
 """Header of the collector's records: what strangers send is no producer's fault, and the fuse does not count it."""
 
+LETTER_HEADER = "nps-letter"
+"""Header of a dead letter's record that was put back: which letter it is and of which death; see `deadletters`.
+
+The fuse does not count it, for what a person puts back tells nothing of any producer; nor does a record's size.
+"""
+
 COLLECTOR = "nps.collector"
 """Source of the collector's events, and origin of its dead letters, which lie under the customer they are about."""
 
@@ -96,6 +102,9 @@ ERASURES = Topic("nps.erasures", events.Erasure, "customer_id", 400 * DAY_MS)
 PANES = Topic("nps.panes", events.PaneTally, "segment|resolution|start_ms[+supplement]|source_partition", None)
 ROLLING = Topic("nps.rolling", events.SegmentNps, "segment|window", None)
 ALERT_ACTIONS = Topic("nps.alert-actions", events.AlertAction, "dedup_key", 400 * DAY_MS, partitions=1)
+LETTER_ACTIONS = Topic("nps.letter-actions", events.LetterAction, "letter_id", 400 * DAY_MS, partitions=1)
+"""Longer than any dead letter is kept: one whose fate is forgotten would be put back once more."""
+
 STATE = Topic(JOURNEYS, None, "customer_id", None, largest_bytes=LARGEST_RECORD_BYTES)
 DEAD = Topic(DEAD_LETTERS, None, "as received", 90 * DAY_MS, partitions=1, largest_bytes=LARGEST_RECORD_BYTES)
 
@@ -106,7 +115,8 @@ INBOUND_RECORDS = {topic.name: cast(type[events.Inbound], topic.record) for topi
 """Record type of each inbound topic, by the topic's name."""
 
 TOPICS: tuple[Topic, ...] = (
-    *INBOUND, DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, PANES, ROLLING, ALERT_ACTIONS, STATE, DEAD
+    *INBOUND, DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, PANES, ROLLING, ALERT_ACTIONS, LETTER_ACTIONS, STATE,
+    DEAD,
 )  # fmt: skip
 
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

@@ -182,13 +182,8 @@ def _add_tools(commands: _Commands) -> None:
     text = "Tell one customer's story: triggers, decisions and why, surveys, answers, alerts."
     why = commands.add("why", "why.run", text, "nps why C123")
     why.add_argument("customer", help="customer_id")
-    text = "List what could not be used, and why."
-    deadletters = commands.add("deadletters", "tools.deadletters", text, "nps deadletters list --last 20")
-    deadletters.add_argument("action", choices=["list"])
-    deadletters.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N (default 50)")
-    text = (
-        "Check that Avro schemas read all that older versions wrote, and lose nothing; without files, those that ship."
-    )
+    _add_deadletters(commands)
+    text = "Check that Avro schemas read all that older versions wrote, and lose nothing of it."
     schemas = commands.add("schemas", "schemas.check", text, "nps schemas check purchase.v2.avsc")
     schemas.add_argument("action", choices=["check"])
     schemas.add_argument(
@@ -201,6 +196,40 @@ def _add_tools(commands: _Commands) -> None:
         "--from", dest="since", metavar="TIME", help="count only what was decided since (default: all)"
     )
     commands.add("config", "tools.config", "Show every setting, its value and meaning, and the program.", "nps config")
+
+
+def _add_deadletters(commands: _Commands) -> None:
+    text = "List what could not be used and why, put it back once the cause is mended, or drop it."
+    actions = _Commands(commands.add("deadletters", "deadletters.list_letters", text, "nps deadletters list --last 20"))
+    text = "List the newest dead letters and what was done with each."
+    listed = actions.add("list", "deadletters.list_letters", text, "nps deadletters list --reason too_late")
+    listed.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N (default 50)")
+    listed.add_argument("--state", choices=["waiting", "redriven", "dropped"], help="only those in this state")
+    text = "Show dead letters whole, with all that was done with them."
+    shown = actions.add("show", "deadletters.show_letters", text, "nps deadletters show --offsets 17")
+    shown.add_argument("--format", choices=["text", "json"], default="text", help="json: lines for redrive --edited")
+    text = "Put dead letters back where they lay, with key, headers and Kafka timestamp."
+    redriven = actions.add("redrive", "deadletters.redrive", text, "nps deadletters redrive --reason unknown_schema")
+    redriven.add_argument("--edited", metavar="FILE", help="put corrected lines of `show --format json` in their place")
+    redriven.add_argument("--as-history", action="store_true", help="ask for surveys however late it is by now")
+    text = "Give dead letters up: they stay to be seen, and are put back no more."
+    dropped = actions.add("drop", "deadletters.drop", text, "nps deadletters drop --topic purchases --until 2026-01-31")
+    for action in (listed, shown, redriven, dropped):
+        _add_selection(action)
+    for action, most in ((shown, 20), (redriven, 1_000), (dropped, 1_000)):
+        action.add_argument("--limit", type=int, default=most, metavar="N", help=f"at most N letters (default {most})")
+    for action in (redriven, dropped):
+        action.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+
+def _add_selection(action: argparse.ArgumentParser) -> None:
+    """Add the options that choose letters: all that are given must hold, and one given more than once for any."""
+    action.add_argument("--reason", action="append", default=[], metavar="WORD", help="reason of the death")
+    action.add_argument("--topic", action="append", default=[], help="topic on which it lay, as purchases")
+    action.add_argument("--source", action="append", default=[], help="source of the event that died")
+    action.add_argument("--since", metavar="TIME", help="died at this time or later")
+    action.add_argument("--until", metavar="TIME", help="died before this time")
+    action.add_argument("--offsets", metavar="A-B", help="numbers of letters, as list shows them: 17, 17-25 or 17-")
 
 
 def _port(text: str) -> int:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from schemas.codec import Codec, Undecodable
 from schemas.events import IDENTITY, ContactUpdate, Inbound, Purchase, SupportCase, SurveyResponse, Wakeup
 from schemas.reasons import Reason
-from schemas.topics import LARGEST_EVENT_BYTES
+from schemas.topics import LARGEST_EVENT_BYTES, LETTER_HEADER
 from streams.domain.effects import Reject
 from streams.domain.segments import LONGEST
 from streams.kafka.ports import FetchedRecord
@@ -46,7 +46,7 @@ def accept(
     value, key, headers = record.value, record.key, record.headers
     size_bytes = len(value or b"") + len(key or b"")
     if headers:
-        size_bytes += sum(len(name) + len(text or b"") for name, text in headers)
+        size_bytes += sum(len(name) + len(text or b"") for name, text in headers if name != LETTER_HEADER)
     if size_bytes > LARGEST_EVENT_BYTES:
         return Reject(Reason.TOO_LARGE, f"{size_bytes} bytes with key and headers, at most {LARGEST_EVENT_BYTES}")
     try:

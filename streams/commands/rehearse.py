@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.progress import Progress
@@ -11,7 +10,7 @@ from rich.progress import Progress
 from schemas.topics import DECISIONS
 from streams import program
 from streams.clock import wall_ms
-from streams.commands.session import codec_of, out, read_settings, show, table_of
+from streams.commands.session import codec_of, instant_ms, out, read_settings, show, table_of
 from streams.domain.policy import Program
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.admin import check_topics, wait_for_broker
@@ -25,7 +24,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Replay the history through the program in force and another one, and print the difference.  Sends nothing."""
     settings = read_settings()
     rehearsed = program.load(Path(parsed.program))
-    from_ms = _instant_ms(parsed.since) if parsed.since else 0
+    from_ms = instant_ms("--from", parsed.since) if parsed.since else 0
     partitions = _partitions(settings)
     progress_bar = Progress(console=out, disable=not out.is_terminal, transient=True)
     codec, now_ms = codec_of(settings, encodes=False), wall_ms()
@@ -71,12 +70,3 @@ def _print(comparison: Comparison, before: str, after: str) -> None:
         f"{comparison.events} events replayed, nothing sent: {comparison.changed} decisions would differ, "
         f"of {comparison.affected} customers"
     )
-
-
-def _instant_ms(text: str) -> int:
-    """Parse a date or time into milliseconds; UTC where it names no zone.  Raises BadSettings."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadSettings(f"--from {text!r} is no time: write 2026-01-31 or 2026-01-31T09:00+01:00") from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Container, Iterable
+from datetime import UTC, datetime
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -139,3 +140,12 @@ def cell(value: object) -> str:
 def moment(at_ms: int) -> str:
     """Format an instant in milliseconds for a table: UTC, to the second."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at_ms // 1000))
+
+
+def instant_ms(option: str, text: str) -> int:
+    """Parse the date or time of an option into milliseconds; UTC where it names no zone.  Raises BadSettings."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadSettings(f"{option} {text!r} is no time: write 2026-01-31 or 2026-01-31T09:00+01:00") from None
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)

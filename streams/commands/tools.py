@@ -1,29 +1,20 @@
-"""Commands that only read: `nps query`, `nps deadletters`, `nps config`."""
+"""Commands that only read: `nps query`, `nps config`."""
 
 import argparse
 import codecs
 import os
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from schemas.deadletters import Death, NotADeadLetter, unwrap
 from schemas.display import printable
-from schemas.reasons import Reason
-from schemas.topics import DEAD_LETTERS
 from streams import program
 from streams import settings as all_settings
-from streams.commands.session import cell, moment, out, read_settings, require_topics, set_logging_up, show, table_of
+from streams.commands.session import cell, out, read_settings, set_logging_up, show, table_of
 from streams.commands.warehouse import warehouse_of
-from streams.errors import BadSettings, ExitCode
-from streams.kafka.ports import KafkaRecord
-from streams.kafka.reader import KafkaReader
+from streams.errors import ExitCode
 from streams.settings import Settings
-
-MOST_LISTED = 1_000_000
-"""The most dead letters that one list shows."""
 
 FORMATS = {"csv": "CSVWithNames", "json": "JSONEachRow"}
 """ClickHouse's name of each format of `nps query`, besides the table."""
@@ -51,45 +42,6 @@ def _copy(pieces: Iterator[bytes]) -> None:
             sys.stdout.write(printable(text, keep="\n"))
     else:
         sys.stdout.buffer.writelines(pieces)
-
-
-def deadletters(parsed: argparse.Namespace) -> int:
-    """List the newest dead letters."""
-    if parsed.last < 1:
-        raise BadSettings("--last must be 1 or more")
-    if parsed.last > MOST_LISTED:
-        raise BadSettings(f"--last must be {MOST_LISTED} or less: they are held in memory")
-    settings = read_settings()
-    table = table_of("time (UTC)", "reason", "topic", "partition", "offset", "bytes", "detail")
-    require_topics(settings, {DEAD_LETTERS})
-    with closing(KafkaReader(settings.brokers, settings.security)) as reader:
-        count, newest = _newest((record for _, record in reader.read([(DEAD_LETTERS, 0)])), parsed.last)
-    for record in newest:
-        death = _death(record)
-        place = (death.topic, death.partition, death.offset)
-        told = (moment(record.timestamp), death.reason, *place, len(record.value or b""), death.detail)
-        table.add_row(*map(cell, told))
-    show(table)
-    out.print(f"{count} dead letters")
-    return ExitCode.OK
-
-
-def _newest(records: Iterable[KafkaRecord], at_most: int) -> tuple[int, Iterable[KafkaRecord]]:
-    """Count the records, and keep the last `at_most` of them: a topic may hold more than memory does."""
-    newest: deque[KafkaRecord] = deque(maxlen=at_most)
-    count = 0
-    for record in records:
-        newest.append(record)
-        count += 1
-    return count, newest
-
-
-def _death(record: KafkaRecord) -> Death:
-    """Unwrap the death of a dead letter; a record of another program's is listed too, as unlabelled."""
-    try:
-        return unwrap(record.headers)[1]
-    except NotADeadLetter as error:
-        return Death(Reason.UNLABELLED, str(error), DEAD_LETTERS, 0, record.offset, record.timestamp)
 
 
 def config(_: argparse.Namespace) -> int:

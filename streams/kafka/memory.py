@@ -38,6 +38,11 @@ class MemoryLog:
             for record in self.partitions.get(partition, ()):
                 yield partition, record
 
+    def read_from(self, partition: TopicPartition, offset: int) -> Records:
+        """Every record of a partition from this offset."""
+        for record in self.partitions.get(partition, [])[offset:]:
+            yield partition, record
+
     def tail(self, partitions: Collection[TopicPartition], records: int) -> Records:
         """The last `records` records of each partition."""
         for partition in partitions:

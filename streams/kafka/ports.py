@@ -97,5 +97,8 @@ class Reader(Protocol):
     def read(self, partitions: Collection[TopicPartition]) -> Records:
         """Every record of the partitions from their beginning to their present end, in order within each."""
 
+    def read_from(self, partition: TopicPartition, offset: int) -> Records:
+        """Every record of a partition from this offset, or from the first one after it, to its present end."""
+
     def tail(self, partitions: Collection[TopicPartition], records: int) -> Records:
         """The last `records` records of each partition, sometimes a few more."""

@@ -55,6 +55,18 @@ class KafkaReader:
         """Every record of the partitions as of now.  Raises BrokerAway when none arrives for `patience_s`."""
         return self._read(partitions, confluent_kafka.OFFSET_BEGINNING)
 
+    def read_from(self, partition: TopicPartition, offset: int) -> Records:
+        """Every record of a partition from this offset, or from the first one after it.  Raises as `read` does."""
+        place = confluent_kafka.TopicPartition(*partition)
+        try:
+            first, end = self._consumer.get_watermark_offsets(place, timeout=self._patience_s)
+        except confluent_kafka.KafkaException:
+            raise BrokerAway(f"no answer from Kafka at {self._brokers} for {self._patience_s:g} s") from None
+        # an end that is told too low only makes it read a little more; beyond the true one some brokers never answer
+        for found in self._read([partition], max(first, min(offset, end))):
+            if found[1].offset >= offset:
+                yield found
+
     def tail(self, partitions: Collection[TopicPartition], records: int) -> Records:
         """The last `records` records of each partition, sometimes a few more.  Raises BrokerAway as `read` does."""
         return self._read(partitions, _TAIL - records)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from schemas.codec import Codec
 from schemas.errors import FuseBlown
 from schemas.events import PaneTally, Wakeup
-from schemas.topics import COLLECTOR_HEADER, INBOUND, JOURNEYS, PANES, WAKEUPS
+from schemas.topics import COLLECTOR_HEADER, INBOUND, JOURNEYS, LETTER_HEADER, PANES, WAKEUPS
 from streams import metrics
 from streams.engine.fuse import Fuse
 from streams.engine.guard import Stop, guard, stop_at_once
@@ -250,14 +250,15 @@ class Journeys:
     def _count_bad_records(self, partition: int, batch: MergedBatch, outputs: BatchOutputs) -> None:
         """Count good and bad records in the fuse, before anything of the batch is written.  Raises FuseBlown.
 
-        What is bad of the collector's counts as neither: strangers sent it, so it tells nothing of any producer.
+        What is bad of the collector's counts as neither: strangers sent it, so it tells nothing of any producer.  Nor
+        does a dead letter that a person put back and that died again.
         """
         last_bad = -1
         for position, reject in outputs.bad:
             self._fuse.good(position - last_bad - 1)
             last_bad = position
             topic, record = batch.records[position]
-            if has_header(record, COLLECTOR_HEADER):
+            if has_header(record, COLLECTOR_HEADER) or has_header(record, LETTER_HEADER):
                 continue
             try:
                 self._fuse.bad()

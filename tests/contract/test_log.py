@@ -89,6 +89,13 @@ def test_a_key_chooses_one_partition_for_ever(ends: Ends) -> None:
     assert all(len(numbers) == 1 for numbers in places.values())
 
 
+@pytest.mark.parametrize(("offset", "found"), [(0, [0, 1, 2, 3, 4]), (3, [3, 4]), (4, [4]), (5, []), (99, [])])
+def test_reading_from_an_offset_ends_at_the_end(ends: Ends, offset: int, found: list[int]) -> None:
+    """From there on, to the end; beyond it there is nothing."""
+    write(ends, [Output(ends.topic, b"%d" % n, b"k", 1, 1_000) for n in range(5)])
+    assert [record.offset for _, record in ends.reader.read_from((ends.topic, 1), offset)] == found
+
+
 def test_the_tail_has_the_last_records_of_each_partition(ends: Ends) -> None:
     """At least so many, the last one last; an empty partition has none."""
     write(ends, [Output(ends.topic, b"%d" % n, b"k", n % 2, 1_000) for n in range(40)])

@@ -14,7 +14,7 @@ from schemas.events import PaneTally
 from schemas.topics import BY_NAME, DEAD, PANES, STATE, Topic, key_of
 from sinks.rows import TABLES, decode
 from streams import metrics
-from streams.commands.tools import _death
+from streams.commands.letters import letter_of
 from streams.domain.nps import Tally
 from streams.domain.panes import MINUTE_MS
 from streams.engine.fuse import Fuse, FuseLimits
@@ -179,7 +179,7 @@ def proof(log: MemoryLog) -> tuple[object, ...]:
 @pytest.mark.parametrize("written", [written for _, written in strangers(DEAD)])
 def test_the_list_of_dead_letters(written: Written) -> None:
     """Whatever lies there is listed."""
-    assert _death(KafkaRecord(3, 5, written.key, written.value)).reason == "unlabelled"
+    assert letter_of(KafkaRecord(3, 5, written.key, written.value)).death.reason == "unlabelled"
 
 
 def test_the_first_of_a_topic_is_told(caplog: pytest.LogCaptureFixture) -> None:

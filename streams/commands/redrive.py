@@ -1,0 +1,287 @@
+"""Re-drive of dead letters: each is put back where it lay, with its key, headers and Kafka timestamp, at most so many.
+
+A record is put back before its fate is written.  So a crash in between puts it back once more, which counts nothing
+twice: whatever reads it knows it by its source and id, or by its version.  What would only die again, ask somebody
+again, or bring back a customer who was erased is not put back, and the letter waits.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, TypeAlias
+
+from schemas.codec import Codec, Undecodable
+from schemas.deadletters import put_back
+from schemas.events import ContactUpdate, Erasure, Inbound, LetterAction, Purchase, Record, SupportCase
+from schemas.ours import decode_ours
+from schemas.reasons import Reason
+from schemas.topics import (
+    ALERTS,
+    ANSWERS,
+    BY_NAME,
+    COLLECTOR,
+    CONTACTS,
+    DECISIONS,
+    ERASURES,
+    HISTORY_HEADER,
+    INBOUND_RECORDS,
+    LETTER_ACTIONS,
+    PURCHASES,
+    RESPONSES,
+    SUPPORT,
+    key_of,
+)
+from streams.commands.fates import Fate, Fates
+from streams.commands.letters import Letter
+from streams.domain.conditions import attributes_of
+from streams.domain.effects import Reject
+from streams.domain.journey import step
+from streams.domain.policy import Program
+from streams.domain.state import NEW
+from streams.intake import accept
+from streams.kafka.ports import KafkaRecord, Log, Output
+
+MOST_AT_ONCE = 100_000
+"""The most letters that one command acts on."""
+
+LETTERS_PER_S = 2_000
+"""Letters put back in a second, at most, so that customers who are due meanwhile are still woken in time."""
+
+_BATCH_LETTERS = 200
+_BATCH_BYTES = 16_777_216
+_INBOUND = {PURCHASES.name, SUPPORT.name, CONTACTS.name, RESPONSES.name}
+_ROWS = {ANSWERS.name, DECISIONS.name, ALERTS.name, ERASURES.name}
+BACK_TO = _INBOUND | _ROWS
+"""Topics on which letters are put back."""
+
+ABOUT_ERASED = "is about a customer who was erased"
+
+
+class PutBack(NamedTuple):
+    """Verdict on a letter that goes back as this record; `is_missed` when it asks for a survey that is too late."""
+
+    output: Output
+    is_missed: bool = False
+
+
+class Drop(NamedTuple):
+    """Verdict on a letter that is given up."""
+
+
+class Keep(NamedTuple):
+    """Verdict on a letter that may not go back, and waits; `why` completes "kept, for it ..."."""
+
+    why: str
+
+
+Verdict: TypeAlias = PutBack | Drop | Keep
+"""Verdict on a letter."""
+
+
+class ErasedBefore(Protocol):
+    """Instants in milliseconds until which customers are erased, by the SHA-256 of their id in hex."""
+
+    def get(self, customer: str, /) -> int | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judge of the letters that may be put back at `now_ms`, by the program and the erasures in force.
+
+    `digest` makes the key of `erased` of a customer's id; `as_history` asks also where it is too late by now.
+    """
+
+    program: Program
+    codec: Codec
+    erased: ErasedBefore
+    digest: Callable[[object], str]
+    now_ms: int
+    as_history: bool = False
+
+    def __call__(self, letter: Letter) -> PutBack | Keep:
+        """Judge a letter.  Raises RegistryAway."""
+        topic = letter.death.topic
+        if why := _no_way_back(letter):
+            return Keep(why)
+        if self._is_forgotten(letter):
+            return Keep("is so old that a copy of it would not be known any more")
+        event = self._inbound(letter) if topic in _INBOUND else self._row(letter)
+        if isinstance(event, Reject):
+            return Keep(f"would die again: {event.reason}")
+        if self.is_erased(letter, event):
+            return Keep(ABOUT_ERASED)
+        is_trigger = isinstance(event, Purchase | SupportCase)
+        headers = put_back(letter.headers, letter.identity)
+        if is_trigger and self.as_history:
+            headers.append((HISTORY_HEADER, b"1"))
+        output = Output(topic, letter.value, key_of(event), -1, max(0, letter.death.timestamp_ms), headers)
+        return PutBack(output, is_trigger and not self.as_history and self._is_missed(letter, event))
+
+    def _is_forgotten(self, letter: Letter) -> bool:
+        """True when what the record is about may be forgotten; contacts are known for ever."""
+        limits, topic = self.program.limits, letter.death.topic
+        if topic == CONTACTS.name:
+            return False
+        kept_ms = limits.remember_ms - limits.late_ms if topic in _INBOUND else BY_NAME[topic].retention_ms or 0
+        return self.now_ms - _at_ms(letter) > kept_ms
+
+    def _inbound(self, letter: Letter) -> Inbound | Reject:
+        """Take the record as the worker will, on a blank journey: its event, or the reason for which it dies again."""
+        cls, program = INBOUND_RECORDS[letter.death.topic], self.program
+        key = self._own_key(cls, letter)
+        record = KafkaRecord(0, max(0, letter.death.timestamp_ms), key, letter.value, letter.headers)
+        event = accept(self.codec, cls, record, self.now_ms + program.limits.early_ms, program.is_placeholder)
+        if isinstance(event, Reject):
+            return event
+        _, effects = step(NEW, event, program, min(_at_ms(letter), self.now_ms))
+        return next((effect for effect in effects if isinstance(effect, Reject)), event)
+
+    def _own_key(self, cls: type[Inbound], letter: Letter) -> bytes | None:
+        """The key that the record should have; another one may not be the only reason for which it died."""
+        try:
+            return key_of(self.codec.decode(cls, letter.value))
+        except Undecodable:
+            return letter.key
+
+    def _row(self, letter: Letter) -> Record | Reject:
+        cls = BY_NAME[letter.death.topic].record
+        assert cls is not None, "topics of rows have records"
+        try:
+            record: Record = decode_ours(self.codec, cls, letter.key, letter.value)
+        except Undecodable as error:
+            return Reject(error.reason, str(error))
+        return record
+
+    def is_erased(self, letter: Letter, event: Record | None) -> bool:
+        """True when the letter names a customer, in its key too, whose erasure covers it; never for an erasure."""
+        if isinstance(event, Erasure) or (isinstance(event, ContactUpdate) and event.erased):
+            return False
+        names = {letter.key or b"", str(getattr(event, "customer_id", "")).encode()} - {b""}
+        happened_ms = min(_at_ms(letter), getattr(event, "time", _at_ms(letter)))
+        until_ms = [self.erased.get(self.digest(name)) for name in names]
+        return any(until is not None and happened_ms <= until for until in until_ms)
+
+    def _is_missed(self, letter: Letter, event: Record) -> bool:
+        """True when the survey that a trigger asks for is due for longer than its rule's `send_within` by now."""
+        if not isinstance(event, Purchase | SupportCase):
+            return False
+        rule = self.program.rule_for(event.type, attributes_of(event))
+        if rule is None or rule.send_within_ms is None:
+            return False
+        due_ms = max(event.time + rule.delay_ms, _at_ms(letter))
+        return self.now_ms - due_ms > rule.send_within_ms
+
+
+def _no_way_back(letter: Letter) -> str:
+    """Say why letters of this origin are never put back; empty where they may be."""
+    topic = letter.death.topic
+    if letter.death.reason == Reason.UNLABELLED:
+        return "does not say where it lay"
+    if topic == COLLECTOR:
+        return "was a request to the collector, which is answered"
+    if topic in BACK_TO:
+        return ""
+    if topic not in BY_NAME:
+        return f"lay on {topic}, which no source of this version reads"
+    return f"lay on {topic}, where an old record would take the place of newer ones, or ask a customer again"
+
+
+def _at_ms(letter: Letter) -> int:
+    """Instant of the record: its Kafka timestamp, or when it died where it had none."""
+    return letter.death.timestamp_ms if letter.death.timestamp_ms > 0 else letter.at_ms
+
+
+@dataclass(slots=True)
+class ActedOn:
+    """Figures of a command: letters by (topic, reason, what became of them); `missed` of those put back ask too late.
+
+    `is_cut` when the budget was used up, so that more may wait.
+    """
+
+    letters: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    acted: int = 0
+    missed: int = 0
+    is_cut: bool = False
+
+
+class Actor:
+    """Actor on letters: puts back or drops what a judge says, at most `limit`; without a log it only counts."""
+
+    def __init__(self, log: Log | None, codec: Codec, now_ms: Callable[[], int], limit: int) -> None:
+        self._log, self._codec, self._now_ms, self._limit = log, codec, now_ms, limit
+        self._batch: list[tuple[Letter, PutBack | Drop]] = []
+        self._bytes = 0
+        self.pause_s = _BATCH_LETTERS / LETTERS_PER_S
+        """Seconds after each full batch."""
+
+    async def act(self, letters: Iterable[Letter], fates: Fates, judge: Callable[[Letter], Verdict]) -> ActedOn:
+        """Act on the letters that wait.  Raises Undelivered; what was done until then is done.
+
+        A letter that was written twice, or that died again meanwhile, is acted on once.
+        """
+        figures, known = ActedOn(), set[str]()
+        for letter in letters:
+            if letter.identity.letter_id in known or fates.of(letter.identity) is not Fate.WAITING:
+                continue
+            if figures.acted >= self._limit:
+                figures.is_cut = True
+                break
+            verdict = judge(letter)
+            figures.letters[letter.death.topic, letter.death.reason, _told(verdict)] += 1
+            if isinstance(verdict, Keep):
+                continue
+            known.add(letter.identity.letter_id)
+            figures.acted += 1
+            figures.missed += isinstance(verdict, PutBack) and verdict.is_missed
+            await self._add(letter, verdict)
+        await self._write()
+        return figures
+
+    async def _add(self, letter: Letter, verdict: PutBack | Drop) -> None:
+        if self._log is None:
+            return
+        self._batch.append((letter, verdict))
+        self._bytes += len(letter.value or b"")
+        if len(self._batch) >= _BATCH_LETTERS or self._bytes >= _BATCH_BYTES:
+            await self._write()
+            await asyncio.sleep(self.pause_s)
+
+    async def _write(self) -> None:
+        """Write the batch in hand, the records before their fates."""
+        if self._log is None or not self._batch:
+            return
+        outputs = [verdict.output for _, verdict in self._batch if isinstance(verdict, PutBack)]
+        if outputs:
+            self._log.send_all(outputs)
+            await self._log.flush()
+        self._log.send_all([self._action(letter, verdict) for letter, verdict in self._batch])
+        await self._log.flush()
+        self._batch, self._bytes = [], 0
+
+    def _action(self, letter: Letter, verdict: PutBack | Drop) -> Output:
+        death, identity = letter.death, letter.identity
+        action = LetterAction(
+            letter_id=identity.letter_id,
+            death=identity.number,
+            action=_FATES[type(verdict)],
+            reason=death.reason,
+            origin_topic=death.topic,
+            origin_partition=death.partition,
+            origin_offset=death.offset,
+            time=self._now_ms(),
+        )
+        return Output(LETTER_ACTIONS.name, self._codec.encode(action), key_of(action))
+
+
+_FATES: Mapping[type[PutBack | Drop], Fate] = {PutBack: Fate.REDRIVEN, Drop: Fate.DROPPED}
+
+
+def _told(verdict: Verdict) -> str:
+    match verdict:
+        case PutBack():
+            return "put back"
+        case Drop():
+            return "dropped"
+        case Keep(why):
+            return f"kept, for it {why}"
