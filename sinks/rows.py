@@ -18,22 +18,22 @@ from confluent_kafka import Message
 
 from schemas import events, topics
 from schemas.codec import Codec, RegistryAway, Undecodable
-from schemas.deadletters import Header, NotADeadLetter, unwrap
+from schemas.deadletters import Death, Header, identify, unwrap_any
 from schemas.ours import decode_ours
 from schemas.reasons import Reason
 from sinks.warehouse import Row
 
 LINEAGE = ("kafka_topic", "kafka_partition", "kafka_offset", "loaded_at")
 COLUMNS = {
-    "answered_ms": "answered_at", "as_of_ms": "as_of", "decided_ms": "decided_at", "due_ms": "due_at",
-    "erased_ms": "erased_at", "expires_ms": "expires_at", "published_ms": "published_at", "received_ms": "received_at",
-    "sent_ms": "sent_at", "start_ms": "start", "trigger_ms": "triggered_at",
+    "acted_ms": "acted_at", "answered_ms": "answered_at", "as_of_ms": "as_of", "decided_ms": "decided_at",
+    "due_ms": "due_at", "erased_ms": "erased_at", "expires_ms": "expires_at", "published_ms": "published_at",
+    "received_ms": "received_at", "sent_ms": "sent_at", "start_ms": "start", "trigger_ms": "triggered_at",
 }  # fmt: skip
 """Columns of instants, which hold times and no numbers, by field; any other column is called as its field."""
 
 DEAD_LETTER_COLUMNS = (
     "origin_topic", "origin_partition", "origin_offset", "reason", "detail", "origin_at", "key", "value", "headers",
-    "customer_id", "version",
+    "customer_id", "letter_id", "death", "source", "died_at", "version",
 )  # fmt: skip
 DISPATCH_FIELDS = tuple(name for name in events.SurveyDispatch._fields if name not in ("personalisation", "token"))
 ERASURE_COLUMNS = (
@@ -106,7 +106,7 @@ def _erasure(record: events.Erasure) -> Row:
 
 
 _STORED_OF_DISPATCH = frozenset(DISPATCH_FIELDS)
-_INSTANTS = frozenset((*COLUMNS.values(), "origin_at", "done_at", "loaded_at"))
+_INSTANTS = frozenset((*COLUMNS.values(), "died_at", "done_at", "loaded_at", "origin_at"))
 
 TABLES: dict[str, Table] = {
     table.topic.name: table
@@ -125,6 +125,7 @@ TABLES: dict[str, Table] = {
         _table("alerts", topics.ALERTS),
         Table("erasures", topics.ERASURES, events.Erasure, (*ERASURE_COLUMNS, *LINEAGE), _erasure),
         _table("dead_letters", topics.DEAD),
+        _table("letter_actions", topics.LETTER_ACTIONS),
     )
 }
 """Every table, by the name of its topic."""
@@ -184,32 +185,43 @@ def headers_of(message: Message) -> list[Header]:
 
 
 def _dead_letter(codec: Codec, message: Message) -> Row:
-    offset = message.offset() or 0
-    headers = headers_of(message)
-    try:
-        original, death = unwrap(headers)
-        origin = (death.topic, death.partition, death.offset, death.reason, death.detail, max(0, death.timestamp_ms))
-    except NotADeadLetter as error:
-        # another program wrote it; it must not get lost
-        original, written_ms = headers, max(0, message.timestamp()[1])
-        origin = (message.topic() or "", message.partition() or 0, offset, Reason.UNLABELLED, str(error), written_ms)
-    customer_id, key = _customer_id(codec, origin[0], message), key_of_message(message)
-    if customer_id is None:  # no erasure could find whom the bytes name: they stay in Kafka
-        return (*origin, key, None, [], (key or b"").decode(errors="replace"), offset)
-    return (*origin, key, message.value(), _without_nulls(original), customer_id, offset)
+    offset, written_ms = message.offset() or 0, max(0, message.timestamp()[1])
+    original, death = unwrap_any(headers_of(message), offset, written_ms)
+    letter, key = identify(original, death), key_of_message(message)
+    place, at_ms = (death.topic, death.partition, death.offset), max(0, death.timestamp_ms)
+    if not _is_ours(death):  # its bytes may hold anything, and no erasure could find whom they name
+        reason = death.reason if death.reason in _REASONS else Reason.UNLABELLED
+        return (*place, reason, "", at_ms, None, None, [], "", *letter, "", written_ms, offset)
+    customer_id, source = _customer_and_source(codec, death.topic, message)
+    told = (*place, death.reason, death.detail, at_ms, key)
+    if customer_id is None:  # the key is that of a customer, but nobody knows what else the bytes name
+        return (*told, None, [], (key or b"").decode(errors="replace"), *letter, "", written_ms, offset)
+    return (*told, message.value(), _without_nulls(original), customer_id, *letter, source, written_ms, offset)
 
 
-def _customer_id(codec: Codec, origin_topic: str, message: Message) -> str | None:
-    """Find the customer that a dead letter's record names, empty for nobody; None when we cannot read it."""
+_REASONS = frozenset(map(str, Reason))
+
+
+def _is_ours(death: Death) -> bool:
+    """True for a letter that we wrote of a record on a topic of ours, or of a request to the collector."""
+    return death.reason != Reason.UNLABELLED and (death.topic in topics.BY_NAME or death.topic == topics.COLLECTOR)
+
+
+def _customer_and_source(codec: Codec, origin_topic: str, message: Message) -> tuple[str | None, str]:
+    """Find the customer and the source that a dead letter's record names, empty for none.
+
+    The customer is None where the record cannot be read.
+    """
     if origin_topic == topics.COLLECTOR and (key := key_of_message(message)) is not None:
-        return key.decode(errors="replace")
+        return key.decode(errors="replace"), ""
     topic = topics.BY_NAME.get(origin_topic)
     if topic is None or topic.record is None:
-        return None
+        return None, ""
     try:
-        return str(getattr(codec.decode(topic.record, message.value()), "customer_id", ""))
+        record: events.Record = codec.decode(topic.record, message.value())
     except (Undecodable, RegistryAway):  # no dead letter waits for a registry
-        return None
+        return None, ""
+    return str(getattr(record, "customer_id", "")), str(getattr(record, "source", ""))
 
 
 def key_of_message(message: Message) -> bytes | None:

@@ -15,7 +15,7 @@ The path of an answer, and of the question before it:
         processing.rolling          panes become rolling NPS of each segment and window: nps.rolling
         sinks.loader                rows in ClickHouse
         sinks.notify                alerts to people
-    whatever cannot be used         nps.dead-letters, bytes and all
+    whatever cannot be used         nps.dead-letters, bytes and all, until `nps deadletters` puts it back or drops it
 
 The rooms, each below those above it; imports run down, never up and never in a circle (import-linter holds it):
 
@@ -52,6 +52,7 @@ Words that are ours, and some of the field that mean one thing here:
     fuse          stops a process that finds too many bad records: the fault is not in the records
     invitation    a survey that was sent to a customer, with what was given in answer
     journey       all that is known of one customer
+    letter        a dead letter, through all its deaths
     lease         the time for which the group cannot have given a worker's partitions away
     lineage       the topics, by id and epoch, from which state was made
     pane          one segment's minute, hour or day, with its tally

@@ -204,7 +204,6 @@ def _add_deadletters(commands: _Commands) -> None:
     text = "List the newest dead letters and what was done with each."
     listed = actions.add("list", "deadletters.list_letters", text, "nps deadletters list --reason too_late")
     listed.add_argument("--last", type=int, default=50, metavar="N", help="only the newest N (default 50)")
-    listed.add_argument("--state", choices=["waiting", "redriven", "dropped"], help="only those in this state")
     text = "Show dead letters whole, with all that was done with them."
     shown = actions.add("show", "deadletters.show_letters", text, "nps deadletters show --offsets 17")
     shown.add_argument("--format", choices=["text", "json"], default="text", help="json: lines for redrive --edited")
@@ -216,8 +215,11 @@ def _add_deadletters(commands: _Commands) -> None:
     dropped = actions.add("drop", "deadletters.drop", text, "nps deadletters drop --topic purchases --until 2026-01-31")
     for action in (listed, shown, redriven, dropped):
         _add_selection(action)
-    for action, most in ((shown, 20), (redriven, 1_000), (dropped, 1_000)):
-        action.add_argument("--limit", type=int, default=most, metavar="N", help=f"at most N letters (default {most})")
+    for action in (listed, shown):
+        action.add_argument("--state", choices=["waiting", "redriven", "dropped"], help="only those in this state")
+    shown.add_argument("--limit", type=int, metavar="N", help="at most N letters (default 20, of JSON lines 10000)")
+    for action in (redriven, dropped):
+        action.add_argument("--limit", type=int, default=1_000, metavar="N", help="at most N letters (default 1000)")
     for action in (redriven, dropped):
         action.add_argument("--dry-run", action="store_true", help="only say what would be done")
 

@@ -5,6 +5,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from itertools import islice
 
 from rich.table import Table
 
@@ -35,12 +36,16 @@ from streams.commands.session import (
 from streams.commands.showing import Cells, cut, listed, story, whole
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.foreign import pass_over
+from streams.kafka.ports import Log
 from streams.kafka.producer import Producer
 from streams.kafka.reader import KafkaReader
 from streams.settings import Settings
 
 MOST_LISTED = 10_000
 """The most dead letters that one list holds in memory and shows."""
+
+SHOWN = 20
+"""Letters that are shown whole unless told otherwise."""
 
 MOST_SHOWN = 100
 """The most dead letters that are shown whole at once; as JSON lines, as many as a file of corrections may have."""
@@ -77,30 +82,38 @@ def newest_of(letters: Iterable[Letter], at_most: int, fates: Fates) -> tuple[in
 
 def show_letters(parsed: argparse.Namespace) -> int:
     """Show the chosen letters whole, with all that was done with them; or as the JSON lines that `--edited` takes."""
-    _require_count("--limit", parsed.limit, corrections.MOST_LINES if parsed.format == "json" else MOST_SHOWN)
+    is_json = parsed.format == "json"
+    limit = (corrections.MOST_LINES if is_json else SHOWN) if parsed.limit is None else parsed.limit
+    _require_count("--limit", limit, corrections.MOST_LINES if is_json else MOST_SHOWN)
     settings, chosen = read_settings(), required_selection(parsed)
     require_topics(settings, {DEAD_LETTERS, LETTER_ACTIONS.name})
     codec = codec_of(settings, encodes=False)
-    shown: dict[int, tuple[str, Table]] = {}
     with closing(KafkaReader(settings.brokers, settings.security)) as reader:
-        for count, letter in enumerate(selected(reader, codec, chosen), 1):
-            if parsed.format == "json":
+        fates = Fates.read(reader, codec)
+        wanted = (one for one in selected(reader, codec, chosen) if parsed.state in (None, fates.of(one.identity)))
+        if is_json:
+            for letter in islice(wanted, limit):
                 out.print(corrections.as_line(letter, codec), soft_wrap=True, highlight=False)
-            else:
-                shown[letter.offset] = letter.identity.letter_id, whole(letter, codec)
-            if count == parsed.limit:
-                break
-        if shown:
-            stories = story(reader, codec, {letter_id for letter_id, _ in shown.values()})
-    for letter_id, table in shown.values():
+        else:
+            shown = [(letter.identity.letter_id, whole(letter, codec)) for letter in islice(wanted, limit)]
+            _print_whole(shown, story(reader, codec, {letter_id for letter_id, _ in shown}) if shown else {})
+    return ExitCode.OK
+
+
+def _print_whole(shown: Iterable[tuple[str, Table]], stories: Mapping[str, Iterable[str]]) -> None:
+    for letter_id, table in shown:
         for line in stories[letter_id]:
             table.add_row("", cell(line))
         out.print(table)
         out.print()
-    return ExitCode.OK
 
 
-def redrive(parsed: argparse.Namespace) -> int:
+def producer_of(settings: Settings) -> Log:
+    """Make the producer of what is put back and of fates."""
+    return Producer(settings.brokers, client_id="nps-deadletters", security=settings.security)
+
+
+def redrive(parsed: argparse.Namespace, log_of: Callable[[Settings], Log] = producer_of) -> int:
     """Put the chosen letters back where they lay, and print what became of each kind."""
     _require_count("--limit", parsed.limit, MOST_AT_ONCE)
     settings, lines = read_settings(), _lines(parsed)
@@ -109,12 +122,12 @@ def redrive(parsed: argparse.Namespace) -> int:
     codec, rules = codec_of(settings), program.load(settings.program_path)
     with closing(KafkaReader(settings.brokers, settings.security)) as reader:
         judge = Judge(rules, codec, erased_customers(reader, codec), digest, wall_ms(), parsed.as_history)
-        fates = Fates.read(reader, codec)
+        fates, log = Fates.read(reader, codec), None if parsed.dry_run else log_of(settings)
         if lines:
             corrected, verdicts = _corrected(selected(reader, codec, chosen), lines, codec, judge)
-            figures = _act(settings, parsed, codec, corrected, fates, lambda letter: verdicts[letter.offset])
+            figures = _act(log, parsed, codec, corrected, fates, lambda letter: verdicts[letter.offset])
         else:
-            figures = _act(settings, parsed, codec, selected(reader, codec, chosen), fates, judge)
+            figures = _act(log, parsed, codec, selected(reader, codec, chosen), fates, judge)
     _print_figures(figures, "put back", parsed.dry_run)
     if figures.missed:
         out.print(
@@ -132,8 +145,8 @@ def drop(parsed: argparse.Namespace) -> int:
     require_topics(settings, {DEAD_LETTERS, LETTER_ACTIONS.name})
     codec = codec_of(settings)
     with closing(KafkaReader(settings.brokers, settings.security)) as reader:
-        fates, letters = Fates.read(reader, codec), selected(reader, codec, chosen)
-        figures = _act(settings, parsed, codec, letters, fates, lambda _: Drop())
+        fates, log = Fates.read(reader, codec), None if parsed.dry_run else producer_of(settings)
+        figures = _act(log, parsed, codec, selected(reader, codec, chosen), fates, lambda _: Drop())
     _print_figures(figures, "dropped", parsed.dry_run)
     return ExitCode.OK
 
@@ -152,13 +165,10 @@ def erased_customers(reader: KafkaReader, codec: Codec) -> ErasedCustomers:
 
 
 def _act(
-    settings: Settings, parsed: argparse.Namespace, codec: Codec, letters: Iterable[Letter], fates: Fates,
+    log: Log | None, parsed: argparse.Namespace, codec: Codec, letters: Iterable[Letter], fates: Fates,
     judge: Callable[[Letter], Verdict],
 ) -> ActedOn:  # fmt: skip
-    """Act on the letters, or with `--dry-run` only count.  Raises Undelivered, BrokerAway, RegistryAway."""
-    log = None
-    if not parsed.dry_run:
-        log = Producer(settings.brokers, client_id="nps-deadletters", security=settings.security)
+    """Act on the letters, without a log only count.  Raises Undelivered, BrokerAway, RegistryAway."""
     return asyncio.run(Actor(log, codec, wall_ms, parsed.limit).act(letters, fates, judge))
 
 

@@ -135,20 +135,25 @@ def test_no_text_is_forgotten_by_oversight() -> None:
     instants_and_numbers = {
         "triggered_at", "decided_at", "due_at", "expires_at", "sent_at", "answered_at", "received_at", "origin_at",
         "lag_ms", "score", "revision", "reminder", "probability", "question_version", "counted", "origin_partition",
-        "origin_offset",
+        "origin_offset", "death", "died_at",
     }  # fmt: skip
     # ids made of hashes, words of the program and of closed lists, dimensions that are few-valued
     words = {
         "survey_id", "decision_id", "alert_id", "dedup_key", "survey", "rule", "question", "channel", "outcome",
         "reason", "flag", "band", "status", "severity", "segments", "dimensions", "trigger_type", "trigger_source",
-        "response_source", "origin_topic",
+        "response_source", "origin_topic", "source", "letter_id",
     }  # fmt: skip
     for table in TABLES.values():
         if table.name in PERSONAL:
             named = set(PERSONAL[table.name].emptied)
             assert named <= set(table.columns)
             assert set(table.columns) - named <= lineage | instants_and_numbers | words, table.name
-    assert {table.name for table in TABLES.values()} - set(PERSONAL) == {"panes", "rolling", "erasures"}
+    assert {table.name for table in TABLES.values()} - set(PERSONAL) == {
+        "panes",
+        "rolling",
+        "erasures",
+        "letter_actions",
+    }
 
 
 def test_rows_from_before_the_erasure_lose_the_person(warehouse: Memory | ClickHouse, clock: Clock) -> None:

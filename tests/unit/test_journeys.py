@@ -17,6 +17,7 @@ from schemas.topics import (
     DEAD_LETTERS,
     DECISIONS,
     DISPATCHES,
+    LETTER_HEADER,
     PURCHASES,
     RESPONSES,
     WAKEUPS,
@@ -231,12 +232,15 @@ async def processed(journeys: Journeys, feed: MemoryFeed) -> None:
         idle_rounds = 0 if await journeys.process_next(0) else idle_rounds + 1
 
 
-@pytest.mark.parametrize("headers", [(), ((COLLECTOR_HEADER, b""),), (("trace", b"1"), (COLLECTOR_HEADER, None))])
+@pytest.mark.parametrize(
+    "headers",
+    [(), ((COLLECTOR_HEADER, b""),), (("trace", b"1"), (COLLECTOR_HEADER, None)), ((LETTER_HEADER, b"put back"),)],
+)
 @pytest.mark.parametrize(
     "spoilt", ["too large", "no score", "no Avro", "nothing", "another key", "too long", "seconds"]
 )
 def test_what_strangers_send_never_blows_the_fuse(headers: Headers, spoilt: str) -> None:
-    """Whatever is wrong with what the collector wrote, however often; of another producer it stops the worker."""
+    """Whatever is wrong with what the collector wrote or a person put back, however often; else it stops the worker."""
     good = SurveyResponse("tool", "r", "x", START_MS, "c1", "s", 9, None, False, "email")
     values = {
         "too large": CODEC.encode(good._replace(comment="\ufffd" * 32_000)),

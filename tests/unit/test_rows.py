@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import Message
 
 from schemas.codec import Codec
-from schemas.deadletters import Death, Header, wrap
+from schemas.deadletters import NAMES, Death, Header, identify, put_back, wrap
 from schemas.events import PaneTally, Wakeup
 from schemas.topics import DEAD_LETTERS, PANES, pane_key
 from sinks.rows import LINEAGE, TABLES, decode
@@ -75,8 +75,11 @@ def test_a_dead_letter_without_a_label_is_kept() -> None:
     assert (row["value"], row["headers"], row["origin_at"]) == (None, [], 1_234)
 
 
-@pytest.mark.parametrize("topic", ["nps.responses", "nps.answers", "nps.unknown", "collector", ""])
-@pytest.mark.parametrize("value", [b"\xff", b"a: Ada, mail: ada@shop", CODEC.encode(Wakeup("Ada", 1)), None])
+UNREADABLE = [b"\xff", b"a: Ada, mail: ada@shop", CODEC.encode(Wakeup("Ada", 1)), None]
+
+
+@pytest.mark.parametrize("topic", ["nps.responses", "nps.answers"])
+@pytest.mark.parametrize("value", UNREADABLE)
 def test_what_nobody_can_read_stays_in_kafka(topic: str, value: bytes | None) -> None:
     """No erasure could find whom it names: the warehouse gets where it lies, why, and its key."""
     death = Death("undecodable", "junk", topic, 4, 77, 555)
@@ -84,3 +87,40 @@ def test_what_nobody_can_read_stays_in_kafka(topic: str, value: bytes | None) ->
     row = named(DEAD_LETTERS, parts[DEAD_LETTERS].rows[0])
     assert (row["key"], row["value"], row["headers"], row["customer_id"]) == (b"k", None, [], "k")
     assert b"Ada" not in str(row).encode()
+
+
+@pytest.mark.parametrize("topic", ["shop.orders", "nps.unknown", "collector", ""])
+@pytest.mark.parametrize("reason", ["undecodable", "of Ada's own"])
+@pytest.mark.parametrize("value", UNREADABLE)
+def test_a_foreign_letter_brings_no_value_along(topic: str, reason: str, value: bytes | None) -> None:
+    """A foreign payload may hold anything: place and reason are stored, and neither key, value, headers nor detail."""
+    death = Death(reason, "email 'ada@shop' of Ada", topic, 4, 77, 555)
+    sent = message(DEAD_LETTERS, value, wrap([("by", b"Ada")], death), key=b"Ada")
+    parts, _ = decode(CODEC, [sent], loaded_ms=0)
+    row = named(DEAD_LETTERS, parts[DEAD_LETTERS].rows[0])
+    assert (row["origin_topic"], row["origin_offset"], row["customer_id"]) == (topic, 77, "")
+    assert row["reason"] == ("undecodable" if reason == "undecodable" else "unlabelled")
+    assert "ada" not in str(row).lower()
+
+
+@pytest.mark.parametrize("numbers", [b"1", b"Ada"])
+def test_a_letter_of_a_stranger_brings_no_value_along(numbers: bytes) -> None:
+    """What lies there without our labels, or with labels that say something else."""
+    headers: list[Header] = [("by", b"Ada"), *((name, numbers) for name in NAMES)] if numbers == b"Ada" else []
+    parts, _ = decode(CODEC, [message(DEAD_LETTERS, b"Ada", headers, key=b"Ada")], loaded_ms=0)
+    row = named(DEAD_LETTERS, parts[DEAD_LETTERS].rows[0])
+    assert (row["origin_topic"], row["reason"], row["detail"]) == (DEAD_LETTERS, "unlabelled", "")
+    assert "ada" not in str(row).lower()
+
+
+def test_a_letter_is_told_apart_from_its_next_death() -> None:
+    """One id through all deaths, and the source of the event; the instant is that of the death."""
+    value = CODEC.encode(response("a", START_MS, 3))
+    death = Death("edit_closed", "", "nps.responses", 4, 77, 555)
+    letter = identify([], death)
+    again = wrap(put_back([], letter), Death("too_late", "", "nps.responses", 4, 99, 555))
+    sent = [message(DEAD_LETTERS, value, wrap([], death)), message(DEAD_LETTERS, value, again, offset=6)]
+    parts, _ = decode(CODEC, sent, loaded_ms=0)
+    rows = [named(DEAD_LETTERS, row) for row in parts[DEAD_LETTERS].rows]
+    assert [(row["letter_id"], row["death"]) for row in rows] == [(letter.letter_id, 0), (letter.letter_id, 1)]
+    assert {(row["source"], row["died_at"]) for row in rows} == {("tool", 1_234)}

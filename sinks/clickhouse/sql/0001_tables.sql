@@ -195,7 +195,8 @@ ENGINE = {replicated}ReplacingMergeTree(version)
 ORDER BY (dedup_key, alert_id);
 
 -- A dead letter's own record is `kafka_*`; where the record lay before it died is `origin_*`.  Whom it is about: its key's
--- customer, or the one its record names.  It is kept for as long as in Kafka.
+-- customer, or the one its record names.  It is kept for as long as in Kafka.  A letter keeps its `letter_id` through all its
+-- deaths: put back, it may die again, and its `death` is one higher.
 CREATE TABLE IF NOT EXISTS dead_letters{on_cluster}
 (
     origin_topic     LowCardinality(String),
@@ -208,6 +209,10 @@ CREATE TABLE IF NOT EXISTS dead_letters{on_cluster}
     value            Nullable(String),
     headers          Array(Tuple(name String, value String)),
     customer_id      String,
+    letter_id        String,
+    death            UInt32,
+    source           LowCardinality(String),
+    died_at          DateTime64(3, 'UTC'),
     version          UInt64,
     kafka_topic      LowCardinality(String),
     kafka_partition  UInt32,
@@ -217,6 +222,26 @@ CREATE TABLE IF NOT EXISTS dead_letters{on_cluster}
 )
 ENGINE = {replicated}ReplacingMergeTree(version)
 ORDER BY (origin_topic, origin_partition, origin_offset, reason)
+TTL toDateTime(loaded_at) + INTERVAL {dead_letters_days} DAY;
+
+-- One row for each thing that a person's command did with one death of a letter.
+CREATE TABLE IF NOT EXISTS letter_actions{on_cluster}
+(
+    letter_id        String,
+    death            UInt32,
+    action           LowCardinality(String),
+    reason           LowCardinality(String),
+    origin_topic     LowCardinality(String),
+    origin_partition Int32,
+    origin_offset    Int64,
+    acted_at         DateTime64(3, 'UTC'),
+    kafka_topic      LowCardinality(String),
+    kafka_partition  UInt32,
+    kafka_offset     UInt64,
+    loaded_at        DateTime64(3, 'UTC')
+)
+ENGINE = {replicated}ReplacingMergeTree(kafka_offset)
+ORDER BY (letter_id, death)
 TTL toDateTime(loaded_at) + INTERVAL {dead_letters_days} DAY;
 
 -- One row for each erasure, without the name: the SHA-256 of the customer id tells rows of an erased customer that come
