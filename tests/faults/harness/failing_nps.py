@@ -1,4 +1,4 @@
-"""`nps worker` or `nps sink`, the shipped process, put together with failpoints.
+"""`nps worker`, `nps sink` or `nps deadletters redrive`, the shipped process, put together with failpoints.
 
 FAILPOINTS=after-panes:3:kill python -m tests.faults.harness.failing_nps worker
 """
@@ -6,26 +6,33 @@ FAILPOINTS=after-panes:3:kill python -m tests.faults.harness.failing_nps worker
 import os
 import sys
 
-from streams.cli import end_with
+from streams.cli import _parse, end_with
+from streams.commands import deadletters
 from streams.commands.session import read_settings
 from streams.commands.sinks import load
 from streams.commands.worker import producer_of, worker_of
 from tests.faults.harness.fault_injection import (
+    LETTERS,
     SINK,
     VARIABLE,
     WORKER,
+    FailingLetters,
     FailingLog,
     FailingWarehouse,
     Failpoints,
     fail_commits,
 )
 
-POINTS = {"worker": WORKER, "sink": SINK}
+POINTS = {"worker": WORKER, "sink": SINK, "deadletters": LETTERS}
 
 
-def main(command: str) -> int:
+def main(command: str, *words: str) -> int:
     """Run the command until it ends or fails as ordered; its exit code."""
-    points, settings = Failpoints.parse(os.environ[VARIABLE], POINTS[command]), read_settings()
+    points = Failpoints.parse(os.environ[VARIABLE], POINTS[command])
+    if command == "deadletters":
+        parsed = _parse([command, *words])
+        return deadletters.redrive(parsed, lambda settings: FailingLetters(deadletters.producer_of(settings), points))
+    settings = read_settings()
     if command == "sink":
         return load(settings, lambda warehouse: FailingWarehouse(warehouse, points.at_once))
     fail_commits(points)
@@ -34,4 +41,4 @@ def main(command: str) -> int:
 
 
 if __name__ == "__main__":
-    end_with(lambda: main(sys.argv[1]))
+    end_with(lambda: main(*sys.argv[1:]))

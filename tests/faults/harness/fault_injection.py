@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from schemas.topics import JOURNEYS, PANES, ROLLING, WAKEUPS
+from schemas.topics import JOURNEYS, LETTER_ACTIONS, PANES, ROLLING, WAKEUPS
 from sinks.warehouse import Row, Warehouse
 from streams.kafka.ports import Log, Output
 from streams.state import progress
@@ -30,6 +30,9 @@ WORKER = (
 """The points of a worker: as a batch comes, with half a stage's records written, with all, before offsets go out."""
 SINK = ("mid-insert", "after-insert")
 """The points of a sink: with half of a table's rows written, and with all, neither of them committed."""
+
+LETTERS = tuple(f"{where}-{stage}" for stage in ("records", "fates") for where in ("between", "after"))
+"""The points of `nps deadletters redrive`: with half of a batch written and with all, of records and of fates."""
 
 ACTIONS = ("kill", "raise", "hold", "stall")
 _NO_STAGE = frozenset({ROLLING.name, WAKEUPS.name})
@@ -130,6 +133,31 @@ class FailingLog:
             await self._log.flush()
         if stage is not None:
             await self._points.at(f"after-{stage}")
+
+
+class FailingLetters:
+    """A log that fails as letters are put back: half-way through a batch of them or of their fates, or after it."""
+
+    def __init__(self, log: Log, points: Failpoints) -> None:
+        self._log = log
+        self._points = points
+        self._stage = ""
+        self._rest: list[Output] = []
+
+    def send_all(self, outputs: Iterable[Output]) -> None:
+        """Hand over half of the records; `flush` does the rest."""
+        batch = list(outputs)
+        self._stage = "fates" if batch[0].topic == LETTER_ACTIONS.name else "records"
+        self._log.send_all(batch[: len(batch) // 2])
+        self._rest = batch[len(batch) // 2 :]
+
+    async def flush(self) -> None:
+        """Wait until the first half is durable, then the second; after each what is to happen."""
+        await self._log.flush()
+        await self._points.at(f"between-{self._stage}")
+        self._log.send_all(self._rest)
+        await self._log.flush()
+        await self._points.at(f"after-{self._stage}")
 
 
 class FailingWarehouse:
