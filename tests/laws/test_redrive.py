@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from schemas.codec import Codec
-from schemas.events import Purchase, SurveyResponse
-from schemas.topics import INBOUND, RESPONSES
+from schemas.events import ContactUpdate, Purchase, SurveyResponse
+from schemas.topics import CONTACTS, INBOUND, PURCHASES, RESPONSES
 from streams.commands import corrections
 from streams.commands.letters import Letter, event_of
 from streams.commands.redrive import Actor, Judge, PutBack, Verdict
+from streams.domain.ids import survey_id
 from streams.kafka.ports import KafkaRecord
 from tests.support.crashes import CODEC, PROGRAM, START_MS, Process, check_answers, expected, totals, world
 from tests.support.laws import seeds
@@ -201,3 +202,59 @@ def test_a_trigger_that_was_put_back_asks_once() -> None:
     process.run()
     assert inbound(process)["nps.purchases"] > 4
     assert len(process.log.partitions["nps.dispatches", 0]) == 1
+
+
+def contacts(r: random.Random) -> Records:
+    """Customers who buy and answer in order, and then object, agree again, or are erased."""
+    inputs: Records = {PURCHASES.name: [], RESPONSES.name: [], CONTACTS.name: []}
+    for number in range(6):
+        name, at_ms = f"c{number}", START_MS + number * 60_000
+        bought = Purchase("shop", name, "order.delivered", at_ms, name, name, None, None, {"country": "BR"})
+        survey = survey_id(name, "shop", name, "r")
+        said = [
+            SurveyResponse("tool", f"{name}.{n}", "said", at_ms + n, name, survey, r.randrange(11), None, False, None)
+            for n in range(1, r.randrange(2, 4))
+        ]
+        told = [_told(r, name, n, at_ms + 1_000 * n) for n in range(1, r.randrange(2, 5))]
+        for topic, events in ((PURCHASES.name, [bought]), (RESPONSES.name, said), (CONTACTS.name, told)):
+            for event in events:
+                value, records = CODEC.encode(event), inputs[topic]
+                records.append(KafkaRecord(len(records), event.time, name.encode(), value))
+    return inputs
+
+
+def _told(r: random.Random, name: str, number: int, at_ms: int) -> ContactUpdate:
+    is_erased = r.random() < 0.3
+    opted_out = None if is_erased else r.choice((True, False, None))
+    consents = {} if is_erased else {"feedback/email": r.choice(("granted", "withdrawn"))}
+    return ContactUpdate("crm", f"{name}.{number}", "told", at_ms, name, opted_out, None, None, {}, consents,
+                         erased=is_erased)  # fmt: skip
+
+
+def known_of(process: Process) -> Mapping[bytes, tuple[object, ...]]:
+    """The customers' objections and statements in the state of a process, and whether they were erased."""
+    restored = process.restored()
+    journeys = {key: restored.journeys.get(key).journey for key in (f"c{n}".encode() for n in range(6))}
+    return {key: (one.opted_out, one.opted_ms, one.contact) for key, one in journeys.items()}
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_contacts_and_erasures_that_were_put_back_hold_as_from_the_start(part: int) -> None:
+    """What customers said of being asked, and that they were erased, is known in the end; and all numbers are equal."""
+    died, tried = 0, seeds(SEEDS, part, PARTS)
+    for seed in tried:
+        r = random.Random(seed)
+        inputs = contacts(r)
+        valid = Process(r, inputs)
+        valid.run()
+        lost = [one._replace(key=b"x") if r.random() < 0.5 else one for one in inputs[CONTACTS.name]]
+        process = Process(r, {**inputs, CONTACTS.name: lost})
+        process.run()
+        died += len(letters(process.log))
+        redrive(process, judge_of(PROGRAM, CODEC, NOW_MS), r)
+        process.crashes = 0
+        process.run()
+        assert not waiting(process.log, CODEC)
+        assert totals(process) == totals(valid) != {}, f"seed {seed}: panes differ"
+        assert known_of(process) == known_of(valid), f"seed {seed}: statements differ"
+    assert died > len(tried), "records must die"
