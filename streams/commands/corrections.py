@@ -20,7 +20,8 @@ from streams.commands.letters import event_of as event_of_letter
 MOST_LINES = 10_000
 """The most lines of a file: they are held in memory, to be checked before the first is sent."""
 
-_LONGEST_LINE = 1_048_576
+_LONGEST_LINE = 262_144
+_SHOWN_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def as_line(letter: Letter, codec: Codec) -> str:
     event = event_of_letter(letter, codec)
     fields: dict[str, Any] = {"letter": letter.offset, "topic": letter.death.topic.removeprefix("nps.")}
     if event is None:
-        fields["unreadable"] = (letter.value or b"").decode(errors="backslashreplace")
+        fields["unreadable"] = (letter.value or b"")[:_SHOWN_BYTES].decode(errors="backslashreplace")
     else:
         fields |= event._asdict()
     return json.dumps(fields, default=dict)

@@ -33,7 +33,7 @@ from streams.commands.session import (
     show,
     table_of,
 )
-from streams.commands.showing import Cells, cut, listed, story, whole
+from streams.commands.showing import Cells, listed, story, whole
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.foreign import pass_over
 from streams.kafka.ports import Log
@@ -175,7 +175,7 @@ def _act(
 def _print_figures(figures: ActedOn, done: str, is_dry_run: bool) -> None:
     table = table_of("topic", "reason", "what", "letters")
     for (topic, reason, what), count in sorted(figures.letters.items()):
-        table.add_row(*map(cell, (cut(topic), cut(reason), what, count)))
+        table.add_row(*map(cell, (topic, reason, what, count)))
     show(table)
     told = f"{figures.acted} letters {'would be ' if is_dry_run else ''}{done}"
     out.print(

@@ -13,7 +13,18 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from schemas.codec import Codec, Undecodable
 from schemas.deadletters import put_back
-from schemas.events import ContactUpdate, Erasure, Inbound, LetterAction, Purchase, Record, SupportCase
+from schemas.events import (
+    Alert,
+    Answer,
+    ContactUpdate,
+    Decision,
+    Erasure,
+    Inbound,
+    LetterAction,
+    Purchase,
+    Record,
+    SupportCase,
+)
 from schemas.ours import decode_ours
 from schemas.reasons import Reason
 from schemas.topics import (
@@ -50,9 +61,13 @@ LETTERS_PER_S = 2_000
 
 _BATCH_LETTERS = 200
 _BATCH_BYTES = 16_777_216
+_MOST_KINDS, _LONGEST_WORD = 1_000, 256
+_OTHERS = ("...", "...", "of further topics and reasons")
 _INBOUND = {PURCHASES.name, SUPPORT.name, CONTACTS.name, RESPONSES.name}
-_ROWS = {ANSWERS.name, DECISIONS.name, ALERTS.name, ERASURES.name}
-BACK_TO = _INBOUND | _ROWS
+_ROWS: Mapping[str, type[Record]] = {
+    ANSWERS.name: Answer, DECISIONS.name: Decision, ALERTS.name: Alert, ERASURES.name: Erasure
+}  # fmt: skip
+BACK_TO = _INBOUND | _ROWS.keys()
 """Topics on which letters are put back."""
 
 ABOUT_ERASED = "is about a customer who was erased"
@@ -111,12 +126,12 @@ class Judge:
             return Keep(f"would die again: {event.reason}")
         if self.is_erased(letter, event):
             return Keep(ABOUT_ERASED)
-        is_trigger = isinstance(event, Purchase | SupportCase)
         headers = put_back(letter.headers, letter.identity)
-        if is_trigger and self.as_history:
+        if self.as_history and isinstance(event, Purchase | SupportCase):
             headers.append((HISTORY_HEADER, b"1"))
         output = Output(topic, letter.value, key_of(event), -1, max(0, letter.death.timestamp_ms), headers)
-        return PutBack(output, is_trigger and not self.as_history and self._is_missed(letter, event))
+        is_history = any(name == HISTORY_HEADER for name, _ in headers)
+        return PutBack(output, not is_history and self._is_missed(letter, event))
 
     def _is_forgotten(self, letter: Letter) -> bool:
         """True when what the record is about may be forgotten; contacts are known for ever."""
@@ -145,10 +160,8 @@ class Judge:
             return letter.key
 
     def _row(self, letter: Letter) -> Record | Reject:
-        cls = BY_NAME[letter.death.topic].record
-        assert cls is not None, "topics of rows have records"
         try:
-            record: Record = decode_ours(self.codec, cls, letter.key, letter.value)
+            record: Record = decode_ours(self.codec, _ROWS[letter.death.topic], letter.key, letter.value)
         except Undecodable as error:
             return Reject(error.reason, str(error))
         return record
@@ -204,6 +217,12 @@ class ActedOn:
     missed: int = 0
     is_cut: bool = False
 
+    def count(self, *kind: str) -> None:
+        """Count a letter of this topic, reason and outcome; strangers may have written more kinds than are held."""
+        known = tuple(word[:_LONGEST_WORD] for word in kind)
+        topic, reason, told = known if known in self.letters or len(self.letters) < _MOST_KINDS else _OTHERS
+        self.letters[topic, reason, told] += 1
+
 
 class Actor:
     """Actor on letters: puts back or drops what a judge says, at most `limit`; without a log it only counts."""
@@ -228,7 +247,7 @@ class Actor:
                 figures.is_cut = True
                 break
             verdict = judge(letter)
-            figures.letters[letter.death.topic, letter.death.reason, _told(verdict)] += 1
+            figures.count(letter.death.topic, letter.death.reason, _told(verdict))
             if isinstance(verdict, Keep):
                 continue
             known.add(letter.identity.letter_id)

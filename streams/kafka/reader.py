@@ -100,8 +100,6 @@ class KafkaReader:
         self._consumer.assign([confluent_kafka.TopicPartition(*partition, start) for partition in partitions])
         while unfinished:
             messages = self._consumer.consume(BATCH_RECORDS, timeout=0.02)
-            if messages:
-                last_answer_s = time.monotonic()
             for message in messages:
                 partition = (message.topic() or "", message.partition() or 0)
                 error = message.error()
@@ -113,7 +111,9 @@ class KafkaReader:
                     raise not_allowed(error.code(), partition[0], "Read")
                 elif not error.retriable():
                     raise BrokerAway(f"{partition[0]} partition {partition[1]} cannot be read: {error.str()}")
-            if time.monotonic() - last_answer_s > self._patience_s:
+            if messages:
+                last_answer_s = time.monotonic()  # not before them: whoever reads may take its time with each
+            elif time.monotonic() - last_answer_s > self._patience_s:
                 raise BrokerAway(f"no answer from Kafka at {self._brokers} for {self._patience_s:g} s")
         self._consumer.unassign()
 

@@ -1,6 +1,7 @@
 """The log's two ports keep the same promises over Kafka and in memory."""
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
@@ -74,6 +75,21 @@ def test_what_was_flushed_is_read_whole_and_in_order(ends: Ends) -> None:
         (5, 2_000, b"k", None),
     ]
     assert [tuple(record.headers) for record in records] == [headers] * 5 + [()]
+
+
+def test_a_slow_reader_is_no_silent_broker(brokers: str) -> None:
+    """Whoever takes longer with a record than a broker may be silent still reads to the end."""
+    topic = f"log-{uuid4().hex[:8]}"
+    admin = AdminClient({"bootstrap.servers": brokers})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
+    with closing(KafkaReader(brokers, {}, patience_s=5)) as reader:
+        ends = Ends(Producer(brokers), reader, topic)
+        write(ends, [Output(topic, b"%d" % n, b"k", 0, 1_000) for n in range(3)])
+        found = 0
+        for _ in reader.read([(topic, 0)]):
+            found += 1
+            time.sleep(6 if found == 1 else 0)
+    assert found == 3
 
 
 def test_a_key_chooses_one_partition_for_ever(ends: Ends) -> None:

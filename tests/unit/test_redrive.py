@@ -16,7 +16,7 @@ from streams.commands import corrections, fates
 from streams.commands.deadletters import newest_of
 from streams.commands.fates import Fate, Fates
 from streams.commands.letters import Letter
-from streams.commands.redrive import Keep, PutBack
+from streams.commands.redrive import ActedOn, Keep, PutBack
 from streams.domain.panes import DAY_MS
 from streams.intake import accept
 from streams.kafka.ports import KafkaRecord
@@ -157,6 +157,7 @@ def test_a_trigger_that_is_too_late_is_counted_and_asked_as_history() -> None:
     late = judge_of(PROGRAM, CODEC, NOW_MS + 2 * DAY_MS)
     assert put(letter(BOUGHT), late).is_missed
     assert not put(letter(SAID), late).is_missed
+    assert not put(letter(BOUGHT, headers=((HISTORY_HEADER, b"1"),)), late).is_missed
     history = replace(late, as_history=True)
     assert put(letter(BOUGHT), history).output.headers[-1][0] == HISTORY_HEADER
     assert not put(letter(BOUGHT), history).is_missed
@@ -266,6 +267,16 @@ def test_a_list_holds_no_record() -> None:
 def replace_place(death: Death, offset: int) -> Death:
     """The death at another offset."""
     return replace(death, offset=offset)
+
+
+def test_kinds_are_bounded() -> None:
+    """Strangers may write topics and reasons without end: a thousand are told apart, and none is long."""
+    figures = ActedOn()
+    for number in range(5_000):
+        figures.count(f"topic {number}", "r" * 9_999, "kept")
+    assert len(figures.letters) == 1_001
+    assert figures.letters.total() == 5_000
+    assert max(map(len, (word for kind in figures.letters for word in kind))) == 256
 
 
 def test_fates_are_bounded_and_the_newest_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
