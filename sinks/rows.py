@@ -25,9 +25,10 @@ from sinks.warehouse import Row
 
 LINEAGE = ("kafka_topic", "kafka_partition", "kafka_offset", "loaded_at")
 COLUMNS = {
-    "acted_ms": "acted_at", "answered_ms": "answered_at", "as_of_ms": "as_of", "decided_ms": "decided_at",
+    "answered_ms": "answered_at", "as_of_ms": "as_of", "decided_ms": "decided_at",
     "due_ms": "due_at", "erased_ms": "erased_at", "expires_ms": "expires_at", "published_ms": "published_at",
-    "received_ms": "received_at", "sent_ms": "sent_at", "start_ms": "start", "trigger_ms": "triggered_at",
+    "received_ms": "received_at", "sent_ms": "sent_at", "start_ms": "start", "time": "acted_at",
+    "trigger_ms": "triggered_at",
 }  # fmt: skip
 """Columns of instants, which hold times and no numbers, by field; any other column is called as its field."""
 

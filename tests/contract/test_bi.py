@@ -120,7 +120,7 @@ def test_what_is_called_n_adds_up_to_all_answers(filled: ClickHouse) -> None:
     for view in readable(filled, "country"):
         if view in found:
             rows = filled.query(f"SELECT country, sum(n) FROM {view} GROUP BY country")
-            assert dict(rows) == by_country, view
+            assert {str(row[0]): row[1] for row in rows} == by_country, view
 
 
 def test_where_rows_overlap_nothing_is_called_n(filled: ClickHouse) -> None:
