@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 READY := $(VENV)/.ready
 UV := .cache/uv/bin/uv
+SUPERSET := .cache/superset
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: demo up shell test test-kafka soak check bench fmt readme lock clean
+.PHONY: demo up shell superset test test-kafka soak check bench fmt readme lock clean
 
 demo: $(READY)  ## run the whole pipeline for a minute and prove its numbers
 	$(BIN)/nps demo --for $(or $(FOR),60s) $(ARGS)
@@ -19,6 +20,9 @@ up: $(READY)  ## run the whole pipeline on this machine until Ctrl-C
 
 shell: $(READY)  ## a shell in which `nps` is found
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec "$${SHELL:-/bin/sh}"
+
+superset: $(SUPERSET)/.ready  ## Superset with our dashboards on NPS_CLICKHOUSE_URL, until Ctrl-C
+	deploy/superset/open.sh $(SUPERSET)
 
 test: $(READY)  ## all tests, laws on few examples (LAWS=many: on all); those on real Kafka say loudly when they are skipped
 	$(BIN)/pytest $(PARALLEL) $(ARGS)
@@ -47,18 +51,27 @@ fmt: $(READY)  ## format the code
 readme: $(READY)  ## write the README's reference tables anew
 	$(BIN)/python -m streams.commands.reference README.md
 
-lock:  ## write the lock files anew, with hashes; versions stay unless told otherwise: make lock ARGS="--upgrade-package rich"
-	$(PYTHON) -m venv .cache/uv
-	.cache/uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+lock: $(UV)  ## write the lock files anew, with hashes; versions stay unless told otherwise: make lock ARGS="--upgrade-package rich"
 	$(COMPILE) --extra local --extra dev $(ARGS) -o requirements.lock pyproject.toml
 	$(COMPILE) -c requirements.lock -o deploy/runtime.lock pyproject.toml
 	echo hatchling | $(COMPILE) -c requirements.lock -o deploy/build.lock -
+	$(COMPILE) $(ARGS) -o deploy/superset/requirements.lock deploy/superset/requirements.in
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(UV):
+	$(PYTHON) -m venv .cache/uv
+	.cache/uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+
+$(SUPERSET)/.ready: deploy/superset/requirements.lock $(UV)
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] in ((3, 11), (3, 12)) else "Superset needs Python 3.11 or 3.12: make superset PYTHON=python3.11")'
+	$(PYTHON) -m venv $(SUPERSET)/venv
+	$(UV) pip sync --quiet --require-hashes --python $(SUPERSET)/venv deploy/superset/requirements.lock
 	touch $@
 
 clean:  ## remove what make and the tests made
