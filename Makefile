@@ -7,6 +7,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 READY := $(VENV)/.ready
 UV := .cache/uv/bin/uv
 SUPERSET := .cache/superset
+GRAFANA := .cache/grafana
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command "make lock"
 
@@ -72,6 +73,12 @@ $(SUPERSET)/.ready: deploy/superset/requirements.lock $(UV)
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] in ((3, 11), (3, 12)) else "Superset needs Python 3.11 or 3.12: make superset PYTHON=python3.11")'
 	$(PYTHON) -m venv $(SUPERSET)/venv
 	$(UV) pip sync --quiet --require-hashes --python $(SUPERSET)/venv deploy/superset/requirements.lock
+	touch $@
+
+$(GRAFANA)/.ready: tests/support/grafana/package-lock.json
+	mkdir -p $(GRAFANA)
+	cp tests/support/grafana/package.json tests/support/grafana/package-lock.json $(GRAFANA)
+	npm ci --silent --prefix $(GRAFANA)
 	touch $@
 
 clean:  ## remove what make and the tests made

@@ -51,7 +51,7 @@ DECLARED = (streams.metrics.LAST_PROGRESS, sinks.metrics.LAST_COMMIT)  # importi
 
 def test_there_is_every_part() -> None:
     """The production shape has its servers, the two jobs and the four services."""
-    assert {"kafka", "clickhouse", "prometheus", "alertmanager"} | set(OURS) == set(SERVICES)
+    assert {"kafka", "clickhouse", "prometheus", "alertmanager", "grafana"} | set(OURS) == set(SERVICES)
     assert set(OURS) == {"topics", "migrate", "worker", "sink", "notifier", "collector"}
 
 
@@ -124,6 +124,8 @@ def test_a_missing_password_is_refused_by_name() -> None:
     """Without the password nothing starts, and the message names the variable."""
     with pytest.raises(KeyError, match="set CLICKHOUSE_PASSWORD"):
         interpolate(SERVICES["clickhouse"]["environment"]["CLICKHOUSE_PASSWORD"], {})
+    with pytest.raises(KeyError, match="set GRAFANA_PASSWORD"):
+        interpolate(SERVICES["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD"], {})
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -14,7 +14,7 @@ OURS = {name: service for name, service in SERVICES.items() if "build" in servic
 
 SECRET = "s3cret-of-the-test"
 LINK_KEYS = "k1:secret-of-links-of-the-test"
-GIVEN = {"CLICKHOUSE_PASSWORD": SECRET, "LINK_KEYS": LINK_KEYS}
+GIVEN = {"CLICKHOUSE_PASSWORD": SECRET, "GRAFANA_PASSWORD": SECRET, "LINK_KEYS": LINK_KEYS}
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 
