@@ -9,6 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$(cd "${1:?the folder in which Superset lies: make superset}" && pwd)
 port=${SUPERSET_PORT:-8088}
+[ -x "$folder/venv/bin/gunicorn" ] || { echo "no Superset lies in $folder: make superset" >&2 && exit 2; }
 export NPS_CLICKHOUSE_URL=${NPS_CLICKHOUSE_URL:-http://127.0.0.1:8123/nps}
 export SUPERSET_HOME=${SUPERSET_HOME:-$folder/home} SUPERSET_CONFIG_PATH=$here/superset_config.py
 
