@@ -11,9 +11,10 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import yaml
-from clickhouse_connect import get_client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from flask import Flask, g
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 from superset.app import create_app
 
 EXPORT = Path(__file__).with_name("export")
@@ -52,9 +53,9 @@ def dialect_url(clickhouse_url: str, authority: str) -> str:
 def check_views(dsn: str) -> None:
     """End with one line when ClickHouse does not answer, or does not have the views."""
     try:
-        with get_client(dsn=dsn.replace("clickhousedb://", "clickhousedb+connect://", 1)) as client:
-            client.command("SELECT 1 FROM nps_current LIMIT 0")
-    except ClickHouseError as error:
+        with create_engine(dsn).connect() as connection:
+            connection.execute(text("SELECT 1 FROM nps_current LIMIT 0"))
+    except (ClickHouseError, SQLAlchemyError) as error:
         sys.exit(f"NPS_CLICKHOUSE_URL: {str(error).splitlines()[0]} (nps migrate makes the views)")
 
 
