@@ -1,46 +1,38 @@
 """HTTP server of the local ClickHouse: chDB, the engine in process, behind ClickHouse's HTTP interface.
 
-`python -m sinks.chdb.server --path DIR --port N` serves one data folder to clickhouse-connect, curl and BI tools as a
-server would: queries with server-side parameters and settings, inserts in any format, lz4, zstd and gzip both ways,
-error codes in `X-ClickHouse-Exception-Code`.
+`python -m sinks.chdb.server --path DIR --port N` serves one data folder to clickhouse-connect, JDBC, curl and BI tools
+as a server would: queries with server-side parameters and settings, inserts in any format, compression by HTTP and in
+ClickHouse's own blocks, Native at a driver's revision, sessions, external tables, error codes in
+`X-ClickHouse-Exception-Code`.  KILL QUERY ends a query by its `query_id`, and so does its client by going away.
 
-It has no users or grants, and no state between requests (`session_id` is accepted and ignored).  It binds to loopback;
-anywhere else it wants a password in `CHDB_SERVER_PASSWORD`.  A page in a browser may not use it.
+It binds to loopback and lets everybody do everything there, until CREATE USER makes a user; then a request has a
+user's rights, after its password.  Anywhere else it wants a password of the user `default` in `CHDB_SERVER_PASSWORD`.
+A page in a browser may not use it.
 """
 
 import argparse
 import asyncio
-import base64
-import gzip
 import hmac
-import ipaddress
 import json
 import os
-import re
 import signal
 import sys
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import lz4.frame  # type: ignore[import-untyped]  # ships no stubs
 from aiohttp import web
-from backports import zstd
 
-from sinks.chdb.engine import ChdbEngine, EngineError, QueryRequest, QueryResult
+from sinks.chdb.encodings import MAX_BODY_BYTES, accepted_encoding, compressed_blocks, encoded
+from sinks.chdb.engine import ChdbEngine
+from sinks.chdb.http_request import Credentials, credentials, is_loopback, query_request
+from sinks.chdb.queries import kills_queries
+from sinks.chdb.request import ADMINISTRATOR, EngineError, QueryRequest, QueryResult
+from sinks.chdb.sqltext import reads_only
 
-MAX_BODY_BYTES = 1 << 30
 ENGINE_THREADS = 8
 PASSWORD = "CHDB_SERVER_PASSWORD"
 
-_NOT_SETTINGS = {
-    "query", "database", "user", "password", "default_format", "session_id", "session_timeout", "session_check",
-    "query_id", "quota_key", "role", "compress", "decompress", "buffer_size", "wait_end_of_query",
-    "send_progress_in_http_headers", "http_headers_progress_interval_ms", "enable_http_compression",
-    "client_protocol_version", "cancel_http_readonly_queries_on_client_close",
-}  # fmt: skip
-_NAME = re.compile(r"\w+\Z")
 _CONTENT_TYPES = {
     "JSON": "application/json; charset=UTF-8",
     "JSONCompact": "application/json; charset=UTF-8",
@@ -49,7 +41,10 @@ _CONTENT_TYPES = {
     "CSV": "text/csv; charset=UTF-8",
 }
 _STATUS = {516: 403, 497: 403, 60: 404, 81: 404, 47: 404, 159: 408, 241: 500, 252: 500, 48: 501}
-_BAD_REQUESTS = {6, 26, 27, 33, 36, 38, 41, 43, 53, 62, 70, 72, 115, 117, 164, 456, 457, 475}
+_BAD_REQUESTS = {
+    6, 26, 27, 33, 36, 38, 40, 41, 43, 53, 62, 70, 72, 89, 115, 117, 131, 164, 216, 271, 372, 373, 374, 456, 457, 475,
+}  # fmt: skip
+_KILL_AGAIN_S = 0.05
 
 
 class ChdbServer:
@@ -59,6 +54,8 @@ class ChdbServer:
         self._engine = engine
         self._password = password
         self._threads = ThreadPoolExecutor(ENGINE_THREADS, thread_name_prefix="chdb")
+        self._killers = ThreadPoolExecutor(1, thread_name_prefix="chdb-kill")
+        self._ending: set[asyncio.Task[None]] = set()
 
     def app(self) -> web.Application:
         """Make the aiohttp application."""
@@ -69,78 +66,70 @@ class ChdbServer:
         return app
 
     async def _handle(self, request: web.Request) -> web.Response:
-        query_id = request.query.get("query_id") or str(uuid.uuid4())
-        headers = {
-            "X-ClickHouse-Query-Id": query_id,
-            "X-ClickHouse-Timezone": self._engine.timezone,
-            "X-ClickHouse-Server-Display-Name": "chdb",
-        }
+        headers = {"X-ClickHouse-Timezone": self._engine.timezone, "X-ClickHouse-Server-Display-Name": "chdb"}
         try:
-            self._check_access(request)
-            query = await _query_request(request)
+            user = self._authenticated(request)
+            query = await query_request(request, user)
+            headers["X-ClickHouse-Query-Id"] = query.query_id
             if not query.sql.strip():
                 return web.Response(text="Ok.\n", headers=headers)
-            result = await asyncio.get_running_loop().run_in_executor(self._threads, self._engine.run, query)
+            result = await self._run(query)
         except EngineError as error:
-            return self._error_response(error, headers)
+            return self._error_response(request, error, headers)
         return _response(request, result, headers)
 
-    def _check_access(self, request: web.Request) -> None:
-        if "Origin" in request.headers or not (self._password or _is_loopback(request.host)):
-            raise EngineError(497, "Code: 497. DB::Exception: web pages may not use this server. (ACCESS_DENIED)")
-        if self._password and not hmac.compare_digest(_password_given(request).encode(), self._password.encode()):
-            raise EngineError(516, "Code: 516. DB::Exception: password is incorrect. (AUTHENTICATION_FAILED)")
+    async def _run(self, query: QueryRequest) -> QueryResult:
+        """Run a query in a thread.  When its client goes away, one that only reads is ended."""
+        threads = self._killers if kills_queries(query.sql) else self._threads
+        running = threads.submit(self._engine.run, query)
+        answer = asyncio.wrap_future(running)
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            answer.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            if reads_only(query.sql):
+                task = asyncio.create_task(self._end(running, query.query_id))
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
+            raise
 
-    def _error_response(self, error: EngineError, headers: Mapping[str, str]) -> web.Response:
+    async def _end(self, running: Future[QueryResult], query_id: str) -> None:
+        """Kill a query until it has ended: it may not have begun yet."""
+        while not running.cancel() and not running.done():
+            await asyncio.get_running_loop().run_in_executor(self._killers, self._engine.kill, query_id)
+            await asyncio.sleep(_KILL_AGAIN_S)
+
+    def _authenticated(self, request: web.Request) -> str:
+        """Check who asks, and return the user.  Raises EngineError."""
+        if "Origin" in request.headers or not (self._password or is_loopback(request.host)):
+            raise EngineError.of(497, "ACCESS_DENIED", "web pages may not use this server")
+        given = credentials(request)
+        if self._engine.access.has_users and given.user != ADMINISTRATOR:
+            is_right = self._engine.access.authenticated(given.user, given.password)
+        else:
+            is_right = self._is_administrator(given)
+        if not is_right:
+            raise EngineError.of(
+                516, "AUTHENTICATION_FAILED", "password is incorrect, or there is no user with such name"
+            )
+        return given.user if self._engine.access.has_users else ADMINISTRATOR
+
+    def _is_administrator(self, given: Credentials) -> bool:
+        return not self._password or hmac.compare_digest(given.password.encode(), self._password.encode())
+
+    def _error_response(self, request: web.Request, error: EngineError, headers: Mapping[str, str]) -> web.Response:
+        body = f"{error} (version {self._engine.version})\n".encode()
         return web.Response(
             status=_STATUS.get(error.code, 400 if error.code in _BAD_REQUESTS else 500),
-            text=f"{error} (version {self._engine.version})\n",
+            body=compressed_blocks(body) if request.query.get("compress") == "1" else body,
             headers={**headers, "X-ClickHouse-Exception-Code": str(error.code)},
+            content_type="text/plain",
+            charset="utf-8",
         )
 
 
 async def _ok(_: web.Request) -> web.Response:
     return web.Response(text="Ok.\n")
-
-
-async def _query_request(request: web.Request) -> QueryRequest:
-    fields = dict(request.query)
-    if request.content_type == "multipart/form-data":
-        form = await request.post()
-        if any(not isinstance(value, str) for value in form.values()):
-            raise EngineError(48, "Code: 48. DB::Exception: external data is not supported. (NOT_IMPLEMENTED)")
-        fields |= {name: value for name, value in form.items() if isinstance(value, str)}
-        body = b""
-    else:
-        body = _decompressed(await request.read(), request.headers.get("Content-Encoding", ""))
-    query = fields.get("query", "").encode()
-    # ClickHouse answers GET read-only, so that a link cannot change data
-    readonly = {"readonly": "2"} if request.method in ("GET", "HEAD") else {}
-    return QueryRequest(
-        sql=query + b"\n" + body if query and body else query or body,
-        database=fields.get("database") or request.headers.get("X-ClickHouse-Database"),
-        parameters=_parameters(fields),
-        settings=_settings(fields) | readonly,
-        default_format=fields.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated",
-    )
-
-
-def _parameters(fields: Mapping[str, str]) -> dict[str, str]:
-    parameters = {name[len("param_") :]: value for name, value in fields.items() if name.startswith("param_")}
-    for name in parameters:
-        if not _NAME.match(name):
-            raise EngineError(457, f"Code: 457. DB::Exception: bad parameter name {name!r}. (BAD_QUERY_PARAMETER)")
-    return parameters
-
-
-def _settings(fields: Mapping[str, str]) -> dict[str, str]:
-    if fields.get("compress") == "1" or fields.get("decompress") == "1":
-        raise EngineError(48, "Code: 48. DB::Exception: use Accept-Encoding and Content-Encoding. (NOT_IMPLEMENTED)")
-    settings = {k: v for k, v in fields.items() if k not in _NOT_SETTINGS and not k.startswith("param_")}
-    for name in settings:
-        if not _NAME.match(name):
-            raise EngineError(115, f"Code: 115. DB::Exception: Unknown setting {name!r}. (UNKNOWN_NAME)")
-    return settings
 
 
 def _response(request: web.Request, result: QueryResult, headers: dict[str, str]) -> web.Response:
@@ -149,79 +138,22 @@ def _response(request: web.Request, result: QueryResult, headers: dict[str, str]
     headers["Content-Type"] = _CONTENT_TYPES.get(result.format, "application/octet-stream")
     if result.format:
         headers["X-ClickHouse-Format"] = result.format
-    body = result.body
+    body = compressed_blocks(result.body) if request.query.get("compress") == "1" else result.body
     if body and request.query.get("enable_http_compression") == "1":
-        encoding = _accepted_encoding(request.headers.get("Accept-Encoding", ""))
+        encoding = accepted_encoding(request.headers.get("Accept-Encoding", ""))
         if encoding:
-            body = _COMPRESSORS[encoding](body)
+            body = encoded(body, encoding)
             headers["Content-Encoding"] = encoding
     return web.Response(body=body, headers=headers)
-
-
-def _accepted_encoding(header: str) -> str | None:
-    offered = {part.split(";")[0].strip() for part in header.split(",")}
-    return next((encoding for encoding in _COMPRESSORS if encoding in offered), None)
-
-
-def _decompressed(body: bytes, encoding: str) -> bytes:
-    if not encoding or encoding == "identity":
-        return body
-    try:
-        return bytes(_DECOMPRESSORS[encoding](body))
-    except KeyError:
-        known = ", ".join(_DECOMPRESSORS)
-        raise EngineError(48, f"Code: 48. DB::Exception: use {known}, not {encoding}. (NOT_IMPLEMENTED)") from None
-    except (RuntimeError, zstd.ZstdError, OSError, EOFError) as error:
-        raise EngineError(271, f"Code: 271. DB::Exception: bad {encoding} body: {error} (CANNOT_DECOMPRESS)") from None
-
-
-def _password_given(request: web.Request) -> str:
-    kind, _, encoded = request.headers.get("Authorization", "").partition(" ")
-    if kind == "Basic":
-        try:
-            return base64.b64decode(encoded).decode().partition(":")[2]
-        except ValueError:
-            return ""
-    return request.headers.get("X-ClickHouse-Key") or request.query.get("password", "")
-
-
-def _is_loopback(host: str) -> bool:
-    name = host.rsplit(":", 1)[0].strip("[]") if not host.endswith("]") else host.strip("[]")
-    try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _decompress_lz4_frames(body: bytes) -> bytes:
-    """Decompress every frame: drivers send one a block of rows, and lz4.frame.decompress stops after the first."""
-    parts: list[bytes] = []
-    while body:
-        frame = lz4.frame.LZ4FrameDecompressor()
-        parts.append(frame.decompress(body))
-        if not frame.eof:
-            raise EOFError("the last frame is cut short")
-        body = frame.unused_data or b""
-    return b"".join(parts)
-
-
-_COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
-    "lz4": lz4.frame.compress,
-    "zstd": zstd.compress,
-    "gzip": lambda body: gzip.compress(body, compresslevel=1),
-}
-_DECOMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
-    "lz4": _decompress_lz4_frames,
-    "zstd": zstd.decompress,
-    "gzip": gzip.decompress,
-}
 
 
 async def _serve(engine: ChdbEngine, host: str, port: int, password: str | None) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    runner = web.AppRunner(ChdbServer(engine, password).app(), auto_decompress=False, access_log=None)
+    runner = web.AppRunner(
+        ChdbServer(engine, password).app(), auto_decompress=False, access_log=None, handler_cancellation=True
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -242,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     password = os.environ.get(PASSWORD) or None
     try:
-        if not (password or _is_loopback(options.host)):
+        if not (password or is_loopback(options.host)):
             raise OSError(f"{options.host} is not loopback: set {PASSWORD}, or leave --host out")
         engine = ChdbEngine(options.path)
         try:

@@ -166,7 +166,7 @@ def role_statements(layout: Layout) -> list[str]:
 
 
 def make_roles(database: ClickHouse, layout: Layout) -> None:
-    """Make the roles `nps_reader` (numbers) and `nps_personal` (people too).  Needs an administrator and a server."""
+    """Make the roles `nps_reader` (numbers) and `nps_personal` (people too).  Needs an administrator."""
     for statement in role_statements(layout):
         database.command(statement)
 

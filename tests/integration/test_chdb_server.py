@@ -1,7 +1,6 @@
 """The local ClickHouse answers as a server would: to clickhouse-connect, to plain HTTP, and to signals."""
 
 import gzip
-import os
 import signal
 import subprocess
 import sys
@@ -12,25 +11,12 @@ from urllib.parse import urlencode, urlsplit
 
 import clickhouse_connect
 import pytest
-import urllib3
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 from urllib3.util import make_headers
 
+from tests.support.chdb_server import HTTP, ask, serving
 from tests.support.commands import BOUND_S
-
-HTTP = urllib3.PoolManager(retries=False, timeout=BOUND_S)
-
-
-@contextmanager
-def serving(path: Path, *arguments: str, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    command = [sys.executable, "-m", "sinks.chdb.server", "--path", str(path), "--port", "0", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment) as server:
-        try:
-            assert server.stdout is not None
-            yield server.stdout.readline().split()[-1], server
-        finally:
-            server.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +33,6 @@ def client(url: str, **options: object) -> Iterator[Client]:
         yield made
     finally:
         made.close()
-
-
-def ask(url: str, sql: str = "", body: bytes | None = None, method: str = "POST", **fields: str) -> tuple[int, str]:
-    query = urlencode(fields | ({"query": sql} if sql else {}))
-    reply = HTTP.request(method, f"{url}/?{query}", body=body)
-    return reply.status, reply.data.decode()
 
 
 @pytest.mark.parametrize("compress", ["lz4", "zstd", "gzip", False])
@@ -127,8 +107,8 @@ def test_plain_http_works_as_with_curl(url: str) -> None:
     assert ask(url, "SELECT 1 AS x FORMAT JSONEachRow") == (200, '{"x":1}\n')
     assert ask(url, "SELECT 1 AS x", default_format="CSVWithNames") == (200, '"x"\n1\n')
     ask(url, "CREATE TABLE IF NOT EXISTS posted (a UInt8, b String) ENGINE=MergeTree ORDER BY a")
-    assert ask(url, body=b'INSERT INTO posted (a, b) FORMAT JSONEachRow {"a":1,"b":"FORMAT; x"}') == (200, "")
-    assert ask(url, body=b"INSERT INTO posted VALUES (2, 'two')") == (200, "")
+    assert ask(url, "", b'INSERT INTO posted (a, b) FORMAT JSONEachRow {"a":1,"b":"FORMAT; x"}') == (200, "")
+    assert ask(url, "", b"INSERT INTO posted VALUES (2, 'two')") == (200, "")
     packed = gzip.compress(b"3,three\n")
     HTTP.request("POST", f"{url}/?{urlencode({'query': 'INSERT INTO posted FORMAT CSV'})}", body=packed,
                  headers={"Content-Encoding": "gzip"})  # fmt: skip

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
 import aiohttp
-import lz4.frame  # type: ignore[import-untyped]  # ships no stubs
+import lz4.frame
 from aiohttp import web
 from yarl import URL
 
