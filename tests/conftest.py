@@ -1,7 +1,8 @@
 """Servers for tests.  `broker` is the light local one; `kafka` is a real Apache Kafka.
 
 Tests marked `kafka` are skipped where Java or Maven is missing, and the last lines of the run say so; with
-NPS_REQUIRE_KAFKA=1 in the environment they fail instead.
+NPS_REQUIRE_KAFKA=1 in the environment they fail instead.  So it is with those marked `client`, whose driver of another
+language is built here, and NPS_REQUIRE_CLIENTS=1.
 
 Laws are checked on few examples, the same ones every time, so that a commit that passed passes again; LAWS=many checks
 them on all, LAWS=anew on others each time (see `tests/support/laws.py`).
@@ -36,6 +37,7 @@ NO_KAFKA = "needs a real Kafka"
 NO_CHROMIUM = "needs a Chromium"
 NO_SUPERSET = "needs a Superset"
 NO_GRAFANA = "needs Grafana's types"
+NO_CLIENT = "needs a compiler for a client"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,6 +49,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _need_kafka()
     if item.get_closest_marker("chromium") is not None:
         _need_chromium()
+    if (client := item.get_closest_marker("client")) is not None:
+        _need_client(client.args[0])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -54,7 +58,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if line := _unit_tests(terminalreporter.stats):
         terminalreporter.line(line)
     reasons = [test.longrepr[2] for test in terminalreporter.stats.get("skipped", [])]
-    for missing in (NO_CHROMIUM, NO_SUPERSET, NO_GRAFANA, NO_KAFKA):
+    for missing in (NO_CHROMIUM, NO_SUPERSET, NO_GRAFANA, NO_CLIENT, NO_KAFKA):
         if left_out := [reason for reason in reasons if missing in reason]:
             terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
             terminalreporter.line(f"{len(left_out)} tests: {left_out[0].removeprefix('Skipped: ')}", red=True)
@@ -90,6 +94,16 @@ def _need_chromium() -> None:
 
     if binary() is None:
         pytest.skip(f"{NO_CHROMIUM}: apt-get install chromium")
+
+
+def _need_client(name: str) -> None:
+    from tests.support.client_programs import unavailable
+
+    if (reason := unavailable(name)) is None:
+        return
+    if os.environ.get("NPS_REQUIRE_CLIENTS") == "1":
+        pytest.fail(f"NPS_REQUIRE_CLIENTS=1, but there is {reason}", pytrace=False)
+    pytest.skip(f"{NO_CLIENT}: {name}, there is {reason}")
 
 
 def _need_kafka() -> None:

@@ -45,7 +45,7 @@ class Customer:
         if isinstance(event, ContactUpdate) and not taken.fault and not is_old:
             self._take_contact(event, taken)
             return
-        self._advance(taken.now_ms)
+        self.advance(taken.now_ms)
         if taken.fault:
             self.outcome.dead[taken.place] = taken.fault
         elif isinstance(event, Wakeup):
@@ -54,7 +54,7 @@ class Customer:
             self._take_response(event, taken)
         elif isinstance(event, Trigger) and not is_old:
             self._take_trigger(event, taken.now_ms)
-            self._advance(self.clock_ms)
+            self.advance(self.clock_ms)
 
     def left(self) -> Iterator[Left]:
         """What waits for its time."""
@@ -73,10 +73,10 @@ class Customer:
     def _take_contact(self, event: ContactUpdate, taken: Taken) -> None:
         if event.erased:
             self._erase(event, taken)
-            self._advance(taken.now_ms)
+            self.advance(taken.now_ms)
             return
         self.contacts.take(taken_away(event))
-        self._advance(taken.now_ms)
+        self.advance(taken.now_ms)
         self.contacts.take(event)
 
     def _erase(self, event: ContactUpdate, taken: Taken) -> None:
@@ -158,7 +158,7 @@ class Customer:
 
     # Time
 
-    def _advance(self, to_ms: int) -> None:
+    def advance(self, to_ms: int) -> None:
         """Let everything happen that falls due until then."""
         self.clock_ms = max(self.clock_ms, to_ms)
         while (due := self._next_due()) is not None:

@@ -79,8 +79,8 @@ class Replay:
     def alternatives(self, name: str, slack_ms: int) -> Iterable[Outcome]:
         """What may come of one customer's records where a topic was read late, or a record written late or read early.
 
-        Early are the pipeline's own after an outage: what producers held back in it is late, all of it together.  A
-        late record is taken just before or just after one of another topic; what was due meanwhile is over either way.
+        Early are the pipeline's own after an outage: what producers held back in it is late, all of it together.  Then
+        it is in order, but time has gone on: what falls due meanwhile is done before the next of them is taken.
 
         First what comes of them alone: where another's record was put back for reasons of lateness, all that lies
         behind it waited in the replay of the partition.
@@ -95,13 +95,25 @@ class Replay:
                 for other in records
                 if other.taken.place[0] != taken.place[0] and abs(other.time_ms - time_ms) <= slack_ms
             }
-            for at_ms in sorted(chain.from_iterable((near - 1, near + 1) for near in near_ms)):
-                moved = Timed(at_ms, taken)
+            for at_ms in sorted(near_ms):
+                moved = Timed(at_ms + 1 if at_ms >= time_ms else at_ms - 1, taken)
                 yield self._alone(name, [*records[:place], moved, *records[place + 1 :]])
+        for time_ms, taken in records:
+            for at_ms in sorted({other.time_ms - 1 for other in records if 0 < other.time_ms - time_ms <= slack_ms}):
+                yield self._alone(name, records, gone_on=(taken.place, at_ms))
 
-    def _alone(self, name: str, records: Sequence[Timed], late_ms: Mapping[str, int] = TOGETHER) -> Outcome:
+    def _alone(
+        self,
+        name: str,
+        records: Sequence[Timed],
+        late_ms: Mapping[str, int] = TOGETHER,
+        gone_on: tuple[Place, int] | None = None,
+    ) -> Outcome:
+        """What comes of one customer's records; `gone_on` is one of them and the time that it is when it is taken."""
         alone: dict[str, Customer] = {}
         for taken in in_step(records, self._is_caused(alone), late_ms):
+            if gone_on is not None and taken.place == gone_on[0]:
+                alone.setdefault(name, Customer(name, self._terms)).advance(gone_on[1])
             self._take(taken, alone)
         alone[name].outcome.left += alone[name].left()
         return alone[name].outcome
