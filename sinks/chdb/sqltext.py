@@ -71,8 +71,9 @@ def first_words(query: bytes) -> tuple[bytes, bytes]:
 
 def reads_only(query: bytes) -> bool:
     """True for a statement that changes neither data nor session; one in parentheses has no first word."""
-    words = [word for word, _, _ in _top_level_words(query)] or [b""]
-    return words[0] in _READING and b"INSERT" not in words
+    words = (word for word, _, _ in _top_level_words(query))
+    first = next(words, b"")
+    return first in _READING and (first != b"WITH" or b"INSERT" not in words)
 
 
 def uses_a_file(query: bytes) -> bool:
