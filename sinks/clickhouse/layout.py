@@ -60,6 +60,8 @@ class Layout:
             "minutes_days": str(MINUTES_DAYS),
             "hours_days": str(HOURS_DAYS),
             "dead_letters_days": str((DEAD.retention_ms or 0) // DAY_MS),
+            "minutes_since": _still_kept(MINUTES_DAYS),
+            "hours_since": _still_kept(HOURS_DAYS),
             "definer": "DEFINER = CURRENT_USER SQL SECURITY DEFINER",
             "combination": COMBINATION,
             "finest": quoted_text(",".join(self.finest) or "all"),
@@ -86,6 +88,11 @@ class Layout:
         named = self.columns()
         chosen = self.dimensions if names is None else names
         return "\n".join(f"    {sql(name)} AS {quoted_name(named[name])}," for name in chosen)
+
+
+def _still_kept(days: int) -> str:
+    """SQL of the first day of which every pane is still there, however soon a merge removes what is older."""
+    return f"(toStartOfDay(now('UTC')) - INTERVAL {days - 1} DAY)"
 
 
 def _in_key(key: str, dimension: str) -> str:

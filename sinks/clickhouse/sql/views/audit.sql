@@ -18,18 +18,22 @@ AS SELECT
 FROM
 (
     SELECT
-        arrayJoin(segments) AS segment,
+        toLowCardinality(arrayJoin(segments)) AS segment,
         pane.1 AS resolution,
         fromUnixTimestamp64Milli(instant - positiveModulo(instant, pane.2), 'UTC') AS start,
-        (toInt64(countIf(band = 'promoter')), toInt64(countIf(band = 'passive')), toInt64(countIf(band = 'detractor'))) AS recounted,
+        (toInt64(countIf(score >= 9)), toInt64(countIf(score IN (7, 8))), toInt64(countIf(score <= 6))) AS recounted,
         (toInt64(0), toInt64(0), toInt64(0)) AS published
     FROM
     (
         SELECT
             segments,
-            band,
+            assumeNotNull(score) AS score,
             toUnixTimestamp64Milli(answered_at) AS instant,
-            arrayJoin([('minute', toInt64(60000)), ('hour', toInt64(3600000)), ('day', toInt64(86400000))]) AS pane
+            arrayJoin(arrayFilter(pane -> instant >= pane.3, [
+                (toLowCardinality('minute'), toInt64(60000), toUnixTimestamp64Milli(toDateTime64({minutes_since}, 3, 'UTC'))),
+                (toLowCardinality('hour'), toInt64(3600000), toUnixTimestamp64Milli(toDateTime64({hours_since}, 3, 'UTC'))),
+                (toLowCardinality('day'), toInt64(86400000), toInt64(-9223372036854775808))
+            ])) AS pane
         FROM answers FINAL
         WHERE counted
             AND answered_at >= toStartOfDay({since:DateTime64(3, 'UTC')})
@@ -38,19 +42,17 @@ FROM
     GROUP BY segment, resolution, start
     UNION ALL
     SELECT
-        toString(segment),
-        toString(resolution),
+        segment,
+        resolution,
         start,
         (toInt64(0), toInt64(0), toInt64(0)),
-        (promoters, passives, detractors)
+        (sum(promoters), sum(passives), sum(detractors))
     FROM panes FINAL
     WHERE start >= toStartOfDay({since:DateTime64(3, 'UTC')})
         AND start < toStartOfDay({until:DateTime64(3, 'UTC')}) + INTERVAL 1 DAY
+        AND (resolution = 'day' OR resolution = 'hour' AND start >= {hours_since} OR resolution = 'minute' AND start >= {minutes_since})
+    GROUP BY segment, resolution, start
 )
-WHERE start >= multiIf(
-    resolution = 'minute', toStartOfDay(now('UTC')) - INTERVAL {minutes_days} - 1 DAY,
-    resolution = 'hour', toStartOfDay(now('UTC')) - INTERVAL {hours_days} - 1 DAY,
-    toDateTime(0, 'UTC'))
 GROUP BY segment, resolution, start
 HAVING (answers_promoters, answers_passives, answers_detractors) != (panes_promoters, panes_passives, panes_detractors);
 
