@@ -5,7 +5,7 @@ array of a billion values that take no bytes each.  It is refused, like JSON Sch
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import fastavro
@@ -17,8 +17,10 @@ DEEPEST = 32
 """Upper bound of the types within types."""
 
 
-def record_schema(texts: Sequence[str]) -> Any:
+def record_schema(texts: Sequence[str], keeps: Collection[str] = ()) -> Any:
     """Parse the last text as the schema of a record; the texts before are schemas that it refers to.
+
+    `keeps` names the logical types that values are read as; of others the plain type is.
 
     Raises ValueError for anything else, and for a schema that is not safe to read with.
     """
@@ -28,7 +30,7 @@ def record_schema(texts: Sequence[str]) -> Any:
     schema: Any = None
     try:
         for text in texts:
-            schema = fastavro.parse_schema(without_logical_types(json.loads(text)), named_schemas=named)
+            schema = fastavro.parse_schema(without_logical_types(json.loads(text), keeps), named_schemas=named)
     except Exception as error:  # a parser that is given anything can raise anything
         raise ValueError(f"{type(error).__name__} {error}") from error
     if not isinstance(schema, dict) or schema.get("type") != "record":
@@ -37,12 +39,16 @@ def record_schema(texts: Sequence[str]) -> Any:
     return schema
 
 
-def without_logical_types(schema: Any) -> Any:
-    """Drop the logical types: fastavro would build a datetime for each, which halves its speed."""
+def without_logical_types(schema: Any, keeps: Collection[str] = ()) -> Any:
+    """Drop the logical types but those of `keeps`: fastavro would build a datetime for each, which halves its speed."""
     if isinstance(schema, list):
-        return [without_logical_types(part) for part in schema]
+        return [without_logical_types(part, keeps) for part in schema]
     if isinstance(schema, dict):
-        return {key: without_logical_types(value) for key, value in schema.items() if key != "logicalType"}
+        return {
+            key: without_logical_types(value, keeps)
+            for key, value in schema.items()
+            if key != "logicalType" or value in keeps
+        }
     return schema
 
 

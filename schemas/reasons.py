@@ -43,6 +43,17 @@ class Reason(StrEnum):
 
     INVALID_CONTACT = "invalid_contact", "A contact update with an unknown channel, consent, bounce or time zone."
 
+    # rejected by a source: the foreign record becomes a dead letter
+    MISSING_FIELD = (
+        "missing_field",
+        "A foreign record has nothing where its mapping file finds a field; the detail names it.",
+    )
+    BAD_VALUE = "bad_value", "A foreign value that its field cannot take; the detail names file, line and field."
+    UNMAPPED_VALUE = "unmapped_value", "A foreign word that the field's `map` does not have."
+    NO_MAPPING = "no_mapping", "A foreign record that no event of its mapping file is meant for."
+    PERSONAL_DATA = "personal_data", "An attribute with an `@`: an address must not become a segment."
+    TOO_MANY_EVENTS = "too_many_events", "A foreign record of more than 1,000 events, elements or lines."
+
     # ignored: nothing new in it
     DUPLICATE = "duplicate", "Already taken: the same source and id, or the same correction."
     SUPERSEDED = "superseded", "A newer correction of the same answer was already taken, or it changes nothing."

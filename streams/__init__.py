@@ -2,6 +2,8 @@
 
 The path of an answer, and of the question before it:
 
+    foreign topics
+        sources                     each record becomes events by a mapping file, or a dead letter
     nps.purchases, nps.support, nps.contacts, nps.responses, nps.wakeups      keyed by customer
         kafka.ports.Batch           what one fetch brought from one partition
         engine                      Faust: the group, its assignment; fetching, offsets, lease, fuse, progress
@@ -25,6 +27,7 @@ The rooms, each below those above it; imports run down, never up and never in a 
     streams.proof                   do stream, warehouse and a recount agree; rehearsals of another program file
     streams.processing              the worker: agents, partitions, outputs
     streams.collector               answers by links and by push, over HTTP
+    streams.sources                 mapping files: foreign records become events, without code
     streams.intake                  the checks of one inbound record, for the worker and the collector alike
     streams.settings                NPS_* variables, checked
     streams.state                   tables in memory, timers, lineage and progress of the state
@@ -54,10 +57,12 @@ Words that are ours, and some of the field that mean one thing here:
     journey       all that is known of one customer
     letter        a dead letter, through all its deaths
     lease         the time for which the group cannot have given a worker's partitions away
+    letter        what a source writes of a foreign record that it cannot map: a dead letter, bytes and all
     lineage       the topics, by id and epoch, from which state was made
     pane          one segment's minute, hour or day, with its tally
     in hand       the batch that is being decided and written, and not remembered yet
     parked        a response that waits in its journey until its survey is sent
+    mapping       a TOML file that says which events a foreign record becomes
     part          one thing said to a survey: a score, a comment, both, or a withdrawal
     program       the rules, segments, windows and limits in nps.toml
     provisional   a click on a score link that has not been confirmed yet

@@ -68,8 +68,8 @@ def accept(
     if isinstance(event, Wakeup):
         return event
     if not EARLIEST_MS <= event.time < LATEST_MS:
-        return Reject(Reason.ABSURD_TIME, _absurd(event.time))
-    if size_bytes > LONGEST_NAME_BYTES and (name := _too_long(event)):
+        return Reject(Reason.ABSURD_TIME, absurd(event.time))
+    if size_bytes > LONGEST_NAME_BYTES and (name := too_long(event)):
         return Reject(Reason.TOO_LONG, f"{name} has more than {LONGEST_NAME_BYTES} bytes")
     return event if isinstance(event, (SurveyResponse, ContactUpdate)) else _with_cut_attributes(event)
 
@@ -82,7 +82,7 @@ def _with_cut_attributes(event: Purchase | SupportCase) -> Purchase | SupportCas
     return event._replace(attributes=cut)
 
 
-def _too_long(event: Purchase | SupportCase | ContactUpdate | SurveyResponse) -> str | None:
+def too_long(event: Purchase | SupportCase | ContactUpdate | SurveyResponse) -> str | None:
     """The name of the first field with a name that is too long; None when none is."""
     for place, name in _NAMES[type(event)]:
         if (text := event[place]) is not None and _is_long(str(text)):
@@ -98,7 +98,7 @@ def _is_long(text: str) -> bool:
     return len(text) * 4 > LONGEST_NAME_BYTES and len(text.encode()) > LONGEST_NAME_BYTES
 
 
-def _absurd(time_ms: int) -> str:
+def absurd(time_ms: int) -> str:
     """The absurd time, its day, and the unit that was probably meant."""
     try:
         day = f" is {(_EPOCH + timedelta(milliseconds=time_ms)).date()}"

@@ -1,0 +1,15 @@
+"""Sources: foreign records become events by a mapping file, without code; each once, however often it comes.
+
+    positions     the line of every key of a TOML text, for errors
+    language      what a mapping file says, as values
+    pieces        its places, conditions and words, checked
+    fields        its events and their expressions, checked
+    reading       a whole file: the checks, and errors with file, line and field
+    conversions   the closed list of conversions: money, times, pseudonyms ...
+    shapes        which places are read, so that the decoder passes over the rest
+    documents     bytes to documents: JSON, forms, CSV, Avro, gzip, CloudEvents, Debezium
+    evaluation    expressions and conditions, compiled to functions
+    mapper        a record to events, or to a letter that says why not
+
+`deploy/SOURCES.md` explains the language to those who write mapping files.
+"""

@@ -1,0 +1,324 @@
+"""Mapper: compiles a mapping file once, then turns each foreign record into events of ours, or says why not.
+
+Pure: what a record becomes follows from its bytes, key, headers and timestamp alone, never from a clock or what came
+before.  The work on a record is bounded, whatever its bytes and the mapping are: see `evaluation.MOST_WORK`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.events import IDENTITY, NOTHING, ContactUpdate, Inbound, SurveyResponse
+from schemas.reasons import Reason
+from schemas.records import new
+from streams.domain import contacts
+from streams.intake import EARLIEST_MS, LATEST_MS, absurd, too_long
+from streams.kafka.ports import FetchedRecord
+from streams.sources import language
+from streams.sources.documents import DocumentDecoder, Unreadable
+from streams.sources.evaluation import Evaluator, Frame, Unmappable, Value, elements_of
+from streams.sources.fields import is_optional, kinds_of, required_of
+from streams.sources.language import MOST_EVENTS, EventMapping, Expression, FieldMapping, FirstPlace, Picked, Place
+from streams.sources.shapes import ELEMENT, Shape, Token
+
+LARGEST_TEXTS_BYTES = 49_152
+"""Upper bound of the comment and the attributes of an event, so that intake never finds it too large."""
+
+HIGHEST_SCORE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Reason and detail of a foreign record's dead letter; `field` is the field at fault, empty for the record."""
+
+    reason: Reason
+    detail: str
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Result of a record: events, each after its topic, and the letter for the first that could not be made.
+
+    Neither, for a record that is ignored.
+    """
+
+    events: Sequence[tuple[str, Inbound]]
+    letter: Letter | None = None
+
+
+class Mapper:
+    """Compiled mapping.
+
+    `key` is that of pseudonyms; `texts_of` gets schemas of a registry by id; `is_placeholder` knows the program's
+    customer ids that stand for nobody.  Raises ValueError for a mapping that needs a key where there is none.
+    """
+
+    def __init__(
+        self,
+        mapping: language.SourceMapping,
+        *,
+        key: bytes = b"",
+        texts_of: Callable[[int], list[str]] | None = None,
+        is_placeholder: Callable[[str], bool] = lambda customer_id: False,
+    ) -> None:
+        self.mapping = mapping
+        shape = Shape()
+        for event in mapping.events:
+            _add_places(shape, event)
+        self._decoder = DocumentDecoder(mapping, shape, texts_of)
+        self._shaped = [_EventBuilder(mapping, event, shape, key, is_placeholder) for event in mapping.events]
+        self._whole = [_EventBuilder(mapping, event, None, key, is_placeholder) for event in mapping.events]
+
+    def map(self, record: FetchedRecord, partition: int = 0) -> Mapped:
+        """Map one record.  Raises RegistryAway when its schema is needed and the registry is away."""
+        file = self.mapping.file
+        try:
+            documents = self._decoder.documents(record)
+        except Unreadable as error:
+            return Mapped((), Letter(error.reason, f"{file}: {error.detail}"))
+        run = _Run(Frame(record, self.mapping.topic, partition))
+        for document in documents:
+            run.frame.show(document)
+            for builder in self._shaped if document.is_shaped else self._whole:
+                builder.build_all(run)
+        if not run.has_match and documents and self.mapping.otherwise == "bury":
+            return Mapped((), Letter(Reason.NO_MAPPING, f"{file}: the `when` of no event holds"))
+        return Mapped(run.events, run.letter)
+
+
+class _Run:
+    """Result of a record, while it is made."""
+
+    __slots__ = ("events", "frame", "has_match", "letter")
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.events: list[tuple[str, Inbound]] = []
+        self.letter: Letter | None = None
+        self.has_match = False
+
+    def refuse(self, letter: Letter) -> None:
+        """Note what could not be made; the first such note is the letter."""
+        self.letter = self.letter or letter
+
+
+class _EventBuilder:
+    """Builder of the events of one `[[events]]`, from roots that were read by `shape` or, without one, whole."""
+
+    def __init__(
+        self,
+        mapping: language.SourceMapping,
+        event: EventMapping,
+        shape: Shape | None,
+        key: bytes,
+        is_placeholder: Callable[[str], bool],
+    ) -> None:
+        self._event = event
+        self._file = mapping.file
+        self._personal = mapping.personal
+        self._is_placeholder = is_placeholder
+        evaluator = Evaluator(shape, None if event.each is None else event.each.path, key)
+        before = [one for one in event.when if not _reads_element(one)]
+        self._applies = evaluator.requirements(before) if before else None
+        within = [one for one in event.when if _reads_element(one)]
+        self._fits = evaluator.requirements(within) if within else None
+        self._elements = None if event.each is None else evaluator.place(event.each)
+        self._fields = [_Field(event, name, kind, evaluator) for name, kind in kinds_of(event.record).items()]
+        self._blank: list[Any] = [field.absent for field in self._fields]
+        self._mapped = [
+            (at, field.value, field.is_required) for at, field in enumerate(self._fields) if field.value is not None
+        ]
+
+    def build_all(self, run: _Run) -> None:
+        """Build the events of the frame's document, of every element where there is `each`."""
+        try:
+            if self._applies is not None and not self._applies(run.frame, None):
+                return
+            if self._elements is None:
+                run.has_match = True
+                self._build(run, None)
+                return
+            elements = self._elements(run.frame, None)
+            for element in () if elements is None else elements_of(run.frame, elements):
+                if self._fits is None or self._fits(run.frame, element):
+                    run.has_match = True
+                    self._build(run, element)
+        except (Unmappable, ValueError) as error:
+            run.has_match = True
+            reason = error.reason if isinstance(error, Unmappable) else Reason.BAD_VALUE
+            name = "when" if self._elements is None else "each"
+            run.refuse(self._letter(reason, name, self._event.line, str(error)))
+
+    def _build(self, run: _Run, element: Any) -> None:
+        if len(run.events) >= MOST_EVENTS:
+            raise Unmappable(Reason.TOO_MANY_EVENTS, f"more than {MOST_EVENTS} events")
+        event = self._event_or_letter(run.frame, element)
+        if isinstance(event, Letter):
+            run.refuse(event)
+        else:
+            run.events.append((self._event.topic, event))
+
+    def _event_or_letter(self, frame: Frame, element: Any) -> Inbound | Letter:
+        values = self._blank.copy()
+        at = 0
+        try:
+            for at, value, is_required in self._mapped:
+                values[at] = found = value(frame, element)
+                if found is None and is_required:
+                    field = self._fields[at]
+                    return self._letter(Reason.MISSING_FIELD, field.name, field.line, field.nothing)
+        except (Unmappable, ValueError) as error:
+            reason = error.reason if isinstance(error, Unmappable) else Reason.BAD_VALUE
+            name, line = self._fields[at].at_fault
+            return self._letter(reason, name, line, str(error))
+        return self._checked(new(self._event.record, values))
+
+    def _checked(self, event: Inbound) -> Inbound | Letter:
+        """The event, or the letter for what it says, which intake or a journey would refuse later without its bytes."""
+        objection = _objection(event, self._is_placeholder)
+        if objection is not None:
+            name, reason, detail = objection
+            return self._letter(reason, name, self._line(name), detail)
+        for name, text in getattr(event, "attributes", {}).items():
+            if "@" in text and name not in self._personal:
+                field = f"attributes.{name}"
+                return self._letter(Reason.PERSONAL_DATA, field, self._line(field), "an @, as in an e-mail address")
+        return event
+
+    def _line(self, field: str) -> int:
+        """Line of a field, or of the event where no line of the file gives the field."""
+        return self._event.line_of(field)
+
+    def _letter(self, reason: Reason, field: str, line: int, message: str) -> Letter:
+        return Letter(reason, f"{self._file}:{line}: {self._event.label}.{field}: {message}", field)
+
+
+class _Field:
+    """A field of an event, compiled: its value, or what stands for none where the mapping has no such field."""
+
+    def __init__(self, event: EventMapping, name: str, kind: str, evaluator: Evaluator) -> None:
+        self.name = name
+        self.is_required = name in required_of(event.record)
+        self.line = event.line_of(name)
+        self.nothing = ""
+        self.absent: Any = NOTHING if kind == "map" else None
+        if kind == "bool" and not is_optional(event.record, name):
+            self.absent = False
+        self.value: Value | None = None
+        self._entry = name, self.line
+        if kind == "map" and name in event.maps:
+            self.value = self._entries(event.maps[name], evaluator)
+        elif name in event.fields:
+            expression = event.fields[name].expression
+            self.nothing = f"nothing at {_places(expression)}"
+            self.value = _or_else(evaluator.expression(expression), self.absent)
+
+    @property
+    def at_fault(self) -> tuple[str, int]:
+        """Name and line of the field that was evaluated last: of a map that of its entry."""
+        return self._entry
+
+    def _entries(self, entries: Sequence[tuple[str, FieldMapping]], evaluator: Evaluator) -> Value:
+        compiled = [
+            (name, (mapping.name, mapping.line), evaluator.expression(mapping.expression)) for name, mapping in entries
+        ]
+
+        def value(frame: Frame, item: Any) -> dict[str, str]:
+            found = {}
+            for name, self._entry, entry in compiled:
+                if (text := entry(frame, item)) is not None:
+                    found[name] = text
+            return found
+
+        return value
+
+
+def _or_else(value: Value, absent: Any) -> Value:
+    return value if absent is None else lambda frame, item: value(frame, item) or absent
+
+
+def _add_places(shape: Shape, event: EventMapping) -> None:
+    """Add every place that an event reads to the shape by which roots are read."""
+    each: Sequence[Token] = ()
+    if event.each is not None:
+        each = (*event.each.path, ELEMENT)
+        if event.each.kind == language.ROOT:
+            shape.add(each, is_read=False)
+    for requirement in event.when:
+        _add_requirement(shape, requirement, each)
+    for mapping in event.mappings():
+        for expression in language.expressions_of(mapping.expression):
+            _add_source(shape, expression.source, each)
+
+
+def _add_source(shape: Shape, source: language.Source, each: Sequence[Token]) -> None:
+    if isinstance(source, FirstPlace):
+        for place in source.places:
+            _add_place(shape, place, each)
+    elif isinstance(source, Picked):
+        base = each if source.of.kind == language.ITEM else ()
+        element = (*base, *source.of.path, ELEMENT)
+        inner = [source.take, *([source.largest] if source.largest else [])]
+        if source.of.kind in (language.ROOT, language.ITEM):
+            shape.add(element, is_read=False)
+        for place in inner:
+            _add_place(shape, place, element)
+        for requirement in source.where:
+            _add_requirement(shape, requirement, element)
+
+
+def _add_requirement(shape: Shape, requirement: language.Requirement, element: Sequence[Token]) -> None:
+    _add_place(shape, requirement.place, element)
+    if requirement.differs_from is not None:
+        _add_place(shape, requirement.differs_from, element)
+
+
+def _add_place(shape: Shape, place: Place, element: Sequence[Token]) -> None:
+    if place.kind == language.ROOT:
+        shape.add(place.path)
+    elif place.kind == language.ITEM and element:
+        shape.add((*element, *place.path))
+
+
+def _reads_element(requirement: language.Requirement) -> bool:
+    other = requirement.differs_from
+    return language.ITEM in (requirement.place.kind, other.kind if other else "")
+
+
+def _places(expression: Expression) -> str:
+    """The places of an expression for people; all of them must be there, or one of several."""
+    return ", ".join(place.text or "the record" for place in language.places_of(expression)) or "its place"
+
+
+def _objection(event: Inbound, is_placeholder: Callable[[str], bool]) -> tuple[str, Reason, str] | None:
+    """The field, reason and detail for which an event would be refused later; None for one that is fine."""
+    for name in IDENTITY:
+        if not getattr(event, name).strip():
+            return name, Reason.INVALID_EVENT, "nothing but space"
+    is_erasure = isinstance(event, ContactUpdate) and event.erased
+    if is_placeholder(event.customer_id) and not is_erasure:
+        return "customer_id", Reason.PLACEHOLDER, "one of events.placeholders"
+    if not EARLIEST_MS <= event.time < LATEST_MS:  # type: ignore[union-attr]  # no source makes wakeups
+        return "time", Reason.ABSURD_TIME, absurd(event.time).partition(" ")[2]  # type: ignore[union-attr]
+    if (name := too_long(event)) is not None:  # type: ignore[arg-type, assignment]
+        return name, Reason.TOO_LONG, "more than 256 bytes"
+    if isinstance(event, SurveyResponse):
+        return _objection_to_response(event)
+    if isinstance(event, ContactUpdate) and (fault := contacts.fault(event, None) or contacts.zone_fault(event)):
+        return "consents" if event.consents else "time_zone", fault.reason, "no such channel, consent, bounce or zone"
+    return _objection_to_size("attributes", "".join(event.attributes.values()))  # type: ignore[union-attr]
+
+
+def _objection_to_response(event: SurveyResponse) -> tuple[str, Reason, str] | None:
+    if event.score is not None and not 0 <= event.score <= HIGHEST_SCORE:
+        return "score", Reason.INVALID_SCORE, "not from 0 to 10"
+    if event.score is None and event.comment is None and not event.voided:
+        return "score", Reason.EMPTY_RESPONSE, "neither score nor comment nor withdrawal"
+    return _objection_to_size("comment", event.comment or "")
+
+
+def _objection_to_size(name: str, text: str) -> tuple[str, Reason, str] | None:
+    if len(text) * 4 > LARGEST_TEXTS_BYTES and len(text.encode()) > LARGEST_TEXTS_BYTES:
+        return name, Reason.TOO_LARGE, f"more than {LARGEST_TEXTS_BYTES} bytes"
+    return None
