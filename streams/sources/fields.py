@@ -119,8 +119,8 @@ def is_optional(record: type[Inbound], name: str) -> bool:
 
 
 def _event(table: Mapping[str, Any], path: TomlPath, scope: _Scope) -> EventMapping:
-    if "to" not in table:
-        raise MappingFault("'to' is missing", path)
+    every = {name for record in TOPICS.values() for name in kinds_of(record)}
+    require_keys(table, path, ["to", "when", "each", *sorted(every)], ["to"])
     to = one_of(table, path, "to", tuple(TOPICS))
     record = TOPICS[str(to)]
     kinds, required = kinds_of(record), required_of(record)

@@ -13,6 +13,7 @@ from typing import Any
 
 from schemas.display import nearest
 from schemas.errors import BadInput
+from schemas.event_json import TOPICS
 from schemas.foreign import record_schema
 from schemas.topics import BY_NAME
 from streams.sources import language
@@ -141,7 +142,7 @@ def _field(raw: Mapping[str, Any], path: tuple[str | int, ...]) -> str:
         number, field = path[1], words[2:]
         event = raw["events"][number]
         to = event.get("to") if isinstance(event, dict) else None
-        words = [to if isinstance(to, str) and to.isalpha() else f"events[{number}]", *field]
+        words = [to if isinstance(to, str) and to in TOPICS else f"events[{number}]", *field]
     return f"{'.'.join(words)}: " if words else ""
 
 

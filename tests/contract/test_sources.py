@@ -1,0 +1,139 @@
+"""Payloads of foreign systems become the events that lie beside them: see `tests/contract/sources/PROVENANCE.md`."""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.codec import Codec
+from schemas.reasons import Reason
+from streams.kafka.ports import KafkaRecord
+from streams.sources.mapper import Mapped, Mapper
+from streams.sources.reading import load
+from streams.sources.samples import Sample, differences, read_samples, told
+
+FOLDER = Path(__file__).parent / "sources"
+KEY = b"0123456789abcdef0123456789abcdef"
+EXPECTED = sorted(FOLDER.glob("*/*.expected.json"))
+PERSONAL = re.compile(
+    r"e?mail|phone|first_?name|last_?name|street|address[12]|(^|_)ip$|password|hash|fingerprint", re.I
+)
+"""Keys of payloads under which something about a person stands."""
+
+
+def stem_of(expected: Path) -> str:
+    """Name of the sample that this file belongs to."""
+    return expected.name.removesuffix(".expected.json")
+
+
+def sample_of(expected: Path) -> Sample:
+    """The sample beside its expectation, or only its meta file where the record has no value."""
+    stem = stem_of(expected)
+    others = (".expected.json", ".meta.json", ".toml", ".avsc")
+    files = [
+        path for path in expected.parent.iterdir() if stem in (path.name, path.stem) and not path.name.endswith(others)
+    ]
+    [sample] = read_samples(files[0] if files else expected.with_name(f"{stem}.meta.json"))
+    return sample
+
+
+def mapper_of(expected: Path) -> Mapper:
+    """The mapper of the mapping that a sample is meant for."""
+    own = expected.with_name(f"{stem_of(expected)}.toml")
+    return compiled(own if own.exists() else expected.with_name("mapping.toml"))
+
+
+@cache
+def compiled(mapping: Path) -> Mapper:
+    """The mapper of a file, with a registry of one schema, number 42: the one of the same name beside it."""
+    return Mapper(
+        load(mapping), key=KEY, texts_of=lambda schema_id: {42: [mapping.with_suffix(".avsc").read_text()]}[schema_id]
+    )
+
+
+def test_there_are_payloads_of_many_systems() -> None:
+    """Forty-four of 26 systems, and the hard cases."""
+    hard = [path for path in EXPECTED if path.parent.name == "hard"]
+    assert (len({path.parent.name for path in EXPECTED}) - 1, len(EXPECTED) - len(hard), len(hard)) == (26, 44, 29)
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: f"{path.parent.name}/{path.name.partition('.')[0]}")
+def test_each_payload_becomes_what_lies_beside_it(expected: Path) -> None:
+    """Events field by field and none besides, or the reason and field of the letter."""
+    sample = sample_of(expected)
+    mapped = mapper_of(expected).map(sample.record)
+    assert differences(mapped, sample.expected) == []
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: f"{path.parent.name}/{path.name.partition('.')[0]}")
+def test_what_a_payload_becomes_can_be_written_and_says_nothing_personal(expected: Path) -> None:
+    """Avro takes every event; neither an event nor a letter has an address, a name or a secret of the payload."""
+    sample = sample_of(expected)
+    mapped = mapper_of(expected).map(sample.record)
+    codec = Codec()
+    for _, event in mapped.events:
+        assert codec.decode(type(event), codec.encode(event)) == event
+    text = json.dumps(told(mapped), ensure_ascii=False) + letter_text(mapped)
+    assert [value for value in personal_values(sample.record.value) if value in text] == []
+
+
+def letter_text(mapped: Mapped) -> str:
+    """What a letter says."""
+    return mapped.letter.detail if mapped.letter else ""
+
+
+def personal_values(value: bytes | None) -> Iterator[str]:
+    """Texts of a JSON payload that stand under a personal key, or look like an e-mail address."""
+    try:
+        root = json.loads(value or b"null")
+    except (ValueError, RecursionError):
+        return
+    waiting: list[tuple[str, Any]] = [("", root)]
+    while waiting:
+        key, found = waiting.pop()
+        if isinstance(found, dict):
+            waiting += found.items()
+        elif isinstance(found, list):
+            waiting += [(key, part) for part in found]
+        elif isinstance(found, str) and len(found) > 3 and (PERSONAL.search(key) or re.fullmatch(r"\S+@\S+", found)):
+            yield found
+
+
+def test_personal_values_would_be_found() -> None:
+    """The search itself works."""
+    value = (FOLDER / "shopify/orders_fulfilled.json").read_bytes()
+    assert len(list(personal_values(value))) > 10
+
+
+def test_a_hundred_thousand_brackets_are_undecodable() -> None:
+    """Depth ends neither the decoder nor the process, in a place that is read and in one that is not."""
+    mapper = Mapper(load(FOLDER / "hard/mapping.toml"))
+    for key in (b"id", b"other"):
+        value = b'{"' + key + b'":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+        letter = mapper.map(KafkaRecord(0, 0, None, value)).letter
+        assert letter is not None
+        assert letter.reason is Reason.UNDECODABLE
+
+
+def test_a_delivery_that_is_repeated_later_is_the_same_event() -> None:
+    """`updated_at` and the delivery's headers change, source and id do not: journeys see a duplicate."""
+    expected = FOLDER / "shopify/orders_fulfilled.expected.json"
+    mapper, record = mapper_of(expected), sample_of(expected).record
+    later = (record.value or b"").replace(b"2019-06-09T", b"2019-06-10T")
+    assert later != record.value
+    first, second = (
+        mapper.map(record._replace(value=value, offset=at)) for at, value in enumerate([record.value, later])
+    )
+    [(_, one)], [(_, other)] = first.events, second.events
+    assert (one.source, one.id) == (other.source, other.id)  # type: ignore[union-attr]
+    assert one.time != other.time  # type: ignore[union-attr]
+
+
+def test_every_reason_of_a_letter_is_seen_in_some_payload() -> None:
+    """The samples exercise what sources can say, but for bounds, which have tests of their own."""
+    seen = {json.loads(path.read_text()).get("dead") for path in EXPECTED if path.read_text().lstrip().startswith("{")}
+    assert seen == {"missing_field", "bad_value", "no_mapping", "personal_data", "undecodable"}
