@@ -36,6 +36,12 @@ LETTER_HEADER = "nps-letter"
 The fuse does not count it, for what a person puts back tells nothing of any producer; nor does a record's size.
 """
 
+MAPPED_AT_HEADER = "nps-at"
+"""Header of a source's event: the time at which it was made, in ms; the Kafka timestamp is the foreign record's."""
+
+ORIGIN_HEADER = "nps-origin"
+"""Header of a source's event: topic, partition and offset of the foreign record, and the mapping file's hash."""
+
 COLLECTOR = "nps.collector"
 """Source of the collector's events, and origin of its dead letters, which lie under the customer they are about."""
 

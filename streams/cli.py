@@ -107,6 +107,12 @@ class _Commands:
         command.set_defaults(run=run, parser=command)
         return command
 
+    def group(self, name: str, text: str, example: str) -> "_Commands":
+        """Add a command that has commands of its own."""
+        command = self._parsers.add_parser(name, help=text, description=text, epilog=f"example: {example}")
+        command.set_defaults(parser=command)
+        return _Commands(command)
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
@@ -118,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = _Commands(parser)
     _add_stack(commands)
     _add_services(commands)
+    _add_sources(commands)
     _add_setup(commands)
     _add_tools(commands)
     return parser
@@ -152,6 +159,31 @@ def _add_services(commands: _Commands) -> None:
     link = commands.add("link", "links.run", text, "nps link 8e3bbfc3-efef-547e-9533-e83128c2d5db")
     link.add_argument("survey", nargs="?", help="survey_id")
     link.add_argument("--follow", action="store_true", help="all surveys instead, and each new one, until Ctrl-C")
+
+
+def _add_sources(commands: _Commands) -> None:
+    text = "Turn foreign records into events by mapping files; deploy/SOURCES.md explains them."
+    sources = commands.group("sources", text, "nps sources test shop.toml order.json")
+    text = "Print what sample records become, or why nothing."
+    test = sources.add("test", "sources.test", text, "nps sources test shop.toml order.json")
+    test.add_argument("file", help="mapping file")
+    test.add_argument("sample", nargs="+", help="file with a record; NAME.meta.json beside it holds headers and key")
+    test.add_argument("--expect", action="store_true", help="compare with NAME.expected.json; exit 1 on a difference")
+    text = "Print the draft of a mapping file from a sample record."
+    new = sources.add("new", "sources.new", text, "nps sources new shop order.json > shop.toml")
+    new.add_argument("name", help="name of the source")
+    new.add_argument("sample", help="file with a record")
+    text = "Map foreign topics, each to its events, until told to stop."
+    run = sources.add("run", "sources.run", text, "NPS_BROKERS=kafka:9092 nps sources run shop.toml")
+    run.add_argument("file", nargs="+", help="mapping files")
+    text = "Load a history of foreign records, judged by the events' own times."
+    load = sources.add("load", "sources.load", text, "nps sources load shop.toml orders.jsonl")
+    load.add_argument("file", help="mapping file")
+    load.add_argument("data", help="JSON lines, or CSV with a header line")
+    load.add_argument("--skip", action="store_true", help="leave out records that cannot be mapped")
+    text = "Print how far sources are behind their topics."
+    lag = sources.add("lag", "sources.lag", text, "nps sources lag shop.toml")
+    lag.add_argument("file", nargs="+", help="mapping files")
 
 
 def _add_setup(commands: _Commands) -> None:

@@ -19,6 +19,11 @@ EVENTS_CONFIRMED = Counter("nps_events_confirmed_total", "Clicks put back as ans
 EVENTS_MOVED = Counter(
     "nps_events_moved_total", "Events put into the partition that their key belongs to, by topic.", ["topic"]
 )
+SOURCE_RECORDS = Counter(
+    "nps_source_records_total",
+    "Foreign records, by source and outcome: mapped, ignored or dead.",
+    ["source", "outcome"],
+)
 RECORDS_OUT = Counter("nps_records_out_total", "Records published, by topic.", ["topic"])
 TRIGGERS_SUPPRESSED = Counter("nps_triggers_suppressed_total", "Triggers that led to no survey, by reason.", ["reason"])
 BATCH_RECORDS = Histogram("nps_block_records", "Records in a batch.", buckets=SIZE_BUCKETS)

@@ -29,7 +29,7 @@ class Settings:
     """All settings.  A field `brokers` is read from `NPS_BROKERS`; every field has a default that works locally."""
 
     brokers: str = _setting("127.0.0.1:9092", "Kafka, host:port, several separated by commas.")
-    group: str = _setting("nps", "Prefix of the consumer groups: <group>-worker, -sink and -notifier.")
+    group: str = _setting("nps", "Prefix of the consumer groups: <group>-worker, -sink, -notifier and -source-<name>.")
     instance: str = _setting("", "A name of this process that outlives restarts; Kafka then rebalances later.")
     program: str = _setting("", "Path of the program file; empty for the one that ships with the pipeline.")
     partitions: int = _setting(6, "Partitions of the topics that `nps topics` creates; fixed for their life.")
@@ -91,6 +91,10 @@ class Settings:
     webhook_secret: str = _setting(
         "", "Signs each post by Standard Webhooks: whsec_ and base64, or other text of 24 bytes or more.", secret=True
     )
+    sources_key: str = _setting(
+        "", "Key of the pseudonyms that mapping files ask for, 16 characters or more; another key, other customers.",
+        secret=True,
+    )  # fmt: skip
     link_keys: str = _setting(
         "",
         "Keys of survey links, id:secret, several separated by commas, the first signs; empty for none.",

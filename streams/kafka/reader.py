@@ -88,7 +88,7 @@ class KafkaReader:
             for message in self._consumer.consume(BATCH_RECORDS, timeout=0.2):
                 error = message.error()
                 if error is None:
-                    yield (message.topic() or "", message.partition() or 0), _record(message)
+                    yield (message.topic() or "", message.partition() or 0), record_of(message)
                 elif error.code() != _END and not error.retriable():
                     raise BrokerAway(f"{message.topic()} cannot be read: {error.str()}")
 
@@ -104,7 +104,7 @@ class KafkaReader:
                 partition = (message.topic() or "", message.partition() or 0)
                 error = message.error()
                 if error is None:
-                    yield partition, _record(message)
+                    yield partition, record_of(message)
                 elif error.code() == _END:
                     unfinished.discard(partition)
                 elif error.code() in REFUSALS:
@@ -118,7 +118,8 @@ class KafkaReader:
         self._consumer.unassign()
 
 
-def _record(message: confluent_kafka.Message) -> KafkaRecord:
+def record_of(message: confluent_kafka.Message) -> KafkaRecord:
+    """Take the record out of a message of librdkafka's, which is no error."""
     headers: Any = message.headers() or ()  # declared wider than it is: never text, never a mapping
     fields = message.offset() or 0, message.timestamp()[1], message.key(), message.value(), headers
     return new(KafkaRecord, fields)  # a third of the time of KafkaRecord(...), for millions of records

@@ -63,6 +63,7 @@ class Mapper:
         is_placeholder: Callable[[str], bool] = lambda customer_id: False,
     ) -> None:
         self.mapping = mapping
+        self.texts_of = texts_of
         shape = Shape()
         for event in mapping.events:
             _add_places(shape, event)

@@ -3,6 +3,7 @@
 import pytest
 from confluent_kafka import Message
 
+from schemas import topics
 from schemas.codec import Codec
 from schemas.deadletters import NAMES, Death, Header, identify, put_back, wrap
 from schemas.events import PaneTally, Wakeup
@@ -81,11 +82,12 @@ UNREADABLE = [b"\xff", b"a: Ada, mail: ada@shop", CODEC.encode(Wakeup("Ada", 1))
 @pytest.mark.parametrize("topic", ["nps.responses", "nps.answers"])
 @pytest.mark.parametrize("value", UNREADABLE)
 def test_what_nobody_can_read_stays_in_kafka(topic: str, value: bytes | None) -> None:
-    """No erasure could find whom it names: the warehouse gets where it lies, why, and its key."""
+    """No erasure could find whom it names: the warehouse gets where it lies, why, and its key if the topic is ours."""
     death = Death("undecodable", "junk", topic, 4, 77, 555)
     parts, _ = decode(CODEC, [message(DEAD_LETTERS, value, wrap([("by", b"Ada")], death))], loaded_ms=0)
     row = named(DEAD_LETTERS, parts[DEAD_LETTERS].rows[0])
-    assert (row["key"], row["value"], row["headers"], row["customer_id"]) == (b"k", None, [], "k")
+    key = b"k" if topic in topics.BY_NAME else None  # a foreign record's key may be an e-mail address
+    assert (row["key"], row["value"], row["headers"], row["customer_id"]) == (key, None, [], (key or b"").decode())
     assert b"Ada" not in str(row).encode()
 
 
