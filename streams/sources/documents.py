@@ -31,6 +31,7 @@ MOST_SCHEMAS = 1_000
 
 CLOUDEVENTS_PREFIX = "ce_"
 _LOGICAL_TYPES = ("decimal",)
+_ENCODING = "content-encoding"
 _CONFLUENT_BYTES = 5
 _SINGLE_OBJECT_BYTES = 10
 _BOM = b"\xef\xbb\xbf"
@@ -249,10 +250,11 @@ def _text(value: bytes) -> str:
 
 
 def _is_packed(record: FetchedRecord) -> bool:
-    return any(
-        name.lower() == "content-encoding" and (value or b"").strip().lower() == b"gzip"
-        for name, value in record.headers
-    )
+    """True for a record whose headers say that it is packed by gzip."""
+    for name, value in record.headers:
+        if len(name) == len(_ENCODING) and name.lower() == _ENCODING:
+            return (value or b"").strip().lower() == b"gzip"
+    return False
 
 
 def _unpacked(value: bytes) -> bytes:

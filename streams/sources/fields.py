@@ -14,6 +14,7 @@ from schemas.events import Inbound
 from streams.domain.contacts import BOUNCED, CLEARED, EVERY, GRANTED, WITHDRAWN
 from streams.domain.hours import zone
 from streams.domain.policy import CHANNELS
+from streams.intake import LONGEST_NAME_BYTES
 from streams.sources import conversions, language
 from streams.sources.language import (
     EventMapping,
@@ -41,7 +42,6 @@ from streams.sources.positions import TomlPath, line_of
 
 MOST_EVENT_TABLES = 100
 MOST_PARTS = 100
-LONGEST_NAME_BYTES = 256
 
 FROM_RECORD = frozenset({"id", "time", "customer_id", "order_id", "case_id", "survey_id"})
 """Fields that tell one thing from another: a value that stands in the file would make all of them one."""

@@ -5,14 +5,13 @@ before.  The work on a record is bounded, whatever its bytes and the mapping are
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.events import IDENTITY, NOTHING, ContactUpdate, Inbound, SurveyResponse
 from schemas.reasons import Reason
 from schemas.records import new
 from streams.domain import contacts
-from streams.intake import EARLIEST_MS, LATEST_MS, absurd, too_long
+from streams.intake import EARLIEST_MS, LATEST_MS, LONGEST_NAME_BYTES, absurd, too_long
 from streams.kafka.ports import FetchedRecord
 from streams.sources import language
 from streams.sources.documents import DocumentDecoder, Unreadable
@@ -25,10 +24,10 @@ LARGEST_TEXTS_BYTES = 49_152
 """Upper bound of the comment and the attributes of an event, so that intake never finds it too large."""
 
 HIGHEST_SCORE = 10
+_SURELY_SHORT_CHARACTERS = LONGEST_NAME_BYTES // 4
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """Reason and detail of a foreign record's dead letter; `field` is the field at fault, empty for the record."""
 
     reason: Reason
@@ -36,8 +35,7 @@ class Letter:
     field: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
+class Mapped(NamedTuple):
     """Result of a record: events, each after its topic, and the letter for the first that could not be made.
 
     Neither, for a record that is ignored.
@@ -294,21 +292,26 @@ def _places(expression: Expression) -> str:
 
 def _objection(event: Inbound, is_placeholder: Callable[[str], bool]) -> tuple[str, Reason, str] | None:
     """The field, reason and detail for which an event would be refused later; None for one that is fine."""
-    for name in IDENTITY:
-        if not getattr(event, name).strip():
-            return name, Reason.INVALID_EVENT, "nothing but space"
+    if event.customer_id.isspace() or event.source.isspace() or event.id.isspace():  # type: ignore[union-attr]
+        name = next(name for name in IDENTITY if getattr(event, name).isspace())
+        return name, Reason.INVALID_EVENT, "nothing but space"
     is_erasure = isinstance(event, ContactUpdate) and event.erased
     if is_placeholder(event.customer_id) and not is_erasure:
         return "customer_id", Reason.PLACEHOLDER, "one of events.placeholders"
     if not EARLIEST_MS <= event.time < LATEST_MS:  # type: ignore[union-attr]  # no source makes wakeups
         return "time", Reason.ABSURD_TIME, absurd(event.time).partition(" ")[2]  # type: ignore[union-attr]
-    if (name := too_long(event)) is not None:  # type: ignore[arg-type, assignment]
-        return name, Reason.TOO_LONG, "more than 256 bytes"
+    if _may_be_long(event) and (long := too_long(event)) is not None:  # type: ignore[arg-type]
+        return long, Reason.TOO_LONG, "more than 256 bytes"
     if isinstance(event, SurveyResponse):
         return _objection_to_response(event)
     if isinstance(event, ContactUpdate) and (fault := contacts.fault(event, None) or contacts.zone_fault(event)):
         return "consents" if event.consents else "time_zone", fault.reason, "no such channel, consent, bounce or zone"
     return _objection_to_size("attributes", "".join(event.attributes.values()))  # type: ignore[union-attr]
+
+
+def _may_be_long(event: Inbound) -> bool:
+    """True for an event with a text of so many characters that it may have more bytes than a name may."""
+    return any(len(text) > _SURELY_SHORT_CHARACTERS for text in event if isinstance(text, str))
 
 
 def _objection_to_response(event: SurveyResponse) -> tuple[str, Reason, str] | None:

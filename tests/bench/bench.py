@@ -6,6 +6,7 @@ five windows and with one; how fast state comes back; memory; and latency at 100
     python -m tests.bench.bench --answers 500000
     python -m tests.bench.bench --only in-step
     python -m tests.bench.bench --only bi            views and questions at 5,000,000 answers, see tests.bench.bi
+    python -m tests.bench.bench --only sources       a mapping file beside JMESPath, and end to end
 """
 
 import argparse
@@ -33,7 +34,7 @@ from streams.engine.lease import Lease, monotonic_ms
 from streams.kafka.topics import ensure_topics
 from streams.local.servers import free_port, local_broker
 from streams.local.stack import PARTITIONS, SESSION_MS, nps
-from tests.bench import bi
+from tests.bench import bi, sources
 from tests.bench.latency import latency
 from tests.bench.load import DAY_MS, Load, out, produce, producer, programs, reader_of
 
@@ -225,10 +226,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--answers", type=int, help=f"by default {ANSWERS:,}, for bi {bi.ANSWERS:,}")
     parser.add_argument("--latency-seconds", type=int, default=20)
-    parser.add_argument("--only", choices=["throughput", "triggers", "in-step", "latency", "bi"])
+    parser.add_argument("--only", choices=["throughput", "triggers", "in-step", "latency", "bi", "sources"])
     parsed = parser.parse_args()
     if parsed.only == "bi":
         out.print(bi.run(parsed.answers or bi.ANSWERS))
+        return
+    if parsed.only == "sources":
+        out.print(sources.run())
         return
     parsed.answers = parsed.answers or ANSWERS
     load = Load(parsed.answers)
