@@ -53,7 +53,7 @@ PERSONAL_WORDS = frozenset({
 })  # fmt: skip
 """Last words of attributes that are about a person, whatever the value."""
 
-_TABLE_KEYS = (
+TABLE_KEYS = (
     "at", "of", "where", "largest", "take", "join", "is", "after", "map", "else", "as", "zone", "format", "currency",
     "scale", "default",
 )  # fmt: skip
@@ -210,7 +210,7 @@ def _expression(raw: object, path: TomlPath, kind: str, scope: _Scope) -> Expres
 
 
 def _table(raw: Mapping[str, Any], path: TomlPath, kind: str, default: str, scope: _Scope) -> Expression:
-    require_keys(raw, path, _TABLE_KEYS, ())
+    require_keys(raw, path, TABLE_KEYS, ())
     given = [key for key in _SOURCES if key in raw]
     if len(given) != 1:
         raise MappingFault(f"needs exactly one of {', '.join(_SOURCES)}", path)

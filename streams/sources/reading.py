@@ -24,7 +24,7 @@ from streams.sources.positions import line_of, positions
 
 LARGEST_FILE_BYTES = 1 << 20
 
-_KEYS = (
+KEYS = (
     "name", "topic", "format", "envelope", "unwrap", "compressed", "otherwise", "schema", "personal", "webhook",
     "events",
 )  # fmt: skip
@@ -82,7 +82,7 @@ def read(data: bytes, file: str, types: Collection[str] = (), schema: str | None
 def _checked(
     raw: Mapping[str, Any], file: str, digest: str, types: Collection[str], lines: Mapping[Any, int], schema: str | None
 ) -> SourceMapping:
-    require_keys(raw, (), _KEYS, ("name", "topic", "events"))
+    require_keys(raw, (), KEYS, ("name", "topic", "events"))
     name, topic = text_at(raw, (), "name"), text_at(raw, (), "topic")
     if not _NAME.fullmatch(name):
         raise MappingFault("must be a-z, 0-9 and -, 64 characters at most: it names the consumer group", ("name",))

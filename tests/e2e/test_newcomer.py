@@ -8,26 +8,17 @@ from pathlib import Path
 
 from streams.local.servers import free_port
 from tests.support.commands import BOUND_S, ROOT, Service, clean
+from tests.support.console import pasted
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def commands(block: str) -> str:
-    """The commands of a console block, as a person would paste them: what follows `$ `, with its indented lines."""
-    pasted, is_command = [], False
-    for line in block.splitlines():
-        is_command = line.startswith("$ ") or (is_command and line.startswith("  "))
-        if is_command:
-            pasted.append(line.removeprefix("$ "))
-    return "\n".join(pasted) + "\n"
 
 
 def test_from_an_own_event_to_an_own_alert(tmp_path: Path) -> None:
     """Every line is pasted into one shell, beside a running `nps up`; how long it took is printed."""
     found = re.search(r"<!-- try -->\n```console\n(.*?)```\n<!-- end of try -->", README, re.DOTALL)
     assert found is not None
-    pasted = commands(found[1])
-    assert pasted.startswith("make shell\n")
+    commands = pasted(found[1])
+    assert commands.startswith("make shell\n")
     kafka, clickhouse = str(free_port()), str(free_port())
     words = ["up", "--data", str(tmp_path / "data"), "--kafka-port", kafka, "--clickhouse-port", clickhouse]
     # The ports alone are other than in the README, for the tests of others run beside this one.
@@ -37,7 +28,7 @@ def test_from_an_own_event_to_an_own_alert(tmp_path: Path) -> None:
         up.until(lambda: "restored partitions" in up.said(), "what the README says to wait for")
         ended = subprocess.run(
             ["bash", "-s"],
-            cwd=ROOT, env={**clean(here), "SHELL": "/bin/bash", "HOME": str(tmp_path)}, input=pasted,
+            cwd=ROOT, env={**clean(here), "SHELL": "/bin/bash", "HOME": str(tmp_path)}, input=commands,
             capture_output=True, text=True, check=False, timeout=BOUND_S,
         )  # fmt: skip
         print(f"own event to own alert, servers and all: {time.monotonic() - started_s:.0f} s")
