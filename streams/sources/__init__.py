@@ -10,6 +10,10 @@
     documents     bytes to documents: JSON, forms, CSV, Avro, gzip, CloudEvents, Debezium
     evaluation    expressions and conditions, compiled to functions
     mapper        a record to events, or to a letter that says why not
+    process       a source's member of its consumer group: map, send, flush, commit
+    samples       records in files, and what they are expected to become
+    warnings      doubts about a file that is valid
+    draft         the beginning of a mapping file, from a sample
 
 `deploy/SOURCES.md` explains the language to those who write mapping files.
 """

@@ -129,10 +129,26 @@ class DocumentDecoder:
 
     def _enveloped(self, document: Document, record: FetchedRecord) -> Document:
         if self._mapping.envelope == "debezium":
-            return _debezium(document.root)
+            return self._debezium(document.root)
         if self._mapping.envelope == "cloudevents":
             return self._cloudevents(document.root, record)
         return document
+
+    def _debezium(self, root: Any) -> Document:
+        """Take a change event apart: the row after the change or, of a delete, before it.
+
+        Rows of MongoDB are text that holds JSON.
+        """
+        payload = root.get("payload", root) if type(root) is dict else None
+        if type(payload) is not dict or type(payload.get("op")) is not str:
+            raise Unreadable(Reason.UNDECODABLE, "no change event of Debezium: it has no op")
+        rows = {
+            name: self._read_whole(payload[name])
+            for name in ("before", "after")
+            if type(payload.get(name)) is str and payload[name]
+        }
+        payload = {**payload, **rows}
+        return Document(payload.get("before" if payload["op"] == "d" else "after"), payload)
 
     def _cloudevents(self, root: Any, record: FetchedRecord) -> Document:
         """Take a CloudEvent apart: attributes in the headers (binary), or around the data (structured)."""
@@ -205,14 +221,6 @@ def _read_avro(value: bytes, start: int, schema: Any) -> Any:
     if body.tell() != len(value):
         raise Unreadable(Reason.UNDECODABLE, f"not Avro of the schema: {len(value) - body.tell()} bytes left over")
     return found
-
-
-def _debezium(root: Any) -> Document:
-    """Take a change event apart: the row after the change or, of a delete, before it."""
-    payload = root.get("payload", root) if type(root) is dict else None
-    if type(payload) is not dict or type(payload.get("op")) is not str:
-        raise Unreadable(Reason.UNDECODABLE, "no change event of Debezium: it has no op")
-    return Document(payload.get("before" if payload["op"] == "d" else "after"), payload)
 
 
 def _form(text: str) -> dict[str, str]:

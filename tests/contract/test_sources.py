@@ -13,7 +13,7 @@ from schemas.codec import Codec
 from schemas.reasons import Reason
 from streams.kafka.ports import KafkaRecord
 from streams.sources.mapper import Mapped, Mapper
-from streams.sources.reading import load
+from streams.sources.reading import load, read
 from streams.sources.samples import Sample, differences, read_samples, told
 
 FOLDER = Path(__file__).parent / "sources"
@@ -131,6 +131,38 @@ def test_a_delivery_that_is_repeated_later_is_the_same_event() -> None:
     [(_, one)], [(_, other)] = first.events, second.events
     assert (one.source, one.id) == (other.source, other.id)  # type: ignore[union-attr]
     assert one.time != other.time  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "expected", [path for path in EXPECTED if path.read_text().startswith("{")], ids=lambda path: path.name
+)
+def test_a_letter_repeats_nothing_of_its_record(expected: Path) -> None:
+    """Its detail names file, line, field and place: it is listed at terminals and kept in the warehouse."""
+    sample = sample_of(expected)
+    letter = mapper_of(expected).map(sample.record).letter
+    assert letter is not None
+    mapping = " ".join(path.read_text() for path in expected.parent.glob("*.toml"))
+    said = re.findall(r"[\w.@-]{4,}", (sample.record.value or b"").decode(errors="replace"))
+    assert [word for word in said if word in letter.detail.split(": ", 1)[1] and word not in mapping] == []
+
+
+def test_rows_of_mongodb_are_json_in_text() -> None:
+    """Debezium's connector for MongoDB writes before and after as text."""
+    text = (FOLDER / "debezium/mapping.toml").read_text().replace("/customerid", "/customer/$oid")
+    mapper = Mapper(read(text.encode(), "mongo.toml"))
+    after = {"id": 7, "status": "SHIPPED", "customer": {"$oid": "5f1d"}}
+    change = {
+        "op": "u",
+        "before": None,
+        "after": json.dumps(after),
+        "source": {"ts_ms": 1_769_860_800_000, "table": "t"},
+    }
+    [(_, event)] = mapper.map(KafkaRecord(0, 0, None, json.dumps(change).encode())).events
+    assert event.customer_id == "5f1d"
+    change["after"] = "{"
+    letter = mapper.map(KafkaRecord(0, 0, None, json.dumps(change).encode())).letter
+    assert letter is not None
+    assert letter.reason is Reason.UNDECODABLE
 
 
 def test_every_reason_of_a_letter_is_seen_in_some_payload() -> None:
