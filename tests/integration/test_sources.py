@@ -1,6 +1,7 @@
 """`nps sources`: samples on the terminal, and foreign topics of a real broker that become events and letters."""
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -229,10 +230,10 @@ def check_letter(letter: KafkaRecord, record: KafkaRecord) -> None:
     assert death.detail == "shop.toml:12: purchases.customer_id: nothing at /customer"
 
 
-def lags(environ: dict[str, str], file: str) -> list[int]:
+def lags(environ: dict[str, str], *files: str) -> list[int]:
     """What `nps sources lag` says of each partition."""
-    table = done("sources", "lag", file, environ=environ)
-    rows = [line.split("│") for line in table.splitlines() if "shop.orders" in line]
+    table = done("sources", "lag", *files, environ=environ)
+    rows = [line.split("│") for line in table.splitlines() if ".orders" in line]
     return [int(row[-2]) for row in rows]
 
 
@@ -316,3 +317,31 @@ def test_a_history_of_csv_is_loaded_row_by_row(environ: dict[str, str]) -> None:
     events = [Codec().decode(SurveyResponse, record.value) for record in of_topic(inbound(brokers), "nps.responses")]
     assert {event.comment for event in events} == {'Fast, and\nfriendly "as always"', "no score"}
     assert load(folder / "mapping.toml").format == "csv"
+
+
+# crashes
+
+
+def test_a_source_that_is_killed_loses_nothing(environ: dict[str, str], tmp_path: Path) -> None:
+    """Two files in one process, killed on the way and started again: each record's event is there under its one id."""
+    brokers, names, count = environ["NPS_BROKERS"], ("east", "west"), 10_000
+    files = [file_of(tmp_path, SHOP.replace('"shop', f'"{name}'), f"{name}.toml") for name in names]
+    for name in names:
+        make_topic(brokers, f"{name}.orders")
+        write(brokers, f"{name}.orders", [KafkaRecord(0, AT_MS, None, order(number)) for number in range(count)])
+    source = Service(["sources", "run", *files], environ, tmp_path / "log")
+    source.until(lambda: bool(ids_of(brokers)), "some are mapped")
+    source.stop(signal.SIGKILL)
+    source = Service(["sources", "run", *files], environ, tmp_path / "log")
+    try:
+        source.until(lambda: lags(environ, *files) == [0] * 2 * PARTITIONS, "all is committed")
+    finally:
+        assert source.stop() == 0
+    assert ids_of(brokers) == {(name, f"{number}:done") for name in names for number in range(count)}
+
+
+def ids_of(brokers: str) -> set[tuple[str, str]]:
+    """Source and id of each purchase of the two shops."""
+    codec = Codec()
+    events = [codec.decode(Purchase, record.value) for record in of_topic(inbound(brokers), "nps.purchases")]
+    return {(event.source, event.id) for event in events if event.source in ("east", "west")}
