@@ -77,7 +77,8 @@ class _Scanner:
             self._at += 1
             self._inside(path, is_array=letter == "[")
         else:
-            self._at = next((at for at in range(self._at, len(self._text)) if self._text[at] in ",]}#\n"), self._at)
+            end = len(self._text)
+            self._at = next((at for at in range(self._at, end) if self._text[at] in ",]}#\n"), end)
 
     def _inside(self, path: TomlPath, *, is_array: bool) -> None:
         index = 0

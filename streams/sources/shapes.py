@@ -5,6 +5,7 @@ A value that does not fit the shape, such as a list where an object was, is read
 the same result.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
@@ -19,6 +20,9 @@ Getter: TypeAlias = Callable[[Any], Any]
 
 _MOST_INDEXES = 3
 _MOST_SHAPES = 2_000
+_UNSHAPEABLE = re.compile(r'[\x00-\x1f"\\]')
+"""Keys that are escaped in JSON: no struct has such a field, so what is around them is read whole."""
+
 _SCALARS: Any = str | int | float | bool | None
 
 
@@ -41,6 +45,9 @@ class Shape:
             self.is_leaf = self.is_leaf or is_read or bool(path)
             return
         token, rest = path[0], path[1:]
+        if token is not ELEMENT and _UNSHAPEABLE.search(token):
+            self.is_leaf = True
+            return
         is_index = token is not ELEMENT and index_of(token) is not None
         if token is not ELEMENT:
             self.children.setdefault(token, Shape()).add(rest, is_read=is_read, indexes=indexes + is_index)

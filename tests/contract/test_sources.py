@@ -165,6 +165,17 @@ def test_rows_of_mongodb_are_json_in_text() -> None:
     assert letter.reason is Reason.UNDECODABLE
 
 
+@pytest.mark.parametrize("key", ['q"q', "back\\slash", "tab\tbed", "é", "a b", "", "~0", "~1", "$ref"])
+def test_any_key_can_be_read(key: str) -> None:
+    """Whatever JSON takes for a key, at the root and inside an element."""
+    text = (FOLDER / "hard/mapping.toml").read_text()
+    place = json.dumps(f"/{key}", ensure_ascii=False)
+    mapper = Mapper(read(text.replace('customer_id = "/customer"', f"customer_id = {place}").encode(), "keys.toml"))
+    value = {"id": 1, "at": "2026-01-02T03:04:05Z", key.replace("~1", "/").replace("~0", "~"): "C-1"}
+    [(_, event)] = mapper.map(KafkaRecord(0, 0, None, json.dumps(value).encode())).events
+    assert event.customer_id == "C-1"
+
+
 def test_every_reason_of_a_letter_is_seen_in_some_payload() -> None:
     """The samples exercise what sources can say, but for bounds, which have tests of their own."""
     seen = {json.loads(path.read_text()).get("dead") for path in EXPECTED if path.read_text().lstrip().startswith("{")}

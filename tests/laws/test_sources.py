@@ -247,6 +247,12 @@ def test_every_path_of_a_toml_text_has_its_line(tables_: list[dict[str, Any]], b
             assert list(tomllib.loads(numbered[line - 1])) == [path[2]]
 
 
+def test_a_file_may_end_without_a_line_end() -> None:
+    """The last value reaches to the end."""
+    for value in ("true", "1", '"x"', "[1]", "{ b = 1 }", "1 # said"):
+        assert positions(f"a = {value}")["a",] == 1
+
+
 def test_positions_of_every_form_of_toml() -> None:
     """Dotted keys, tables, texts of several lines and arrays over several lines."""
     text = FORMS
