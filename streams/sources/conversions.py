@@ -91,7 +91,7 @@ def number_of(value: Any) -> Decimal:
         return Decimal(value)
     if kind is bool:
         raise ValueError("not a number")
-    text = str(value) if kind is Decimal else text_of(value)
+    text = value if kind is str else str(value) if kind is Decimal else text_of(value)
     if len(text) > LONGEST_NUMBER or not _NUMBER.fullmatch(text := text.strip()):
         raise ValueError("not a number")
     return _EXACT.create_decimal(text)

@@ -130,7 +130,10 @@ class Evaluator:
         find, convert, default = self._source(expression), self._conversion(expression), expression.default
         after, choices, otherwise = expression.after, expression.choices, expression.otherwise
         if after is None and choices is None:
-            return _as_text(find, default) if expression.to == "text" else _converted(find, convert, default)
+            if expression.to != "text":
+                return _converted(find, convert, default)
+            get = self._alone_in_root(expression)
+            return _as_text(find, default) if get is None else _root_text(get, find, default)
 
         def value(frame: Frame, item: Any) -> Any:
             found = find(frame, item)
@@ -145,6 +148,13 @@ class Evaluator:
 
         return value
 
+    def _alone_in_root(self, expression: Expression) -> Getter | None:
+        """Getter of an expression that is one place in the root; None for any other."""
+        source = expression.source
+        if isinstance(source, FirstPlace) and len(source.places) == 1 and source.places[0].kind == language.ROOT:
+            return getter(source.places[0].path, self._shape)
+        return None
+
     def _source(self, expression: Expression) -> Value:
         source = expression.source
         if isinstance(source, Fixed):
@@ -153,7 +163,7 @@ class Evaluator:
         if isinstance(source, FirstPlace):
             return _first([self.place(place) for place in source.places])
         if isinstance(source, Joined):
-            return _join([self.expression(part) for part in source.parts])
+            return _join([_constant(part) or self.expression(part) for part in source.parts])
         return self._picked(source)
 
     def _picked(self, source: Picked) -> Value:
@@ -210,7 +220,7 @@ class Evaluator:
         checks: list[Callable[[Frame, Any, Any], bool]] = []
         if wanted.any_of is not None:
             any_of = texts(wanted.any_of)
-            return lambda frame, item: _word(find(frame, item)) in any_of  # it stands alone
+            return _is_any(find, any_of)  # it stands alone
         if wanted.none_of is not None:
             none_of = texts(wanted.none_of)
             checks.append(lambda frame, item, found: _word(found) not in none_of)
@@ -293,6 +303,22 @@ def _as_text(find: Value, default: Scalar | None) -> Value:
     return value
 
 
+def _root_text(get: Getter, find: Value, default: Scalar | None) -> Value:
+    """A short text at a place in the root, found at once; anything else as any place's."""
+    usual = _as_text(find, default)
+
+    def value(frame: Frame, item: Any) -> Any:
+        try:
+            found = get(frame.root)
+        except AttributeError:
+            return default
+        if found.__class__ is str and 0 < len(found) < len(UNAVAILABLE):
+            return found
+        return usual(frame, item)
+
+    return value
+
+
 def _converted(find: Value, convert: Callable[[Frame, Any, Any], Any], default: Scalar | None) -> Value:
     def value(frame: Frame, item: Any) -> Any:
         found = find(frame, item)
@@ -327,12 +353,38 @@ def _first(finds: Sequence[Value]) -> Value:
     return value
 
 
-def _join(parts: Sequence[Value]) -> Value:
+def _constant(part: Expression) -> str | None:
+    """Text of a part that stands in the file as it is; None for any other."""
+    is_plain = isinstance(part.source, Fixed) and part == Expression(part.source, "text")
+    return str(part.source.value) if is_plain and isinstance(part.source, Fixed) else None
+
+
+def _join(parts: Sequence[str | Value]) -> Value:
+    """Join texts; one that is found between two that stand in the file is by far the most frequent."""
+    finds = [(at, part) for at, part in enumerate(parts) if not isinstance(part, str)]
+    if len(finds) == 1:
+        at, find = finds[0]
+        before, behind = ("".join(map(str, some)) for some in (parts[:at], parts[at + 1 :]))
+
+        def one(frame: Frame, item: Any) -> Any:
+            found = find(frame, item)
+            return None if found is None else before + found + behind
+
+        return one
+
     def value(frame: Frame, item: Any) -> Any:
-        found = [part(frame, item) for part in parts]
+        found = [part if isinstance(part, str) else part(frame, item) for part in parts]
         return None if None in found else "".join(found)
 
     return value
+
+
+def _is_any(find: Value, any_of: frozenset[str]) -> Predicate:
+    def holds(frame: Frame, item: Any) -> bool:
+        found = find(frame, item)
+        return (found if found.__class__ is str else _word(found)) in any_of
+
+    return holds
 
 
 def _absent(frame: Frame, item: Any) -> Any:

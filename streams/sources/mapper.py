@@ -311,7 +311,7 @@ def _objection(event: Inbound, is_placeholder: Callable[[str], bool]) -> tuple[s
 
 def _may_be_long(event: Inbound) -> bool:
     """True for an event with a text of so many characters that it may have more bytes than a name may."""
-    return any(len(text) > _SURELY_SHORT_CHARACTERS for text in event if isinstance(text, str))
+    return max([len(text) for text in event if text.__class__ is str]) > _SURELY_SHORT_CHARACTERS
 
 
 def _objection_to_response(event: SurveyResponse) -> tuple[str, Reason, str] | None:
