@@ -134,10 +134,10 @@ def lag(parsed: argparse.Namespace) -> int:
             last = {partition: record.offset + 1 for partition, record in reader.tail(partitions, 1)}
             committed = _committed(settings, mapping, partitions)
             for place in partitions:
-                end = last.get(place, 0)
-                behind = end - max(committed[place], 0)
-                told_offset = committed[place] if committed[place] >= 0 else "none"
-                table.add_row(*map(cell, (mapping.name, *place, told_offset, end, max(behind, 0))))
+                offset, least_end = committed[place]
+                end = max(last.get(place, 0), least_end)  # either may be too low on the local broker
+                told_offset = offset if offset >= 0 else "none"
+                table.add_row(*map(cell, (mapping.name, *place, told_offset, end, end - max(offset, 0))))
     show(table)
     return ExitCode.OK
 
@@ -242,15 +242,21 @@ def _require_foreign_topics(settings: Settings, mappings: Sequence[SourceMapping
 
 def _committed(
     settings: Settings, mapping: SourceMapping, partitions: Iterable[tuple[str, int]]
-) -> dict[tuple[str, int], int]:
-    """Offsets that a source's group has committed; negative for none."""
+) -> dict[tuple[str, int], tuple[int, int]]:
+    """Offset that a source's group has committed, negative for none, and the end that the broker tells, at least."""
     places = list(partitions)
     consumer = Consumer(
         {"bootstrap.servers": settings.brokers, **settings.security, "group.id": _group(settings, mapping), **QUIET}
     )
     with closing(consumer):
         found = consumer.committed([TopicPartition(*place) for place in places], timeout=settings.server_wait_s)
-    return {(one.topic, one.partition): one.offset for one in found}
+        return {
+            (one.topic, one.partition): (
+                one.offset,
+                max(one.offset, consumer.get_watermark_offsets(one, timeout=settings.server_wait_s)[1]),
+            )
+            for one in found
+        }
 
 
 # samples

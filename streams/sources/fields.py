@@ -3,6 +3,7 @@
 What a field takes follows from its record in `schemas.events`, so a field added there can be mapped at once.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from types import NoneType
@@ -345,7 +346,7 @@ def _format(raw: Mapping[str, Any], path: TomlPath) -> str | None:
         if not isinstance(form, str) or len(form) > conversions.LONGEST_NUMBER:
             raise ValueError("must be text of strptime, as %d.%m.%Y %H:%M")
         told = datetime.strptime(_SAMPLE.astimezone().strftime(form), form)
-    except ValueError as error:
+    except (ValueError, LookupError, re.error) as error:  # a directive that is there twice is a fault of its pattern
         raise MappingFault(f"no format of strptime: {error}", (*path, "format")) from None
     if told.date() != _SAMPLE.date():
         raise MappingFault("the format tells no year, month and day", (*path, "format"))

@@ -160,6 +160,7 @@ country = "/country"
         ('time = "/at"', 'time = { at = "/at", as = "text" }', "10: purchases.time.as: takes time, rfc2822, seconds"),
         ('time = "/at"', 'time = { at = "/at", zone = "Europe/Berln" }', "10: purchases.time.zone: 'Europe/Berln'"),
         ('time = "/at"', 'time = { at = "/at", format = "%H:%M" }', "10: purchases.time.format: the format tells"),
+        ('time = "/at"', 'time = { at = "/at", format = "%d %d" }', "10: purchases.time.format: no format of"),
         ('time = "/at"', 'time = { at = "/at", format = "%Q" }', "10: purchases.time.format: no format of strptime"),
         (', currency = "EUR" }', " }", "13: purchases.amount_minor: money needs `currency`"),
         ('currency = "EUR"', 'currency = "EURO"', "13: purchases.amount_minor.currency: 'EURO' is no currency"),

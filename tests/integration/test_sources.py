@@ -333,11 +333,12 @@ def test_a_source_that_is_killed_loses_nothing(environ: dict[str, str], tmp_path
     source.until(lambda: bool(ids_of(brokers)), "some are mapped")
     source.stop(signal.SIGKILL)
     source = Service(["sources", "run", *files], environ, tmp_path / "log")
+    wanted = {(name, f"{number}:done") for name in names for number in range(count)}
     try:
+        source.until(lambda: ids_of(brokers) == wanted, "all are mapped, and nothing else")
         source.until(lambda: lags(environ, *files) == [0] * 2 * PARTITIONS, "all is committed")
     finally:
         assert source.stop() == 0
-    assert ids_of(brokers) == {(name, f"{number}:done") for name in names for number in range(count)}
 
 
 def ids_of(brokers: str) -> set[tuple[str, str]]:
