@@ -55,9 +55,8 @@ Words that are ours, and some of the field that mean one thing here:
     fuse          stops a process that finds too many bad records: the fault is not in the records
     invitation    a survey that was sent to a customer, with what was given in answer
     journey       all that is known of one customer
-    letter        a dead letter, through all its deaths
     lease         the time for which the group cannot have given a worker's partitions away
-    letter        what a source writes of a foreign record that it cannot map: a dead letter, bytes and all
+    letter        a dead letter, through all its deaths; of a foreign record too
     lineage       the topics, by id and epoch, from which state was made
     pane          one segment's minute, hour or day, with its tally
     in hand       the batch that is being decided and written, and not remembered yet

@@ -19,10 +19,11 @@ from sinks.chdb.access import AccessBook, changes_access
 from sinks.chdb.gate import SharedGate
 from sinks.chdb.handles import insert_from_file, prepared
 from sinks.chdb.native import for_revision
-from sinks.chdb.queries import RunningQueries, kill, kills_queries, quoted, with_own_ids
+from sinks.chdb.queries import RunningQueries, kill, kills_queries, with_own_ids
 from sinks.chdb.request import ADMINISTRATOR, EngineError, QueryRequest, QueryResult
 from sinks.chdb.sessions import HandleSessions
 from sinks.chdb.sqltext import Insert, insert_with_data, statements, uses_a_file
+from sinks.quoting import quoted_text
 
 ACCESS_WAIT_S = 30.0
 """Time in seconds for which queries that run may keep a change of users and roles waiting."""
@@ -147,7 +148,7 @@ class ChdbEngine:
 
 def _insert(handle: Any, insert: Insert, request: QueryRequest) -> QueryResult:
     for name, value in request.parameters.items():
-        handle.query(f"SET param_{name} = {quoted(value)}")
+        handle.query(f"SET param_{name} = {quoted_text(value)}")
     result = insert_from_file(handle, insert.head, insert.format, insert.data)
     return QueryResult(b"", "", 0, result.rows_read())
 

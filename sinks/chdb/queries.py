@@ -12,6 +12,7 @@ from typing import Any
 
 from sinks.chdb.request import ADMINISTRATOR, EngineError
 from sinks.chdb.sqltext import first_words, replaced_table, replaced_words
+from sinks.quoting import quoted_text
 
 _OWN_ID = "if(Settings['log_comment'] = '', query_id, Settings['log_comment'])"
 _PROCESSES = f"(SELECT * REPLACE ({_OWN_ID} AS query_id, {_OWN_ID} AS initial_query_id) FROM system.processes)"
@@ -54,7 +55,7 @@ class RunningQueries:
 
     def _of(self, user: str) -> str:
         with self._lock:
-            return ", ".join(quoted(query_id) for query_id, owner in self._users.items() if owner == user) or "''"
+            return ", ".join(quoted_text(query_id) for query_id, owner in self._users.items() if owner == user) or "''"
 
 
 def kills_queries(sql: bytes) -> bool:
@@ -69,10 +70,4 @@ def with_own_ids(sql: str) -> str:
 
 def kill(handle: Any, query_id: str) -> None:
     """End the query that has this id, if it runs; it sees that some milliseconds later."""
-    handle.query(f"KILL QUERY WHERE Settings['log_comment'] = {quoted(query_id)} ASYNC")
-
-
-def quoted(value: str) -> str:
-    """Write a text as SQL does."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    handle.query(f"KILL QUERY WHERE Settings['log_comment'] = {quoted_text(query_id)} ASYNC")

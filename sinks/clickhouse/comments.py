@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from schemas.codec import versions
 from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.quoting import quoted_name, quoted_text
+from sinks.quoting import quoted_name, quoted_text
 from sinks.rows import TABLES, column_of
 
 _DIMENSION = "Dimension '{}': what the trigger's attribute said, '(none)' where there was none."

@@ -7,7 +7,7 @@ from typing import Final
 
 from schemas.topics import DAY_MS, DEAD
 from sinks.clickhouse.comments import columns
-from sinks.clickhouse.quoting import quoted_name, quoted_text
+from sinks.quoting import quoted_name, quoted_text
 
 MINUTES_DAYS: Final = 30
 """Days for which panes of a minute are kept."""
