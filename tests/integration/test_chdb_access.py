@@ -9,7 +9,8 @@ import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from sinks.clickhouse.migrate import PERSONAL_ROLE, READER_ROLE
+from sinks.clickhouse.migrate import PERSONAL_ROLE, READER_ROLE, views
+from sinks.rows import TABLES
 from tests.support.chdb_server import FOR_EVER, ask, fetched, running, serving
 from tests.support.commands import done, run, until
 
@@ -46,15 +47,18 @@ def code(url: str, sql: str, user: str, **fields: str) -> int:
 
 def test_a_reader_reads_numbers_and_no_person(url: str) -> None:
     """By `nps_reader` every number, and nothing else; by `nps_personal` people, too."""
-    for view in ("nps_current", "nps_over_time"):
-        assert [code(url, f"SELECT count() FROM {view}", user) for user in (ANALYST, OFFICER)] == [0, 0]
-    for table in ("answers", "dispatches", "alerts"):
-        assert [code(url, f"SELECT count() FROM {table}", user) for user in (ANALYST, OFFICER)] == [497, 0]
+    for view in views():
+        source = f"{view.name}(since = '2026-01-01', until = '2027-01-01')" if "_between" in view.name else view.name
+        found = [code(url, f"SELECT count() FROM {source}", user) for user in (ANALYST, OFFICER)]
+        assert found == [0 if view.role == READER_ROLE else 497, 0], view.name
+    for table in TABLES.values():
+        assert [code(url, f"SELECT count() FROM {table.name}", user) for user in (ANALYST, OFFICER)] == [497, 0]
     for user in (ANALYST, OFFICER):
         for sql in ("INSERT INTO alerts (customer_id) VALUES ('x')", "DROP VIEW nps_current", "CREATE DATABASE other",
                     "SELECT * FROM file('/etc/hostname', 'LineAsString')", "CREATE ROLE other"):  # fmt: skip
             assert code(url, sql, user) == 497, sql
-    assert "answers" not in ask(url, "SELECT name FROM system.tables WHERE database = 'nps'", user=ANALYST)[1]
+    shown = ask(url, "SELECT name FROM system.tables WHERE database = 'nps'", user=ANALYST)[1]
+    assert set(shown.split()) == {view.name for view in views() if view.role == READER_ROLE}
 
 
 def test_clickhouse_connect_is_a_user(url: str) -> None:
