@@ -27,7 +27,7 @@ HIGHEST_SCORE = 10
 _SURELY_SHORT_CHARACTERS = LONGEST_NAME_BYTES // 4
 
 
-class Letter(NamedTuple):
+class Unmapped(NamedTuple):
     """Reason and detail of a foreign record's dead letter; `field` is the field at fault, empty for the record."""
 
     reason: Reason
@@ -42,7 +42,7 @@ class Mapped(NamedTuple):
     """
 
     events: Sequence[tuple[str, Inbound]]
-    letter: Letter | None = None
+    letter: Unmapped | None = None
 
 
 class Mapper:
@@ -75,14 +75,14 @@ class Mapper:
         try:
             documents = self._decoder.documents(record)
         except Unreadable as error:
-            return Mapped((), Letter(error.reason, f"{file}: {error.detail}"))
+            return Mapped((), Unmapped(error.reason, f"{file}: {error.detail}"))
         run = _Run(Frame(record, self.mapping.topic, partition))
         for document in documents:
             run.frame.show(document)
             for builder in self._shaped if document.is_shaped else self._whole:
                 builder.build_all(run)
         if not run.has_match and documents and self.mapping.otherwise == "bury":
-            return Mapped((), Letter(Reason.NO_MAPPING, f"{file}: the `when` of no event holds"))
+            return Mapped((), Unmapped(Reason.NO_MAPPING, f"{file}: the `when` of no event holds"))
         return Mapped(run.events, run.letter)
 
 
@@ -94,10 +94,10 @@ class _Run:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.events: list[tuple[str, Inbound]] = []
-        self.letter: Letter | None = None
+        self.letter: Unmapped | None = None
         self.has_match = False
 
-    def refuse(self, letter: Letter) -> None:
+    def refuse(self, letter: Unmapped) -> None:
         """Note what could not be made; the first such note is the letter."""
         self.letter = self.letter or letter
 
@@ -153,12 +153,12 @@ class _EventBuilder:
         if len(run.events) >= MOST_EVENTS:
             raise Unmappable(Reason.TOO_MANY_EVENTS, f"more than {MOST_EVENTS} events")
         event = self._event_or_letter(run.frame, element)
-        if isinstance(event, Letter):
+        if isinstance(event, Unmapped):
             run.refuse(event)
         else:
             run.events.append((self._event.topic, event))
 
-    def _event_or_letter(self, frame: Frame, element: Any) -> Inbound | Letter:
+    def _event_or_letter(self, frame: Frame, element: Any) -> Inbound | Unmapped:
         values = self._blank.copy()
         at = 0
         try:
@@ -173,7 +173,7 @@ class _EventBuilder:
             return self._letter(reason, name, line, str(error))
         return self._checked(new(self._event.record, values))
 
-    def _checked(self, event: Inbound) -> Inbound | Letter:
+    def _checked(self, event: Inbound) -> Inbound | Unmapped:
         """The event, or the letter for what it says, which intake or a journey would refuse later without its bytes."""
         objection = _objection(event, self._is_placeholder)
         if objection is not None:
@@ -189,8 +189,8 @@ class _EventBuilder:
         """Line of a field, or of the event where no line of the file gives the field."""
         return self._event.line_of(field)
 
-    def _letter(self, reason: Reason, field: str, line: int, message: str) -> Letter:
-        return Letter(reason, f"{self._file}:{line}: {self._event.label}.{field}: {message}", field)
+    def _letter(self, reason: Reason, field: str, line: int, message: str) -> Unmapped:
+        return Unmapped(reason, f"{self._file}:{line}: {self._event.label}.{field}: {message}", field)
 
 
 class _Field:

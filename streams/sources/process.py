@@ -23,7 +23,7 @@ from streams import metrics
 from streams.engine.fuse import Fuse
 from streams.kafka.ports import Headers, KafkaRecord, Log, Output
 from streams.kafka.reader import record_of
-from streams.sources.mapper import Letter, Mapped, Mapper
+from streams.sources.mapper import Mapped, Mapper, Unmapped
 
 BATCH_RECORDS = 5_000
 POLL_S = 0.1
@@ -63,7 +63,7 @@ class SourceWriter:
             outputs.append(self._letter(record, partition, mapped.letter))
         return outputs, mapped
 
-    def _letter(self, record: KafkaRecord, partition: int, letter: Letter) -> Output:
+    def _letter(self, record: KafkaRecord, partition: int, letter: Unmapped) -> Output:
         place = self._mapper.mapping.topic, partition, record.offset
         death = Death(letter.reason, letter.detail[:LONGEST_DETAIL], *place, record.timestamp)
         headers: Headers = wrap(record.headers, death)
