@@ -25,8 +25,9 @@ from sinks.warehouse import Misconfigured, Refused, Row, Unavailable, WarehouseE
 for _name in ("urllib3", "clickhouse_connect"):  # both log each retry at length; the sinks log it once
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
-INSERT_SETTINGS = {"async_insert": 0, "max_partitions_per_insert_block": 0}
-"""Settings of every insert: no coalescing, and no bound on partitions, for one insert may hold years of history."""
+INSERT_SETTINGS = {"async_insert": 0, "insert_deduplicate": 0, "max_partitions_per_insert_block": 0}
+"""Settings of every insert: no coalescing; no dropping of a block that was there before, as replicated tables do; and
+no bound on partitions, for one insert may hold years of history."""
 
 PIECE_BYTES = 1 << 20
 """Size of the pieces in which an answer is streamed."""

@@ -2,9 +2,12 @@
 
 import datetime
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,9 +17,11 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.layout import Layout
 from sinks.clickhouse.migrate import migrate, views
 from streams.domain.nps import Tally, interval, score
+from streams.local.servers import LocalServer
 from tests.support.ledger_rows import ALERTED, ANSWERED, ASKED, DECIDED, insert, put
 
 DAY_MS, HOUR_MS, MINUTE_MS = 86_400_000, 3_600_000, 60_000
+README = Path(__file__).parents[2] / "README.md"
 LENGTHS = {"minute": MINUTE_MS, "hour": HOUR_MS, "day": DAY_MS}
 LAYOUT = Layout(("country", "category", "tier"), (("country",), ("category",), ("country", "category")))
 COUNTRIES, CATEGORIES, TIERS = ("BR", "DE", "(none)"), ("toys", "a,b=c|100%"), ("gold", "basic")
@@ -187,6 +192,28 @@ def test_answers_from_before_a_combination_was_kept_are_there(database: ClickHou
     for view in ("nps_by_day", "nps_by_hour", "nps_by_minute"):
         found = database.query(f"SELECT sum(n), sumIf(n, country IS NULL AND category IS NULL) FROM {view}")
         assert found == [(len(COUNTED), old)]
+
+
+def test_the_notebook_of_the_readme_finds_who_fell(
+    database: ClickHouse, server: LocalServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two countries the one that fell by more than chance, and not the one that did not."""
+    migrate(database, LAYOUT)
+    tallies = {"BR": ((40, 5, 5), (10, 10, 30)), "DE": ((30, 10, 10), (29, 10, 11))}
+    for country, halves in tallies.items():
+        for (promoters, passives, detractors), age_days in zip(halves, (40, 10), strict=True):
+            bands = (promoters, passives, detractors)
+            pane = PaneTally(f"country={country}", "day", TODAY_MS - age_days * DAY_MS, 0, *bands, "prog", 1)
+            insert(database, PANES.name, [(*pane, PANES.name, 0, 0, TODAY_MS)])
+    (block,) = re.findall(
+        r"```python\n(import clickhouse_connect\n.*?)```", README.read_text(encoding="utf-8"), re.DOTALL
+    )
+    where = urlsplit(server.address)
+    here = block.replace("port=8123", f"port={where.port}").replace('database="nps"', f'database="{database.database}"')
+    assert block != here
+    exec(compile(here, "README.md", "exec"), {})  # the README's own lines, as a reader runs them
+    printed = capsys.readouterr().out
+    assert ("country=BR" in printed, "country=DE" in printed, "-110.0" in printed) == (True, False, True)
 
 
 FIGURES = (resources.files("sinks.clickhouse") / "sql" / "views" / "figures.sql").read_text(encoding="utf-8")
