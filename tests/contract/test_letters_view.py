@@ -12,6 +12,7 @@ from schemas.topics import DEAD_LETTERS, LETTER_ACTIONS, key_of
 from sinks.clickhouse.client import ClickHouse
 from sinks.rows import TABLES, decode
 from tests.support.histories import START_MS, response
+from tests.support.ledger_rows import LOADED_MS
 
 CODEC = Codec()
 VIEW = "SELECT origin_topic, source, reason, state, letters FROM letters_by_reason"
@@ -36,7 +37,7 @@ class Topics:
     def load(self, database: ClickHouse, r: random.Random) -> None:
         """Write the rows, some of them twice, in any order."""
         again = [message for message in self.messages if r.random() < 0.3]
-        parts, rejects = decode(CODEC, [*self.messages, *again], START_MS)
+        parts, rejects = decode(CODEC, [*self.messages, *again], LOADED_MS)
         assert rejects == []
         for topic, part in parts.items():
             rows = list(part.rows)
@@ -79,13 +80,3 @@ def test_each_letter_counts_once_by_its_newest_death(database: ClickHouse) -> No
         topics.load(database, r)
         assert {tuple(row[:-1]): row[-1] for row in database.query(VIEW)} == wanted
         assert {state for *_, state in wanted} == {"waiting", "redriven", "dropped"}
-
-
-def test_letters_from_before_have_no_name_and_count_each(database: ClickHouse) -> None:
-    """Rows of an older version lack letter and instant: each place is a letter that waits."""
-    columns = ("origin_topic", "origin_partition", "origin_offset", "reason", "detail", "version", "loaded_at")
-    rows = [("nps.responses", 0, offset, "too_late", "", 1, START_MS) for offset in range(3)]
-    database.insert("dead_letters", columns, rows)
-    assert database.query(VIEW) == [("nps.responses", "", "too_late", "waiting", 3)]
-    newest = "SELECT toUnixTimestamp64Milli(oldest_at), toUnixTimestamp64Milli(newest_at) FROM letters_by_reason"
-    assert database.query(newest) == [(START_MS, START_MS)]

@@ -12,19 +12,13 @@ AS SELECT
     max(newest.at) AS newest_at
 FROM
 (
-    SELECT
-        if(letter_id = '', toString((origin_topic, origin_partition, origin_offset, reason)), letter_id) AS letter,
-        death,
-        origin_topic,
-        source,
-        reason,
-        if(toUnixTimestamp64Milli(died_at) = 0, loaded_at, died_at) AS at
+    SELECT letter_id, death, origin_topic, source, reason, died_at AS at
     FROM dead_letters FINAL
     ORDER BY death DESC, version DESC
-    LIMIT 1 BY letter
+    LIMIT 1 BY letter_id
 ) AS newest
 LEFT JOIN
 (
     SELECT letter_id, death, action FROM letter_actions FINAL
-) AS done ON newest.letter = done.letter_id AND newest.death = done.death
+) AS done ON newest.letter_id = done.letter_id AND newest.death = done.death
 GROUP BY origin_topic, source, reason, state;
