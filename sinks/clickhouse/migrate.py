@@ -128,16 +128,23 @@ def create_database(database: ClickHouse, layout: Layout) -> None:
     database.command(created, {"name": database.database}, anywhere=True)
 
 
-def missing(database: ClickHouse, migrations: Sequence[Migration] | None = None) -> list[str]:
-    """Names of the tables and views that applied files made and that are not there any more.  Raises WarehouseError."""
+def missing(database: ClickHouse, migrations: Sequence[Migration]) -> list[str]:
+    """Names of the tables and views that these made, as they are, and that are not there any more.
+
+    Raises WarehouseError.
+    """
     here = "SELECT name FROM system.tables WHERE database = currentDatabase()"
     there = {str(row[0]) for row in database.query(here)}
     if "schema_migrations" not in there:
         return []
-    applied = {row[0] for row in database.query("SELECT number FROM schema_migrations FINAL")}
-    known = released() if migrations is None else migrations
-    made = [match["name"] for one in known if one.number in applied for match in _MADE.finditer(one.text)]
+    applied = {row[0] for row in database.query("SELECT checksum FROM schema_migrations FINAL")}
+    made = [match["name"] for one in migrations if one.checksum in applied for match in _MADE.finditer(one.text)]
     return [name for name in dict.fromkeys(made) if name not in there]
+
+
+def all_of(layout: Layout) -> list[Migration]:
+    """Load what a database of this layout consists of: the released files and its views."""
+    return [*released(), views_of(layout)]
 
 
 def views(layout: Layout = PLAIN) -> list[View]:

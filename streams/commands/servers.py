@@ -16,7 +16,7 @@ from schemas.events import Alert
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.figures import ClickHouseFigures
 from sinks.clickhouse.layout import Layout
-from sinks.clickhouse.migrate import create_database, make_roles, missing
+from sinks.clickhouse.migrate import all_of, create_database, make_roles, missing
 from sinks.clickhouse.migrate import migrate as apply_migrations
 from sinks.clickhouse.pending import close_forgotten
 from streams import program
@@ -60,7 +60,7 @@ def migrate(parsed: argparse.Namespace) -> int:
     layout = Layout(rules.dimensions, rules.combinations, settings.clickhouse_cluster)
     with closing(warehouse_of(settings)) as warehouse:
         create_database(warehouse, layout)
-        lost = missing(warehouse)
+        lost = missing(warehouse, all_of(layout))
         applied = apply_migrations(warehouse, layout)
         if parsed.roles:
             make_roles(warehouse, layout)

@@ -365,7 +365,7 @@ def test_before_the_first_migration_a_query_says_what_to_run(clickhouse: dict[st
 def test_migrating_twice_applies_once(clickhouse: dict[str, str]) -> None:
     """The second run finds nothing to do."""
     environ = {**clickhouse, "NPS_CLICKHOUSE_URL": clickhouse["NPS_CLICKHOUSE_URL"].replace("/nps", "/twice")}
-    assert done("migrate", environ=environ).startswith("applied 0001_tables.sql, 0002_views.sql")
+    assert done("migrate", environ=environ) == "applied 0001_tables.sql, views\n"
     assert done("migrate", environ=environ) == "nothing to apply\n"
 
 
