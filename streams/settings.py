@@ -255,7 +255,7 @@ class Settings:
         )
 
 
-RESERVED = frozenset({"NPS_REQUIRE_KAFKA"})
+RESERVED = frozenset({"NPS_REQUIRE_CLIENTS", "NPS_REQUIRE_KAFKA"})
 """Names that are no settings and not refused: the tests read them."""
 
 
