@@ -41,7 +41,7 @@ class HandleSessions:
     def borrowed(self, user: str, session: SessionRequest) -> Iterator[Any]:
         """Lend a session's handle, a new one for a new session.
 
-        Raises EngineError when another request uses it, when it should be there and is not, when there are too many.
+        Raises EngineError when another request uses it, when it should be there and is not, when too many are in use.
         """
         key = (user, session.name)
         with self._lock:
@@ -66,13 +66,22 @@ class HandleSessions:
         if kept is None:
             if session.known:
                 raise EngineError.of(372, "SESSION_NOT_FOUND", f"Session {session.name} is not found")
-            if len(self._kept) >= MAX_SESSIONS:
-                raise EngineError.of(700, "USER_SESSION_LIMIT_EXCEEDED", f"more than {MAX_SESSIONS} sessions: end some")
+            self._make_room()
             kept = self._kept[key] = KeptHandle(self._connect(), 0.0, in_use=False)
         if kept.in_use:
             raise EngineError.of(373, "SESSION_IS_LOCKED", f"Session {session.name} is locked by a concurrent client")
         kept.in_use = True
         return kept
+
+    def _make_room(self) -> None:
+        """End the session that would end first, when there are as many as may be: drivers leave theirs behind."""
+        if len(self._kept) < MAX_SESSIONS:
+            return
+        idle = [key for key, kept in self._kept.items() if not kept.in_use]
+        if not idle:
+            raise EngineError.of(700, "USER_SESSION_LIMIT_EXCEEDED", f"more than {MAX_SESSIONS} sessions in use")
+        first = min(idle, key=lambda key: self._kept[key].ends_s)
+        self._kept.pop(first).handle.close()
 
     def _end_old(self) -> None:
         now_s = time.monotonic()
