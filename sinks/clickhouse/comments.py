@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
@@ -53,6 +54,7 @@ def write_comments(database: ClickHouse, told: Mapping[str, Comments], on_cluste
             database.command(f"ALTER TABLE {name}{on_cluster} {', '.join(changes)}")
 
 
+@cache  # asked for at each rendering of the SQL
 def _file() -> dict[str, dict[str, str]]:
     text = (resources.files("sinks.clickhouse") / "sql" / "comments.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 from schemas.errors import BadInput
@@ -76,6 +77,7 @@ def released() -> list[Migration]:
     return sorted(migrations, key=lambda migration: migration.number)
 
 
+@cache  # asked for to make the views, to comment them and to grant them
 def views_of(layout: Layout) -> Migration:
     """Render the views of a layout.  They hold no rows, so they are no numbered files: made anew when they changed."""
     figures = _read_view("figures").rstrip()
