@@ -45,7 +45,6 @@ from schemas.topics import (
 )
 from streams.commands.fates import Fate, Fates
 from streams.commands.letters import Letter
-from streams.domain.conditions import attributes_of
 from streams.domain.effects import Reject
 from streams.domain.journey import step
 from streams.domain.policy import Program
@@ -179,7 +178,7 @@ class Judge:
         """True when the survey that a trigger asks for is due for longer than its rule's `send_within` by now."""
         if not isinstance(event, Purchase | SupportCase):
             return False
-        rule = self.program.rule_for(event.type, attributes_of(event))
+        rule = self.program.rule_for(event.type, self.program.read(event))
         if rule is None or rule.send_within_ms is None:
             return False
         due_ms = max(event.time + rule.delay_ms, _at_ms(letter))

@@ -12,7 +12,7 @@ from schemas.events import Purchase, Trigger
 AMOUNT = "amount_minor"
 CURRENCY = "currency"
 OF_PURCHASES = frozenset({AMOUNT, CURRENCY})
-"""Fields of a purchase that conditions and personalisation may use as if they were attributes."""
+"""Fields of a purchase that conditions, segments and personalisation may use as if they were attributes."""
 
 
 class AtLeast(NamedTuple):
@@ -33,7 +33,7 @@ Condition: TypeAlias = frozenset[str] | AtLeast | Exists
 def holds(condition: Condition, value: str | None) -> bool:
     """True when an attribute's value, None for a missing attribute, meets the condition."""
     if isinstance(condition, AtLeast):
-        return value is not None and _number(value) >= condition.least
+        return value is not None and number(value) >= condition.least
     if isinstance(condition, Exists):
         return (value is not None) == condition.expected
     return value in condition
@@ -47,10 +47,10 @@ def attributes_of(event: Trigger) -> Mapping[str, str]:
     return {**event.attributes, **{name: str(value) for name, value in price.items() if value is not None}}
 
 
-def _number(text: str) -> float:
-    """The number; NaN, for which no comparison holds, when the text is none or infinite."""
+def number(text: str) -> float:
+    """The number that a text is; NaN, for which no comparison holds, when the text is none or infinite."""
     try:
-        number = float(text)
+        found = float(text)
     except ValueError:
         return float("nan")
-    return number if isfinite(number) else float("nan")
+    return found if isfinite(found) else float("nan")

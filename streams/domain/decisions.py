@@ -38,7 +38,7 @@ def suppression(event: Trigger, rule: Rule | None, suppress: Suppress, step: Ste
         cause_id=suppress.cause_id,
         survey_id=None,
         decided_ms=step.now_ms,
-        segments=capture(event.attributes, step.program)[1],
+        segments=capture(step.program.read(event), step.program)[1],
         program=step.program.hash,
         channel=None,
         question=(rule.question or rule.survey) if rule else None,

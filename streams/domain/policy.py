@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from streams.domain.conditions import OF_PURCHASES, Condition, holds
+from schemas.events import Trigger
+from streams.domain.bands import Bands
+from streams.domain.conditions import OF_PURCHASES, Condition, attributes_of, holds
 from streams.domain.hours import Hours
 from streams.domain.panes import DAY_MS, LENGTH_MS, Resolution
 from streams.domain.windows import Window
@@ -188,6 +190,8 @@ class Program:
     """Customer ids, in folded case, that stand for nobody or for many; see `is_placeholder`."""
     customer: CustomerBounds = field(default_factory=CustomerBounds)
     brand: Brand = NO_BRAND
+    bands: Mapping[str, Bands] = field(default_factory=dict)
+    """Dimensions that are bands of a number, by name."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for a program that contradicts itself; each message says what to change."""
@@ -200,6 +204,8 @@ class Program:
         for combination in self.combinations:
             if unknown := set(combination) - set(self.dimensions):
                 raise ValueError(f"segment combination names {sorted(unknown)}, which are not in segments.dimensions")
+        if unused := set(self.bands) - set(self.dimensions):
+            raise ValueError(f"segments.bands names {sorted(unused)}, which are not in segments.dimensions")
         longest_life_ms = max((rule.expires_ms for rule in self.rules), default=0)
         needed_ms = longest_life_ms + self.limits.late_ms + self.limits.edit_ms
         if self.limits.remember_ms < needed_ms:
@@ -234,10 +240,15 @@ class Program:
         types = frozenset[str]().union(*(rule.on for rule in self.rules))
         return {type_: tuple(rule for rule in self.rules if type_ in rule.on) for type_ in types}
 
+    def read(self, event: Trigger) -> Mapping[str, str]:
+        """The event's attributes as rules and segments read them: with its amount and currency where some do."""
+        return attributes_of(event) if self._reads_prices else event.attributes
+
     @cached_property
-    def uses_prices(self) -> bool:
-        """True when some rule's condition or personalisation reads a purchase's amount or currency."""
-        return any(not OF_PURCHASES.isdisjoint({*rule.where, *rule.personalise}) for rule in self.rules)
+    def _reads_prices(self) -> bool:
+        """True when some condition, personalisation or segment reads a purchase's amount or currency."""
+        read = {*self.dimensions, *(band.of for band in self.bands.values())}
+        return not OF_PURCHASES.isdisjoint(read.union(*({*rule.where, *rule.personalise} for rule in self.rules)))
 
     @cached_property
     def cancel_types(self) -> frozenset[str]:

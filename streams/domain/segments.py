@@ -1,8 +1,8 @@
 """Segment keys of an event, from its dimensions.
 
 A key names its dimensions in the configured order: `all`, `state=SP`, `state=SP,category=toys`.  A dimension the event
-did not carry reads `(none)`.  Values are cut at 64 characters, and `%`, `=`, `,` and `|` in them are percent-encoded,
-so a key can be taken apart again and never breaks a topic key or a label.
+did not carry reads `(none)`; one of a number is the number's band.  Values are cut at 64 characters, and `%`, `=`, `,`
+and `|` in them are percent-encoded, so a key can be taken apart again and never breaks a topic key or a label.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,10 @@ Dimensions = tuple[tuple[str, str], ...]
 
 
 def capture(attributes: Mapping[str, str], program: Program) -> tuple[Dimensions, tuple[str, ...]]:
-    """Dimensions of an event and the keys of the segments it belongs to, `all` first."""
-    names = program.dimensions
+    """Dimensions and segment keys, `all` first, of an event with these attributes, as `Program.read` gives them."""
+    names, bands = program.dimensions, program.bands
+    if bands:
+        attributes = {**attributes, **{name: band.band_of(attributes) or MISSING for name, band in bands.items()}}
     return _captured(names, tuple([attributes.get(name, MISSING) for name in names]), program.combinations)
 
 

@@ -4,7 +4,6 @@ from schemas.events import Trigger
 from schemas.reasons import Reason
 from schemas.records import positional, replacer
 from streams.domain import bounds, decisions, eligibility
-from streams.domain.conditions import attributes_of
 from streams.domain.decisions import correlation
 from streams.domain.dispatching import cancels, defer, rule_of
 from streams.domain.effects import Ignore, Scheduled, Step
@@ -28,7 +27,7 @@ def trigger(journey: Journey, event: Trigger, step: Step) -> Journey:
     is_cancel = event.type in program.cancel_types
     if is_cancel:
         journey = _cancel(journey, event, step)
-    rule = program.rule_for(event.type, attributes_of(event) if program.uses_prices else event.attributes)
+    rule = program.rule_for(event.type, program.read(event))
     if rule is not None:
         return _schedule(journey, event, rule, step)
     if not is_cancel:
@@ -65,8 +64,8 @@ def _schedule(journey: Journey, event: Trigger, rule: Rule, step: Step) -> Journ
 
 @positional
 def _pending(event: Trigger, rule: Rule, due_ms: int, step: Step) -> Pending:
-    dimensions, segments = capture(event.attributes, step.program)
-    attributes = attributes_of(event) if rule.personalise else event.attributes
+    attributes = step.program.read(event)
+    dimensions, segments = capture(attributes, step.program)
     return Pending(
         due_ms=due_ms,
         survey_id=survey_id(event.customer_id, event.source, event.id, rule.name),

@@ -10,13 +10,15 @@ from importlib import resources
 from pathlib import Path
 
 import msgspec
+from iso4217 import Currency
 
+from streams.domain.bands import ANY_CURRENCY, Bands
 from streams.domain.policy import AlertPolicy, Cap, CustomerBounds, Limits, Program
 from streams.domain.windows import Window
 from streams.errors import BadProgram
 from streams.program import file
 from streams.program.brand import brand_of
-from streams.program.complaint import located
+from streams.program.complaint import error_at, located
 from streams.program.contradictions import check
 from streams.program.duration import UNITS_MS, duration_ms, ms_at
 from streams.program.rules import rule
@@ -70,7 +72,18 @@ def _program(tables: file.ProgramFile, folder: Path) -> Program:
             tables.customer.scheduled, tables.customer.invitations, tables.customer.triggers, tables.customer.held
         ),
         brand=brand_of(tables.brand, folder),
+        bands={name: _bands(table, f"segments.bands.{name}") for name, table in tables.segments.bands.items()},
     )
+
+
+def _bands(table: file.BandsTable, path: str) -> Bands:
+    begin = table.begin if isinstance(table.begin, dict) else {ANY_CURRENCY: table.begin}
+    if unknown := sorted(set(begin) - {ANY_CURRENCY, *(currency.code for currency in Currency)}):
+        raise error_at(f"{unknown[0]!r} is no currency of ISO 4217", f"{path}.begin.{unknown[0]}")
+    try:
+        return Bands(table.of, tuple(table.names), {currency: tuple(edges) for currency, edges in begin.items()})
+    except ValueError as error:
+        raise error_at(str(error), path) from None
 
 
 def _hash(tables: file.ProgramFile) -> str:

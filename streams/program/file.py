@@ -82,12 +82,21 @@ class QuarantineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
     surveys: dict[str, str] = {}
 
 
+class BandsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[segments.bands.NAME]`: a dimension of a number, as `streams.domain.bands.Bands` explains it."""
+
+    names: list[str]
+    begin: list[float] | dict[str, list[float]]
+    of: str = "amount_minor"
+
+
 class SegmentsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[segments]`: attributes that make segments, their combinations, and the most that have rolling rows."""
+    """`[segments]`: attributes that make segments, their combinations and bands, and how many have rolling rows."""
 
     dimensions: list[str] = []
     combinations: list[list[str]] = []
     at_most: Positive = 10_000
+    bands: dict[str, BandsTable] = {}
 
 
 class WindowsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

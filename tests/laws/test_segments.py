@@ -1,10 +1,13 @@
-"""Laws of segment keys: one for each combination and `all`, and they can be taken apart again."""
+"""Laws of segment keys: one for each combination and `all`, to be taken apart again; bands hold their numbers."""
 
+from dataclasses import replace
 from urllib.parse import unquote
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.events import Purchase
+from streams.domain.bands import Bands
 from streams.domain.segments import LONGEST, MISSING, capture
 from tests.support.histories import program
 
@@ -46,3 +49,25 @@ def test_different_values_are_different_segments(one: str, other: str) -> None:
     """Up to the length that is kept no two values share a segment."""
     cut = program(dimensions=["d"], combinations=[["d"]])
     assert (capture({"d": one}, cut)[1] == capture({"d": other}, cut)[1]) == (one == other)
+
+
+EDGES = st.lists(st.integers(-10, 100), unique=True, min_size=1, max_size=5).map(sorted)
+AMOUNTS = st.none() | st.integers(-20, 120)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["EUR", "BRL"]), EDGES, min_size=1), AMOUNTS, st.sampled_from(["EUR", "BRL", None])
+)
+def test_an_amount_is_in_the_band_that_began_last(
+    edges: dict[str, list[int]], amount: int | None, currency: str | None
+) -> None:
+    """By the edges of its own currency, whatever an attribute of the dimension's name says; else there is none."""
+    most = min(map(len, edges.values()))
+    names = [f"b{number}" for number in range(most + 1)]
+    bands = Bands("amount_minor", tuple(names), {name: tuple(map(float, one[:most])) for name, one in edges.items()})
+    cut = replace(program(dimensions=["amount"], combinations=[["amount"]]), bands={"amount": bands})
+    event = Purchase("shop", "e1", "order.paid", 0, "c1", "o1", amount, currency, {"amount": "other"})
+    expected = MISSING
+    if amount is not None and currency in edges:
+        expected = names[sum(edge <= amount for edge in edges[currency][:most])]
+    assert capture(cut.read(event), cut) == ((("amount", expected),), ("all", f"amount={expected}"))

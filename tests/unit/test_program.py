@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.domain.bands import Bands
 from streams.domain.panes import DAY_MS, HOUR_MS
 from streams.errors import BadProgram
 from streams.program import load, parse
@@ -262,6 +263,39 @@ def test_the_most_segments_with_rolling_rows() -> None:
     assert parse(said.replace("at_most = 10000", "at_most = 7"), "my.toml").segments_at_most == 7
     wrong = said.replace("at_most = 10000", "at_most = 0")
     assert complaint(wrong)[0] == line_of("at_most = 0", wrong)
+
+
+BANDS = TEXT.replace(
+    '["country", "category"]\ncombinations', '["country", "category", "amount"]\ncombinations'
+).replace('["country", "category"]]', '["country", "category"], ["amount"]]')
+BANDS = re.sub(r"(?m)^# (\[segments\.bands.*|of = .*|names = .*|begin.*)$", r"\1", BANDS)
+
+
+def test_bands_of_an_amount_are_a_dimension() -> None:
+    """As the shipped file shows them; without them the program is the same as ever."""
+    bands = parse(BANDS, "my.toml").bands
+    assert bands == {"amount": Bands("amount_minor", ("small", "middle", "large"), {"EUR": (5_000.0, 20_000.0)})}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("[5000, 20000]", "[20000, 5000]", "must rise"),
+        ("[5000, 20000]", "[5000]", "must rise, and say where each of ['middle', 'large'] begins"),
+        ("begin.EUR = [5000, 20000]", "begin = [5000, 20000]", "a list for each currency, as in begin.EUR"),
+        ("begin.EUR", "begin.eur", "'eur' is no currency of ISO 4217"),
+        ('of = "amount_minor"', 'of = "minutes"', "begin must be one list"),
+        ('"small", "middle", "large"', '"small", "small", "large"', "all different"),
+        ("[segments.bands.amount]", "[segments.bands.price]", "not in segments.dimensions"),
+    ],
+)
+def test_bands_that_cannot_be(before: str, after: str, says: str) -> None:
+    """One line in the table of the bands, or at the key that is wrong."""
+    wrong = BANDS.replace(before, after)
+    line, message = complaint(wrong)
+    assert wrong != BANDS
+    assert says in message
+    assert "bands" in wrong.splitlines()[line - 1] or line == line_of(after, wrong)
 
 
 CUSTOMER = TEXT + "\n[customer]\n"
