@@ -5,6 +5,7 @@ five windows and with one; how fast state comes back; memory; and latency at 100
 
     python -m tests.bench.bench --answers 500000
     python -m tests.bench.bench --only in-step
+    python -m tests.bench.bench --only sink          rows a second into ClickHouse, beside a hand-written loader
     python -m tests.bench.bench --only bi            views and questions at 5,000,000 answers, see tests.bench.bi
     python -m tests.bench.bench --only sources       a mapping file beside JMESPath, and end to end
 """
@@ -13,13 +14,10 @@ import argparse
 import json
 import os
 import re
-import signal
 import statistics
-import subprocess
 import tempfile
 import time
 import timeit
-import urllib.request
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -32,11 +30,12 @@ from schemas.events import SurveyResponse
 from schemas.topics import PURCHASES, RESPONSES
 from streams.engine.lease import Lease, monotonic_ms
 from streams.kafka.topics import ensure_topics
-from streams.local.servers import free_port, local_broker
-from streams.local.stack import PARTITIONS, SESSION_MS, nps
-from tests.bench import bi, sources
+from streams.local.servers import local_broker
+from streams.local.stack import PARTITIONS, SESSION_MS
+from tests.bench import bi, sink, sources
 from tests.bench.latency import latency
 from tests.bench.load import DAY_MS, Load, out, produce, producer, programs, reader_of
+from tests.bench.process import OF_TOPIC, Run
 
 ANSWERS = 500_000
 OPEN_JOURNEYS = 200_000
@@ -83,82 +82,21 @@ def hand_written_loop(brokers: str, answers: int) -> float:
     return answers / (time.perf_counter() - started)
 
 
-class Run:
-    """A worker process under measurement."""
+def worker(brokers: str, program: Path, log: Path) -> Run:
+    """Start a worker under measurement."""
+    environ = {
+        "NPS_BROKERS": brokers,
+        "NPS_PROGRAM": str(program),
+        "NPS_PARTITIONS": str(PARTITIONS),
+        "NPS_SESSION_TIMEOUT_MS": str(SESSION_MS),
+    }
+    return Run("worker", environ, log)
 
-    def __init__(self, brokers: str, program: Path, log: Path) -> None:
-        self.port = free_port()
-        environ = {
-            "NPS_BROKERS": brokers,
-            "NPS_PROGRAM": str(program),
-            "NPS_PARTITIONS": str(PARTITIONS),
-            "NPS_SESSION_TIMEOUT_MS": str(SESSION_MS),
-            "NPS_METRICS_PORT": str(self.port),
-        }
-        self._log = log
-        self._process = subprocess.Popen(
-            nps("worker"), env={**os.environ, **environ}, stdout=log.open("ab"), stderr=subprocess.STDOUT
-        )
 
-    def stepped(self, topic: str) -> int:
-        """Events of a topic that were made durable so far."""
-        return int(self._metric(f'nps_events_in_total{{topic="{topic}"}}'))
-
-    @property
-    def batch_s(self) -> float:
-        """Seconds to decide a block and to make it durable, on average."""
-        seconds = self._metric("nps_block_seconds_sum") + self._metric("nps_flush_seconds_sum")
-        return seconds / self._metric("nps_block_seconds_count")
-
-    def _metric(self, sample: str) -> float:
-        self.check()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
-                text = answer.read().decode()
-        except OSError:
-            return 0
-        found = re.search(rf"^{re.escape(sample)} (\S+)", text, re.MULTILINE)
-        return float(found[1]) if found else 0
-
-    def check(self) -> None:
-        """Raises RuntimeError when the worker has ended."""
-        if self._process.poll() is not None:
-            raise RuntimeError(f"the worker ended: {self._log.read_text().splitlines()[-1]}")
-
-    def rate(self, topic: str, total: int) -> float:
-        """Events a second from the first durable block to the last."""
-        first = last = (0, 0.0)
-        while last[0] < total:
-            time.sleep(0.25)  # asking costs the worker 3 ms
-            last = (self.stepped(topic), time.perf_counter())
-            if first[0] == 0:
-                first = last
-        return (last[0] - first[0]) / (last[1] - first[1])
-
-    def until(self, topic: str, total: int) -> None:
-        """Wait until so many events are durable."""
-        while self.stepped(topic) < total:
-            time.sleep(0.05)
-
-    @property
-    def peak_mib(self) -> float:
-        """Most resident memory so far."""
-        return self._status_kib("VmHWM") / 1024
-
-    @property
-    def resident_bytes(self) -> int:
-        """Resident memory now."""
-        return self._status_kib("VmRSS") * 1024
-
-    def _status_kib(self, name: str) -> int:
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(re.findall(rf"{name}:\s+(\d+)", status)[0])
-
-    def stop(self) -> None:
-        """Ask it to end."""
-        self._process.send_signal(signal.SIGTERM)
-        if self._process.wait(30):
-            raise RuntimeError(f"the worker ended badly: {self._log.read_text().splitlines()[-1]}")
+def batch_s(run: Run) -> float:
+    """Seconds in which a worker decides a batch and makes it durable, on average."""
+    seconds = run.sample("nps_block_seconds_sum") + run.sample("nps_flush_seconds_sum")
+    return seconds / run.sample("nps_block_seconds_count")
 
 
 def throughput(load: Load, program: Path, folder: Path, *, with_loop: bool) -> dict[str, float]:
@@ -167,19 +105,19 @@ def throughput(load: Load, program: Path, folder: Path, *, with_loop: bool) -> d
     with local_broker() as broker:
         ensure_topics(broker.address, {}, PARTITIONS, 1)
         log = folder / f"{program.stem}.log"
-        run = Run(broker.address, program, log)
+        run = worker(broker.address, program, log)
         produce(broker.address, PURCHASES.name, load.purchases(), load.answers, "purchases")
         if load.answers >= OPEN_JOURNEYS:
-            run.until(PURCHASES.name, OPEN_JOURNEYS)
+            run.until(OF_TOPIC.format(PURCHASES.name), OPEN_JOURNEYS)
             found["memory"] = run.peak_mib
-        run.until(PURCHASES.name, load.answers)
+        run.until(OF_TOPIC.format(PURCHASES.name), load.answers)
         run.stop()
         produce(broker.address, RESPONSES.name, load.all_answers(), load.answers, "answers")
         if with_loop:
             found["loop"] = statistics.median(hand_written_loop(broker.address, load.answers) for _ in range(3))
-        run = Run(broker.address, program, log)
-        found["worker"] = run.rate(RESPONSES.name, load.answers)
-        found["lease"] = LEASE_CHECKS * lease_check_s() / run.batch_s
+        run = worker(broker.address, program, log)
+        found["worker"] = run.rate(OF_TOPIC.format(RESPONSES.name), load.answers)
+        found["lease"] = LEASE_CHECKS * lease_check_s() / batch_s(run)
         restored = re.findall(r"restored .* records=(\d+) seconds=([\d.]+)", log.read_text())[-1]
         found["restore"] = int(restored[0]) / float(restored[1])
         found["state_records"] = int(restored[0])
@@ -199,8 +137,8 @@ def triggers(load: Load, program: Path, folder: Path) -> float:
     with local_broker() as broker:
         ensure_topics(broker.address, {}, PARTITIONS, 1)
         produce(broker.address, PURCHASES.name, load.triggers(), load.answers, "triggers")
-        run = Run(broker.address, program, folder / "triggers.log")
-        rate = run.rate(PURCHASES.name, load.answers)
+        run = worker(broker.address, program, folder / "triggers.log")
+        rate = run.rate(OF_TOPIC.format(PURCHASES.name), load.answers)
         run.stop()
     return rate
 
@@ -215,8 +153,8 @@ def in_step(load: Load, program: Path, folder: Path, days: int) -> float:
         said = (load.answer(i, start_ms + i * apart_ms + DAY_MS) for i in range(load.answers))
         produce(broker.address, PURCHASES.name, bought, load.answers, "purchases")
         produce(broker.address, RESPONSES.name, said, load.answers, "answers")
-        run = Run(broker.address, program, folder / f"days-{days}.log")
-        rate = run.rate(RESPONSES.name, load.answers)
+        run = worker(broker.address, program, folder / f"days-{days}.log")
+        rate = run.rate(OF_TOPIC.format(RESPONSES.name), load.answers)
         run.stop()
     return 2 * rate
 
@@ -226,13 +164,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--answers", type=int, help=f"by default {ANSWERS:,}, for bi {bi.ANSWERS:,}")
     parser.add_argument("--latency-seconds", type=int, default=20)
-    parser.add_argument("--only", choices=["throughput", "triggers", "in-step", "latency", "bi", "sources"])
+    parser.add_argument("--only", choices=["throughput", "triggers", "in-step", "latency", "sink", "bi", "sources"])
     parsed = parser.parse_args()
     if parsed.only == "bi":
         out.print(bi.run(parsed.answers or bi.ANSWERS))
         return
     if parsed.only == "sources":
         out.print(sources.run())
+        return
+    if parsed.only == "sink":
+        out.print(sink.run(parsed.answers or ANSWERS))
         return
     parsed.answers = parsed.answers or ANSWERS
     load = Load(parsed.answers)

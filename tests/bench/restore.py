@@ -33,7 +33,7 @@ from streams.local.stack import PARTITIONS
 from streams.processing.merge import MergedBatch
 from streams.processing.partition import PartitionProcessor
 from streams.state.progress import Progress
-from tests.bench.bench import Run
+from tests.bench.bench import worker
 from tests.bench.load import Load, out, programs
 from tests.faults.harness.kafka import KafkaCluster
 
@@ -92,7 +92,7 @@ def write(brokers: str, values: list[bytes], journeys: int) -> int:
 def restored(brokers: str, path: Path, log: Path) -> Restored:
     """Start a worker, wait until it has taken over, stop it."""
     started = time.perf_counter()
-    run = Run(brokers, path, log)
+    run = worker(brokers, path, log)
     try:
         while not (found := re.findall(r"restored .* records=(\d+) seconds=([\d.]+)", log.read_text())):
             run.check()
