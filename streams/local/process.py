@@ -19,7 +19,8 @@ PR_SET_PDEATHSIG = 1
 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 if os.getppid() != int(sys.argv[1]):
     os._exit(1)
-signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+for ignored in (signal.SIGPIPE, signal.SIGINT):
+    signal.signal(ignored, signal.SIG_DFL)
 try:
     os.execvp(sys.argv[2], sys.argv[2:])
 except OSError as error:
@@ -28,7 +29,8 @@ except OSError as error:
 """Program of the tether: it asks the kernel to kill it when its parent dies, then becomes the child's program.
 
 A program of its own, because code between fork and exec may deadlock in a process with threads.  A parent that died
-before the tether held is noticed by its id.
+before the tether held is noticed by its id.  A shell starts what runs in the background with SIGINT ignored, which a
+child would inherit and never hear its stop signal.
 """
 
 

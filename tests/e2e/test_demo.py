@@ -18,6 +18,8 @@ from streams.local.stack import nps
 from tests.support.commands import BOUND_S, done
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+IN_THE_BACKGROUND = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+"""Starts a program as a shell does that has no terminal: with SIGINT ignored."""
 
 
 def test_a_short_demo_agrees_with_the_recount_and_leaves_nothing(tmp_path: Path) -> None:
@@ -47,21 +49,26 @@ def test_a_demo_may_stay(tmp_path: Path) -> None:
         assert _left_over(tmp_path) == []
 
 
-def test_ctrl_c_in_the_middle_of_the_demo_leaves_nothing(tmp_path: Path) -> None:
-    """Interrupted while all its processes run, it ends with 130 and takes them along."""
-    with _demo(tmp_path, "10m") as demo:
+@pytest.mark.parametrize(
+    ("shell", "stop"), [((), signal.SIGINT), (IN_THE_BACKGROUND, signal.SIGTERM)], ids=["Ctrl-C", "kill"]
+)
+def test_stopped_in_the_middle_the_demo_leaves_nothing(
+    tmp_path: Path, shell: tuple[str, ...], stop: signal.Signals
+) -> None:
+    """Stopped while all its processes run, it ends with 130 and takes them along; in the background, too."""
+    with _demo(tmp_path, "10m", shell=shell) as demo:
         _await(lambda: len(_processes(tmp_path)) >= 6, "six processes: the demo, two servers, three services")
-        demo.send_signal(signal.SIGINT)
+        demo.send_signal(stop)
         assert demo.wait(BOUND_S) == 130, _said(tmp_path)
         assert _left_over(tmp_path) == []
 
 
 @contextmanager
-def _demo(folder: Path, seconds: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+def _demo(folder: Path, seconds: str, *more: str, shell: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[bytes]]:
     """A running demo whose processes can be told by their temporary folder; ended in the end, whatever happens."""
     with (folder / "said").open("wb") as output:
         demo = process.start(
-            nps("demo", "--for", seconds, *more), output, {"TMPDIR": str(_scratch(folder)), "COLUMNS": "200"}
+            [*shell, *nps("demo", "--for", seconds, *more)], output, {"TMPDIR": str(_scratch(folder)), "COLUMNS": "200"}
         )
     try:
         yield demo
