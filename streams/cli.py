@@ -239,9 +239,13 @@ def _add_deadletters(commands: _Commands) -> None:
     text = "Show dead letters whole, with all that was done with them."
     shown = actions.add("show", "deadletters.show_letters", text, "nps deadletters show --offsets 17")
     shown.add_argument("--format", choices=["text", "json"], default="text", help="json: lines for redrive --edited")
-    text = "Put dead letters back where they lay, with key, headers and Kafka timestamp."
+    text = "Put dead letters back where they lay, with key, headers and Kafka timestamp; foreign ones as their events."
     redriven = actions.add("redrive", "deadletters.redrive", text, "nps deadletters redrive --reason unknown_schema")
     redriven.add_argument("--edited", metavar="FILE", help="put corrected lines of `show --format json` in their place")
+    redriven.add_argument(
+        "--mapping", action="append", default=[], metavar="FILE",
+        help="a source's mapping file, through which the letters of its foreign topic go; once for each source",
+    )  # fmt: skip
     redriven.add_argument("--as-history", action="store_true", help="ask for surveys however late it is by now")
     text = "Give dead letters up: they stay to be seen, and are put back no more."
     dropped = actions.add("drop", "deadletters.drop", text, "nps deadletters drop --topic purchases --until 2026-01-31")

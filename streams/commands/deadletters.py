@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 
 from rich.table import Table
 
@@ -13,7 +14,7 @@ from schemas.codec import Codec, Undecodable
 from schemas.event_json import BadEvent
 from schemas.events import Erasure
 from schemas.ours import decode_ours
-from schemas.topics import DEAD_LETTERS, ERASURES, LETTER_ACTIONS
+from schemas.topics import BY_NAME, DEAD_LETTERS, ERASURES, INBOUND_RECORDS, LETTER_ACTIONS
 from sinks.erasure.customers import ErasedCustomers
 from sinks.rows import digest
 from streams import program
@@ -22,7 +23,19 @@ from streams.commands import corrections
 from streams.commands.corrections import CorrectedLine
 from streams.commands.fates import Fates
 from streams.commands.letters import Letter, Selection, event_of, selected
-from streams.commands.redrive import ABOUT_ERASED, BACK_TO, MOST_AT_ONCE, ActedOn, Actor, Drop, Judge, Keep, Verdict
+from streams.commands.redrive import (
+    ABOUT_ERASED,
+    BACK_TO,
+    MOST_AT_ONCE,
+    ActedOn,
+    Actor,
+    Drop,
+    Judge,
+    Keep,
+    PutBack,
+    Verdict,
+)  # fmt: skip
+from streams.commands.remapping import Remapping
 from streams.commands.selection import required_selection, selection_of
 from streams.commands.session import (
     cell,
@@ -33,7 +46,8 @@ from streams.commands.session import (
     show,
     table_of,
 )
-from streams.commands.showing import Cells, listed, story, whole
+from streams.commands.showing import Cells, listed, print_event, story, whole
+from streams.commands.sources import mapper_of
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.foreign import pass_over
 from streams.kafka.ports import Log
@@ -120,14 +134,16 @@ def redrive(parsed: argparse.Namespace, log_of: Callable[[Settings], Log] = prod
     chosen = Selection(first=min(lines), last=max(lines)) if lines else required_selection(parsed)
     require_topics(settings, {DEAD_LETTERS, LETTER_ACTIONS.name, ERASURES.name, *BACK_TO})
     codec, rules = codec_of(settings), program.load(settings.program_path)
+    remap = Remapping([mapper_of(settings, rules, Path(file)) for file in parsed.mapping], codec, wall_ms)
     with closing(KafkaReader(settings.brokers, settings.security)) as reader:
-        judge = Judge(rules, codec, erased_customers(reader, codec), digest, wall_ms(), parsed.as_history)
+        judge = Judge(rules, codec, erased_customers(reader, codec), digest, wall_ms(), parsed.as_history, remap)
         fates, log = Fates.read(reader, codec), None if parsed.dry_run else log_of(settings)
         if lines:
             corrected, verdicts = _corrected(selected(reader, codec, chosen), lines, codec, judge)
             figures = _act(log, parsed, codec, corrected, fates, lambda letter: verdicts[letter.offset])
         else:
-            figures = _act(log, parsed, codec, selected(reader, codec, chosen), fates, judge)
+            told = _telling(judge, codec) if parsed.dry_run else judge
+            figures = _act(log, parsed, codec, selected(reader, codec, chosen), fates, told)
     _print_figures(figures, "put back", parsed.dry_run)
     if figures.missed:
         out.print(
@@ -170,6 +186,20 @@ def _act(
 ) -> ActedOn:  # fmt: skip
     """Act on the letters, without a log only count.  Raises Undelivered, BrokerAway, RegistryAway."""
     return asyncio.run(Actor(log, codec, wall_ms, parsed.limit).act(letters, fates, judge))
+
+
+def _telling(judge: Judge, codec: Codec) -> Callable[[Letter], Verdict]:
+    """Judge, and print the events that a foreign letter becomes, field by field."""
+
+    def told(letter: Letter) -> Verdict:
+        verdict = judge(letter)
+        if isinstance(verdict, PutBack) and letter.death.topic not in BY_NAME:
+            out.print(f"letter {letter.offset}:")
+            for output in verdict.outputs:
+                print_event(output.topic, codec.decode(INBOUND_RECORDS[output.topic], output.value))
+        return verdict
+
+    return told
 
 
 def _print_figures(figures: ActedOn, done: str, is_dry_run: bool) -> None:

@@ -1,5 +1,7 @@
 """Re-drive of dead letters: each is put back where it lay, with its key, headers and Kafka timestamp, at most so many.
 
+A letter of a foreign topic goes through the mapping now in force, and what goes back are its events.
+
 A record is put back before its fate is written.  So a crash in between puts it back once more, which counts nothing
 twice: whatever reads it knows it by its source and id, or by its version.  What would only die again, ask somebody
 again, or bring back a customer who was erased is not put back, and the letter waits.
@@ -7,12 +9,12 @@ again, or bring back a customer who was erased is not put back, and the letter w
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, TypeAlias
 
 from schemas.codec import Codec, Undecodable
-from schemas.deadletters import put_back
+from schemas.deadletters import Header, put_back
 from schemas.events import (
     Alert,
     Answer,
@@ -73,9 +75,12 @@ ABOUT_ERASED = "is about a customer who was erased"
 
 
 class PutBack(NamedTuple):
-    """Verdict on a letter that goes back as this record; `is_missed` when it asks for a survey that is too late."""
+    """Verdict on a letter that goes back as these records: one, or the events that a foreign record becomes now.
 
-    output: Output
+    `is_missed` when it asks for a survey that is too late.
+    """
+
+    outputs: tuple[Output, ...]
     is_missed: bool = False
 
 
@@ -92,6 +97,9 @@ class Keep(NamedTuple):
 Verdict: TypeAlias = PutBack | Drop | Keep
 """Verdict on a letter."""
 
+Remap: TypeAlias = Callable[[Letter], Sequence[Output] | Keep | None]
+"""Maps a foreign letter's record anew: its events, or why it has none; None where no mapping reads its topic."""
+
 
 class ErasedBefore(Protocol):
     """Instants in milliseconds until which customers are erased, by the SHA-256 of their id in hex."""
@@ -104,6 +112,7 @@ class Judge:
     """Judge of the letters that may be put back at `now_ms`, by the program and the erasures in force.
 
     `digest` makes the key of `erased` of a customer's id; `as_history` asks also where it is too late by now.
+    `remap` makes the events of a foreign letter.
     """
 
     program: Program
@@ -112,12 +121,34 @@ class Judge:
     digest: Callable[[object], str]
     now_ms: int
     as_history: bool = False
+    remap: Remap = lambda letter: None
 
     def __call__(self, letter: Letter) -> PutBack | Keep:
         """Judge a letter.  Raises RegistryAway."""
-        topic = letter.death.topic
+        events = self.remap(letter) if _is_foreign(letter) else None
+        if isinstance(events, Keep):
+            return events
+        if events is not None:
+            return self._events(letter, events)
         if why := _no_way_back(letter):
             return Keep(why)
+        return self._judged(letter, put_back(letter.headers, letter.identity))
+
+    def _events(self, letter: Letter, events: Sequence[Output]) -> PutBack | Keep:
+        """Judge the events of a foreign letter: all go back, but those about customers who were erased."""
+        verdicts = [self._judged(_as_letter(letter, event), [*event.headers]) for event in events]
+        for verdict in verdicts:
+            if isinstance(verdict, Keep) and verdict.why != ABOUT_ERASED:
+                return verdict
+        going = [verdict for verdict in verdicts if isinstance(verdict, PutBack)]
+        if not going:
+            return Keep(ABOUT_ERASED)
+        outputs = tuple(output for verdict in going for output in verdict.outputs)
+        return PutBack(outputs, any(verdict.is_missed for verdict in going))
+
+    def _judged(self, letter: Letter, headers: list[Header]) -> PutBack | Keep:
+        """Judge a record of a topic of ours that goes back with these headers."""
+        topic = letter.death.topic
         if self._is_forgotten(letter):
             return Keep("is so old that a copy of it would not be known any more")
         event = self._inbound(letter) if topic in _INBOUND else self._row(letter)
@@ -125,12 +156,11 @@ class Judge:
             return Keep(f"would die again: {event.reason}")
         if self.is_erased(letter, event):
             return Keep(ABOUT_ERASED)
-        headers = put_back(letter.headers, letter.identity)
         if self.as_history and isinstance(event, Purchase | SupportCase):
             headers.append((HISTORY_HEADER, b"1"))
         output = Output(topic, letter.value, key_of(event), -1, max(0, letter.death.timestamp_ms), headers)
         is_history = any(name == HISTORY_HEADER for name, _ in headers)
-        return PutBack(output, not is_history and self._is_missed(letter, event))
+        return PutBack((output,), not is_history and self._is_missed(letter, event))
 
     def _is_forgotten(self, letter: Letter) -> bool:
         """True when what the record is about may be forgotten; contacts are known for ever."""
@@ -185,6 +215,18 @@ class Judge:
         return self.now_ms - due_ms > rule.send_within_ms
 
 
+def _is_foreign(letter: Letter) -> bool:
+    """True for a record that lay on none of our topics, and says where it did."""
+    topic = letter.death.topic
+    return topic not in BY_NAME and topic != COLLECTOR and letter.death.reason != Reason.UNLABELLED
+
+
+def _as_letter(letter: Letter, event: Output) -> Letter:
+    """The letter as if it were that of one of its events."""
+    death = replace(letter.death, topic=event.topic, timestamp_ms=event.timestamp_ms)
+    return letter._replace(death=death, key=event.key, value=event.value, headers=tuple(event.headers))
+
+
 def _no_way_back(letter: Letter) -> str:
     """Say why letters of this origin are never put back; empty where they may be."""
     topic = letter.death.topic
@@ -195,7 +237,7 @@ def _no_way_back(letter: Letter) -> str:
     if topic in BACK_TO:
         return ""
     if topic not in BY_NAME:
-        return f"lay on {topic}, which no source of this version reads"
+        return f"lay on {topic}: name the mapping file of its source by --mapping"
     return f"lay on {topic}, where an old record would take the place of newer ones, or ask a customer again"
 
 
@@ -260,7 +302,8 @@ class Actor:
         if self._log is None:
             return
         self._batch.append((letter, verdict))
-        self._bytes += len(letter.value or b"")
+        outputs = verdict.outputs if isinstance(verdict, PutBack) else ()
+        self._bytes += sum(len(output.value or b"") for output in outputs)
         if len(self._batch) >= _BATCH_LETTERS or self._bytes >= _BATCH_BYTES:
             await self._write()
             await asyncio.sleep(self.pause_s)
@@ -269,7 +312,7 @@ class Actor:
         """Write the batch in hand, the records before their fates."""
         if self._log is None or not self._batch:
             return
-        outputs = [verdict.output for _, verdict in self._batch if isinstance(verdict, PutBack)]
+        outputs = [one for _, verdict in self._batch if isinstance(verdict, PutBack) for one in verdict.outputs]
         if outputs:
             self._log.send_all(outputs)
             await self._log.flush()

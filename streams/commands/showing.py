@@ -1,14 +1,17 @@
 """Dead letters on a terminal: a line each for a list, or whole with their story; no more is kept than is shown."""
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
 from schemas.codec import Codec
+from schemas.events import Record
 from schemas.reasons import Reason
 from streams.commands.fates import Fates, actions
 from streams.commands.letters import Letter, Selection, event_of, selected
-from streams.commands.session import cell, moment
+from streams.commands.session import cell, moment, out
 from streams.kafka.ports import Reader
 
 _LONGEST_WORD, _LONGEST_DETAIL, _LONGEST_VALUE, _MOST_HEADERS = 256, 2_000, 4_096, 20
@@ -43,6 +46,20 @@ def whole(letter: Letter, codec: Codec) -> Table:
     for name, value in rows:
         table.add_row(cell(name), cell(value))
     return table
+
+
+def print_event(topic: str, event: Record) -> None:
+    """Print an event field by field, maps as JSON and the time with its day."""
+    out.print(f"  {topic}")
+    for name, value in event._asdict().items():
+        if value is not None and value != {}:
+            out.print(f"    {name:<14} {cell(_shown(name, value))}", soft_wrap=True, highlight=False)
+
+
+def _shown(name: str, value: Any) -> str:
+    if name == "time":
+        return f"{value} ({moment(value)} UTC)"
+    return value if isinstance(value, str) else json.dumps(dict(value) if isinstance(value, Mapping) else value)
 
 
 def story(reader: Reader, codec: Codec, wanted: set[str]) -> Mapping[str, Sequence[str]]:

@@ -7,12 +7,11 @@ import json
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 from rich.progress import Progress
@@ -28,7 +27,6 @@ from streams.clock import wall_ms
 from streams.commands.session import (
     cell,
     codec_of,
-    moment,
     out,
     read_settings,
     require_topics,
@@ -36,6 +34,7 @@ from streams.commands.session import (
     show,
     table_of,
 )
+from streams.commands.showing import print_event
 from streams.domain.policy import Program
 from streams.engine.fuse import Fuse, FuseLimits
 from streams.errors import BadSettings, BadTopics, ExitCode
@@ -63,7 +62,8 @@ LARGEST_CHUNK = 5_000
 def test(parsed: argparse.Namespace) -> int:
     """Print what each sample becomes, or why nothing; with `--expect` only how that differs from what is expected."""
     settings = read_settings()
-    mapping, mapper = _mapper_of(settings, program.load(settings.program_path), Path(parsed.file))
+    mapper = mapper_of(settings, program.load(settings.program_path), Path(parsed.file))
+    mapping = mapper.mapping
     samples = [sample for path in parsed.sample for sample in read_samples(Path(path))]
     results = [(sample, mapper.map(sample.record)) for sample in samples]
     wrong = 0
@@ -91,7 +91,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Map the topics of the files until asked to stop; the first source that cannot go on ends them all."""
     settings = read_settings()
     rules = program.load(settings.program_path)
-    mappers = [_mapper_of(settings, rules, Path(file))[1] for file in parsed.file]
+    mappers = [mapper_of(settings, rules, Path(file)) for file in parsed.file]
     _require_different([mapper.mapping for mapper in mappers])
     _require_foreign_topics(settings, [mapper.mapping for mapper in mappers])
     health = serve_metrics(settings)
@@ -104,7 +104,8 @@ def run(parsed: argparse.Namespace) -> int:
 def load(parsed: argparse.Namespace) -> int:
     """Send a history of foreign records, under the events' own times; all of it is mapped before the first is sent."""
     settings = read_settings()
-    mapping, mapper = _mapper_of(settings, program.load(settings.program_path), Path(parsed.file))
+    mapper = mapper_of(settings, program.load(settings.program_path), Path(parsed.file))
+    mapping = mapper.mapping
     data = Path(parsed.data)
     counted = _check_history(settings, mapping, mapper, data, skips=parsed.skip)
     codec = codec_of(settings)
@@ -181,14 +182,14 @@ def _run_all(sources: Sequence[_RunningSource]) -> None:
         raise failures[0]
 
 
-def _mapper_of(settings: Settings, rules: Program, file: Path) -> tuple[SourceMapping, Mapper]:
+def mapper_of(settings: Settings, rules: Program, file: Path) -> Mapper:
     """Read and compile a mapping file.  Raises BadMapping and, where it needs the key of pseudonyms, BadSettings."""
     mapping = read_mapping(file, rules.events)
     if settings.sources_key and len(settings.sources_key) < SHORTEST_KEY_CHARACTERS:
         raise BadSettings(f"NPS_SOURCES_KEY must have {SHORTEST_KEY_CHARACTERS} characters or more")
     registry = ConfluentRegistry(settings.registry_url, settings.registry) if settings.registry_url else None
     try:
-        return mapping, Mapper(
+        return Mapper(
             mapping,
             key=settings.sources_key.encode(),
             texts_of=None if registry is None else registry.texts_of,
@@ -268,21 +269,11 @@ def _print_result(sample: Sample, mapped: Mapped) -> None:
     if not mapped.events and mapped.letter is None:
         out.print("  ignored")
     for topic, event in mapped.events:
-        out.print(f"  {topic}")
-        for name, value in event._asdict().items():
-            if value is not None and value != {}:
-                out.print(f"    {name:<14} {cell(_shown(name, value))}", soft_wrap=True, highlight=False)
+        print_event(topic, event)
     if mapped.letter is not None:
         out.print(
             f"  dead letter {mapped.letter.reason}: {cell(mapped.letter.detail)}", soft_wrap=True, highlight=False
         )
-
-
-def _shown(name: str, value: Any) -> str:
-    """Format a field's value: maps as JSON, the time with its day."""
-    if name == "time":
-        return f"{value} ({moment(value)} UTC)"
-    return value if isinstance(value, str) else json.dumps(dict(value) if isinstance(value, Mapping) else value)
 
 
 def _compare(sample: Sample, mapped: Mapped) -> bool:

@@ -13,7 +13,17 @@ from confluent_kafka import Producer
 from schemas.codec import Codec
 from schemas.deadletters import Death, Header, identify, wrap
 from schemas.events import Erasure, LetterAction, SurveyResponse
-from schemas.topics import DEAD_LETTERS, ERASURES, INBOUND, LETTER_ACTIONS, LETTER_HEADER, PURCHASES, RESPONSES
+from schemas.topics import (
+    DEAD_LETTERS,
+    ERASURES,
+    INBOUND,
+    LETTER_ACTIONS,
+    LETTER_HEADER,
+    MAPPED_AT_HEADER,
+    ORIGIN_HEADER,
+    PURCHASES,
+    RESPONSES,
+)
 from streams.clock import wall_ms
 from streams.kafka.ports import KafkaRecord
 from streams.kafka.reader import KafkaReader
@@ -165,10 +175,34 @@ def test_what_may_not_go_back_says_why(letters: Letters) -> None:
         ["kept, for it is about a customer who was erased", "1"],
         ["kept, for it would die again: undecodable", "1"],
         ["put back", "1"],
-        ["kept, for it lay on shop.orders, which no source of this version reads", "1"],
+        ["kept, for it lay on shop.orders: name the mapping file of its source by --mapping", "1"],
     ]
     assert [record.key for record in letters.read(RESPONSES.name)] == [b"c1"]
     assert [row[7] for row in letters.rows("list")] == ["waiting"] * 4 + ["redriven"]
+
+
+def test_a_foreign_letter_goes_through_the_mapping_now_in_force(letters: Letters, tmp_path: Path) -> None:
+    """A dry run shows the events; then they lie on their topic; a second time nothing is sent."""
+    file = tmp_path / "shop.toml"
+    file.write_text(
+        'name = "shop"\ntopic = "shop.orders"\n[[events]]\nto = "purchases"\nsource = "shop"\nid = "/id"\n'
+        'type = "order.delivered"\ntime = { at = "/at", as = "millis" }\ncustomer_id = "/customer"\norder_id = "/id"\n'
+    )
+    death = Death("missing_field", "shop.toml:9: purchases.customer_id", "shop.orders", 2, 7, NOW_MS - 60_000)
+    letters.bury(b'{"id":"o1","at":%d,"customer":"C-1"}' % (NOW_MS - 60_000), death, key=b"theirs")
+    letters.bury(b'{"id":"o2","at":%d}' % (NOW_MS - 60_000), replace(death, offset=8), key=b"theirs")
+    planned = letters.said("redrive", "--topic", "shop.orders", "--mapping", str(file), "--dry-run")
+    assert planned.startswith("letter 0:\n  nps.purchases\n    source         shop\n    id             o1\n")
+    assert letters.read(PURCHASES.name) == []
+    said = letters.said("redrive", "--topic", "shop.orders", "--mapping", str(file))
+    assert "1 letters put back" in said
+    assert "kept, for it would die again: missing_field: shop.toml:9: purchases.customer_id" in said
+    (record,) = letters.read(PURCHASES.name)
+    assert (record.timestamp, record.key) == (NOW_MS - 60_000, b"C-1")
+    assert [name for name, _ in record.headers] == [MAPPED_AT_HEADER, ORIGIN_HEADER]
+    assert "0 letters put back" in letters.said("redrive", "--topic", "shop.orders", "--mapping", str(file))
+    assert len(letters.read(PURCHASES.name)) == 1
+    assert [row[7] for row in letters.rows("list")] == ["redriven", "waiting"]
 
 
 def test_a_corrected_letter_counts_in_the_place_of_its_own(letters: Letters, tmp_path: Path) -> None:

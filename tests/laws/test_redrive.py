@@ -119,7 +119,7 @@ class FatesFirst(Actor):
         batch, self._batch = self._batch, []
         assert self._log is not None
         self._log.send_all([self._action(letter, verdict) for letter, verdict in batch])
-        self._log.send_all([verdict.output for _, verdict in batch if isinstance(verdict, PutBack)])
+        self._log.send_all([one for _, verdict in batch if isinstance(verdict, PutBack) for one in verdict.outputs])
 
 
 def test_the_order_matters() -> None:
@@ -196,7 +196,7 @@ def test_a_trigger_that_was_put_back_asks_once() -> None:
     for _ in range(3):
         verdict = judge(waiting(process.log, CODEC)[0])
         assert isinstance(verdict, PutBack)
-        process.log.send_all([verdict.output])  # a crash before the fate, again and again
+        process.log.send_all(verdict.outputs)  # a crash before the fate, again and again
     redrive(process, judge, r)
     process.crashes = 0
     process.run()

@@ -2,7 +2,7 @@
 
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,19 +11,32 @@ from schemas.codec import Codec
 from schemas.deadletters import Death, Header, identify
 from schemas.event_json import BadEvent
 from schemas.events import Answer, Erasure, PaneTally, Record, SurveyResponse, Wakeup
-from schemas.topics import HISTORY_HEADER, LARGEST_EVENT_BYTES, LETTER_HEADER, MOVED_HEADER, TOPICS, key_of
+from schemas.topics import (
+    HISTORY_HEADER,
+    LARGEST_EVENT_BYTES,
+    LETTER_HEADER,
+    MAPPED_AT_HEADER,
+    MOVED_HEADER,
+    ORIGIN_HEADER,
+    TOPICS,
+    key_of,
+)
 from streams.commands import corrections, fates
 from streams.commands.deadletters import newest_of
 from streams.commands.fates import Fate, Fates
 from streams.commands.letters import Letter
 from streams.commands.redrive import ActedOn, Keep, PutBack
+from streams.commands.remapping import Remapping
 from streams.domain.panes import DAY_MS
 from streams.intake import accept
 from streams.kafka.ports import KafkaRecord
 from streams.program import parse
+from streams.sources.mapper import Mapper
+from streams.sources.process import SourceWriter
+from streams.sources.reading import read
 from tests.support.histories import START_MS, purchase, response, told
 from tests.support.programs import program
-from tests.support.redriving import judge_of
+from tests.support.redriving import NOBODY, judge_of
 
 CODEC = Codec()
 PROGRAM = parse(program({"delay": "1h", "send_within": "1d"}), "test.toml")
@@ -55,7 +68,7 @@ def test_a_letter_goes_where_it_lay_as_it_was() -> None:
     """Topic, value, key, headers and Kafka timestamp; the one header more says which letter it is."""
     headers: tuple[Header, ...] = (("trace", b"\x00\xff"), (MOVED_HEADER, b"3"), ("empty", None))
     one = letter(SAID, headers=headers)
-    output = put(one).output
+    output = put(one).outputs[0]
     assert output[:5] == ("nps.responses", one.value, b"c1", -1, START_MS)
     assert output.headers == [*headers, (LETTER_HEADER, f"{one.identity.letter_id}/1".encode())]
 
@@ -64,7 +77,7 @@ def test_a_letter_goes_where_it_lay_as_it_was() -> None:
 @pytest.mark.parametrize("reason", ["wrong_key", "placeholder"])
 def test_another_key_is_made_the_customers(key: bytes | None, reason: str) -> None:
     """The reason need not say so: of two faults a death names one."""
-    assert put(letter(SAID, reason, key=key)).output.key == b"c1"
+    assert put(letter(SAID, reason, key=key)).outputs[0].key == b"c1"
 
 
 def row(record: Record) -> Letter:
@@ -78,7 +91,7 @@ PANE = PaneTally("all", "minute", 0, 0, 1, 0, 0, "p", 1)
 KEPT = {
     "a request to the collector": (letter(b"x", "forged_token", "nps.collector"), "was a request to the collector"),
     "a record of another program": (letter(b"x", "unlabelled", "nps.dead-letters"), "does not say where it lay"),
-    "a foreign topic": (letter(b"x", "missing_field", "shop.orders"), "lay on shop.orders, which no source"),
+    "a foreign topic": (letter(b"x", "missing_field", "shop.orders"), "lay on shop.orders: name the mapping file"),
     "state": (row(PANE), "lay on nps.panes, where an old record would take the place of newer ones"),
     "a wakeup": (letter(Wakeup("c1", 1)), "lay on nps.wakeups"),
     "bytes that are nothing": (letter(b"junk", "undecodable", "nps.responses"), "would die again: undecodable"),
@@ -112,13 +125,13 @@ def test_no_record_of_state_goes_back(topic: object) -> None:
 
 def test_rows_go_back_to_their_topic() -> None:
     """What ClickHouse refused is read by the sink once more, and replaces itself."""
-    assert put(row(ANSWER)).output.topic == "nps.answers"
+    assert put(row(ANSWER)).outputs[0].topic == "nps.answers"
 
 
 def test_contacts_are_never_too_old() -> None:
     """A withdrawal that lay dead for months is still one; what was said later holds against it."""
     update = told("u", NOW_MS - 300 * DAY_MS, opted_out=True)
-    assert put(letter(update, at_ms=NOW_MS - 300 * DAY_MS)).output.topic == "nps.contacts"
+    assert put(letter(update, at_ms=NOW_MS - 300 * DAY_MS)).outputs[0].topic == "nps.contacts"
 
 
 # erasure
@@ -144,8 +157,75 @@ def test_an_erasure_itself_goes_back() -> None:
     """The update that asks for it, and the record by which rows are emptied."""
     erased = judge_of(PROGRAM, CODEC, NOW_MS, {"c1": NOW_MS})
     record = Erasure("e", "c1", "crm", "u", START_MS, START_MS, "p", 1)
-    assert put(letter(told("u", START_MS, erased=True)), erased).output.topic == "nps.contacts"
-    assert put(row(record), erased).output.topic == "nps.erasures"
+    assert put(letter(told("u", START_MS, erased=True)), erased).outputs[0].topic == "nps.contacts"
+    assert put(row(record), erased).outputs[0].topic == "nps.erasures"
+
+
+# foreign letters
+
+SHOP = """name = "shop"
+topic = "shop.orders"
+otherwise = "ignore"
+[[events]]
+to = "purchases"
+when = { "/done" = true }
+each = "/orders"
+source = "shop"
+id = "./id"
+type = "order.delivered"
+time = { at = "./at", as = "millis" }
+customer_id = "./customer"
+order_id = "./id"
+"""
+
+
+def remapped(text: str, *orders: object, erased: Mapping[str, int] = NOBODY, files: int = 1) -> PutBack | Keep:
+    """The verdict on a letter of these orders, with this file in force."""
+    mappers = [Mapper(read(text.encode(), f"shop{number}.toml")) for number in range(files)]
+    judge = replace(judge_of(PROGRAM, CODEC, NOW_MS, erased), remap=Remapping(mappers, CODEC, lambda: NOW_MS))
+    value = json.dumps({"done": True, "orders": orders}).encode()
+    return judge(letter(value, "missing_field", "shop.orders", key=b"theirs", headers=(("by", b"them"),)))
+
+
+def order(number: int, customer: str | None = "c1", at_ms: int = START_MS) -> dict[str, object]:
+    """An order of the shop."""
+    return {"id": f"o{number}", "at": at_ms, "customer": customer}
+
+
+def test_a_foreign_letter_goes_back_as_the_events_that_a_first_mapping_would_have_made() -> None:
+    """Topic, key, value, headers and Kafka timestamp are those of the source's own process."""
+    mapper = Mapper(read(SHOP.encode(), "shop0.toml"))
+    value = json.dumps({"done": True, "orders": [order(1), order(2, "c2")]}).encode()
+    first, _ = SourceWriter(mapper, CODEC).outputs_of(KafkaRecord(7, START_MS, b"theirs", value), 2, NOW_MS)
+    verdict = remapped(SHOP, order(1), order(2, "c2"))
+    assert isinstance(verdict, PutBack)
+    assert [output._replace(headers=tuple(output.headers)) for output in verdict.outputs] == first
+    assert dict(first[0].headers)[MAPPED_AT_HEADER] == str(NOW_MS).encode()
+    assert dict(first[0].headers)[ORIGIN_HEADER] == f"shop.orders 2 7 {mapper.mapping.hash}".encode()
+
+
+FOREIGN_KEPT = {
+    "no customer": (remapped(SHOP, order(1), order(2, None)), "would die again: missing_field: shop0.toml:12"),
+    "too late": (remapped(SHOP, order(1, at_ms=START_MS - 300 * DAY_MS)), "would die again: too_late"),
+    "ignored now": (remapped(SHOP.replace("true", "false"), order(1)), "is ignored by shop0.toml now: drop it"),
+    "another topic": (remapped(SHOP.replace("shop.o", "o"), order(1)), "lay on shop.orders: name the mapping file"),
+    "two files": (remapped(SHOP, order(1), files=2), "lay on shop.orders, which several of the files read"),
+    "erased": (remapped(SHOP, order(1), erased={"c1": NOW_MS}), "is about a customer who was erased"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("verdict", "why"), FOREIGN_KEPT.values(), ids=FOREIGN_KEPT)
+def test_a_foreign_letter_that_does_not_map_waits_with_its_new_reason(verdict: object, why: str) -> None:
+    """Nothing of it is sent."""
+    assert isinstance(verdict, Keep)
+    assert verdict.why.startswith(why)
+
+
+def test_of_a_foreign_letter_the_erased_customers_are_left_out() -> None:
+    """The others of its record were not erased."""
+    verdict = remapped(SHOP, order(1), order(2, "c2"), erased={"c1": NOW_MS})
+    assert isinstance(verdict, PutBack)
+    assert [output.key for output in verdict.outputs] == [b"c2"]
 
 
 # triggers
@@ -159,16 +239,16 @@ def test_a_trigger_that_is_too_late_is_counted_and_asked_as_history() -> None:
     assert not put(letter(SAID), late).is_missed
     assert not put(letter(BOUGHT, headers=((HISTORY_HEADER, b"1"),)), late).is_missed
     history = replace(late, as_history=True)
-    assert put(letter(BOUGHT), history).output.headers[-1][0] == HISTORY_HEADER
+    assert put(letter(BOUGHT), history).outputs[0].headers[-1][0] == HISTORY_HEADER
     assert not put(letter(BOUGHT), history).is_missed
-    assert HISTORY_HEADER not in dict(put(letter(SAID), history).output.headers)
+    assert HISTORY_HEADER not in dict(put(letter(SAID), history).outputs[0].headers)
 
 
 def test_no_header_of_ours_makes_a_record_too_large() -> None:
     """A record of just the largest size goes back, and is taken."""
     bare = letter(SAID)
     room = LARGEST_EVENT_BYTES - len(bare.value or b"") - len(b"c1") - len("trace")
-    output = put(letter(SAID, headers=(("trace", b"x" * room),))).output
+    output = put(letter(SAID, headers=(("trace", b"x" * room),))).outputs[0]
     record = KafkaRecord(0, START_MS, output.key, output.value, output.headers)
     assert accept(CODEC, SurveyResponse, record, NOW_MS, PROGRAM.is_placeholder) == SAID
 
@@ -186,7 +266,7 @@ def line(one: Letter, **changed: object) -> corrections.CorrectedLine:
 def test_a_corrected_letter_takes_the_place_of_its_own() -> None:
     """Headers, time and letter stay; value and key are those of the corrected event."""
     one = letter(SAID._replace(score=11, customer_id="c2"), "invalid_score", headers=(("trace", b"1"),))
-    output = put(corrections.corrected(one, line(one, score=10), CODEC)).output
+    output = put(corrections.corrected(one, line(one, score=10), CODEC)).outputs[0]
     assert CODEC.decode(SurveyResponse, output.value) == SAID._replace(score=10, customer_id="c2")
     assert (output.key, output.timestamp_ms, output.headers[0]) == (b"c2", START_MS, ("trace", b"1"))
 
@@ -196,7 +276,7 @@ def test_what_cannot_be_read_is_written_anew() -> None:
     one = letter(b'{"score": 9}', "undecodable", "nps.responses")
     assert line(one).fields["unreadable"] == '{"score": 9}'
     fields = {name: value for name, value in SAID._asdict().items() if value is not None}
-    assert put(corrections.corrected(one, line(one, unreadable=..., **fields), CODEC)).output.value == CODEC.encode(
+    assert put(corrections.corrected(one, line(one, unreadable=..., **fields), CODEC)).outputs[0].value == CODEC.encode(
         SAID
     )
 
