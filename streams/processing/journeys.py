@@ -16,6 +16,7 @@ from streams.engine.guard import Stop, guard, stop_at_once
 from streams.kafka.foreign import pass_over
 from streams.kafka.ports import Batch, KafkaRecord, Log, Output, TopicPartition, has_header
 from streams.processing.agent import Assignment, Feed
+from streams.processing.behind import SourcesBehind, backlog_ms
 from streams.processing.merge import BATCH_RECORDS, Merge, MergedBatch
 from streams.processing.outputs import BatchOutputs
 from streams.processing.partition import PartitionProcessor
@@ -44,6 +45,7 @@ class AssignedPartition:
     def __init__(self, processor: PartitionProcessor, merge: Merge) -> None:
         self.processor = processor
         self.merge = merge
+        self.behind = SourcesBehind()
         self.news = asyncio.Event()
         """Set when records came, or when a topic turned out to be caught up."""
         self.at_most = BATCH_RECORDS
@@ -152,6 +154,7 @@ class Journeys:
         batch = assigned.merge.take(self._now_ms(), assigned.at_most)
         if batch is None:
             return False
+        assigned.behind.take(batch.records, self._now_ms())
         assigned.busy = True
         try:
             await self._process(assigned, batch)
@@ -212,7 +215,7 @@ class Journeys:
             self._set_lag(partition, assigned.merge, now_ms)
             if self._wakeup_allowance < 1:
                 return
-            safe_ms = self._safe_ms(assigned.merge, now_ms)
+            safe_ms = self._safe_ms(assigned, now_ms)
             due = assigned.processor.due(safe_ms, now_ms, share)
             self._wakeup_allowance -= len(due)
             self.log.send_all(
@@ -222,11 +225,15 @@ class Journeys:
             assigned.merge.expect(WAKEUPS.name, len(due))
             metrics.WAKEUPS.inc(len(due))
 
-    def _safe_ms(self, merge: Merge, now_ms: int) -> int:
-        """Time before which nothing that is not taken yet can have happened, as far as Kafka knew it."""
+    def _safe_ms(self, assigned: AssignedPartition, now_ms: int) -> int:
+        """Time before which nothing that is not taken yet can have happened, as far as Kafka and sources knew it."""
+        merge = assigned.merge
         if (complete_ns := merge.complete_ns()) >= 0:
-            return now_ms - (monotonic_ns() - complete_ns) // 1_000_000
-        return min(merge.merged_ms(now_ms), now_ms)
+            complete_ms = now_ms - (monotonic_ns() - complete_ns) // 1_000_000
+            return assigned.behind.safe_ms(complete_ms, True, now_ms)
+        waiting_ms = [at_ms for record in merge.heads() if (at_ms := backlog_ms(record)) is not None]
+        safe_ms = min([merge.merged_ms(now_ms) if merge.is_heard else 0, now_ms, *waiting_ms])
+        return assigned.behind.safe_ms(safe_ms, False, now_ms)
 
     def _caught_up_ns(self, partition: int, topic: str) -> int:
         return self._feed.caught_up_ns(topic, partition)

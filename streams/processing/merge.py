@@ -48,7 +48,20 @@ class _Lane:
     on.  `expected` is how many records this process wrote that did not come back yet.
     """
 
-    __slots__ = ("at", "bytes", "chunks", "end", "expected", "next", "rank", "records", "stop", "time_ms", "topic")
+    __slots__ = (
+        "at",
+        "bytes",
+        "chunks",
+        "end",
+        "expected",
+        "is_heard",
+        "next",
+        "rank",
+        "records",
+        "stop",
+        "time_ms",
+        "topic",
+    )
 
     def __init__(self, topic: str, next_: int, time_ms: int) -> None:
         self.topic, self.rank = topic, RANK[topic]
@@ -56,6 +69,7 @@ class _Lane:
         self.stop = _NEVER
         self.chunks: deque[tuple[Sequence[FetchedRecord], int, int]] = deque()
         self.at = self.records = self.bytes = self.expected = 0
+        self.is_heard = False
 
     def put(self, records: Sequence[FetchedRecord], now_ns: int) -> None:
         size = sum([len(record.value or b"") for record in records])
@@ -64,6 +78,7 @@ class _Lane:
         self.bytes += size
         self.expected = max(0, self.expected - len(records))
         self.end = records[-1].offset + 1
+        self.is_heard = True
 
     def head(self, latest_ms: int) -> tuple[int, int]:
         """Time and rank of the first record that may be taken; above all when there is none.
@@ -164,6 +179,15 @@ class Merge:
             elif self._caught_up_ns(lane.topic) < 0:
                 times_ms.append(lane.time_ms)
         return max(min(times_ms, default=0), taken_ms if taken_ms <= wall_ms else 0)
+
+    @property
+    def is_heard(self) -> bool:
+        """True once every topic was heard of: records came, or a fetch found nothing."""
+        return all(lane.is_heard or self._caught_up_ns(lane.topic) >= 0 for lane in self._lanes.values())
+
+    def heads(self) -> list[FetchedRecord]:
+        """The first waiting record of each topic that has one."""
+        return [lane.chunks[0][0][lane.at] for lane in self._lanes.values() if lane.records]
 
     def oldest_ms(self, topic: str) -> int | None:
         """Timestamp of the first record of a topic that waits; None when none does."""

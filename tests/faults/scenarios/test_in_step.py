@@ -28,11 +28,13 @@ from schemas.events import (
 )
 from schemas.topics import ANSWERS, CONTACTS, DEAD_LETTERS, DECISIONS, DISPATCHES, PURCHASES, RESPONSES, SUPPORT
 from streams.domain.ids import survey_id
+from streams.kafka.ports import KafkaRecord
 from streams.local.servers import local_broker
 from tests.faults.harness.kafka import KafkaCluster
 from tests.faults.harness.pipeline import Pipeline
 from tests.faults.scenarios.lengths import times
 from tests.support.commands import BOUND_S, Service, done, until
+from tests.support.foreign_topics import make_topic, write
 from tests.support.programs import program
 from tests.support.retention import set_config
 
@@ -187,6 +189,66 @@ def test_who_objected_while_nobody_was_there_is_not_asked(broker: str, end: str,
             until(lambda: nps.pipeline.is_through(), "all is done")
             assert worker.stop() == 0
         assert Counter(name.split("-")[0] for name in nps.dispatched()) == {"still": EACH}
+
+
+FACTS = """name = "facts"
+topic = "shop.facts"
+[[events]]
+to = "purchases"
+when = { "/kind" = "bought" }
+source = "shop"
+id = "/id"
+type = "/type"
+time = { at = "/at", as = "millis" }
+customer_id = "/who"
+order_id = ["order ", "/who"]
+[[events]]
+to = "support"
+when = { "/kind" = "opened" }
+source = "desk"
+id = "/id"
+type = "case.opened"
+time = { at = "/at", as = "millis" }
+customer_id = "/who"
+case_id = ["order ", "/who"]
+"""
+
+
+def fact(kind: str, who: str, at_ms: int, type_: str = "order.delivered") -> KafkaRecord:
+    """A record of the foreign topic at its own time, all of them in one partition."""
+    told = {"kind": kind, "who": who, "at": at_ms, "id": f"{kind} {who}", "type": type_}
+    return KafkaRecord(0, at_ms, b"one", json.dumps(told).encode())
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_what_a_source_was_behind_with_cancels_what_is_due(broker: str, tmp_path: Path) -> None:
+    """Deliveries of ten minutes ago, 12,000 other facts, and cases opened before the surveys were due, mapped now."""
+    with setting(broker, tmp_path) as nps, nps.worker() as worker:
+        (tmp_path / "facts.toml").write_text(FACTS)
+        make_topic(nps.brokers, "shop.facts")
+        at_ms, names = (
+            now_ms() - 600_000,
+            [f"{kind}-{number}" for kind in ("still", "opened") for number in range(EACH)],
+        )
+        write(nps.brokers, "shop.facts", [
+            *[fact("bought", name, at_ms) for name in names],
+            *[fact("bought", f"other-{number}", at_ms + 1, "order.returned") for number in range(12_000)],
+            *[fact("opened", name, at_ms + 1_000 * (DELAY_S // 2)) for name in names if name.startswith("opened")],
+        ])  # fmt: skip
+        nps.write(bought("now", now_ms(), "order.collected"))
+        until(lambda: "now" in nps.dispatched(), "the worker is at the present")
+        log = tmp_path / "source.log"
+        with Service(["sources", "run", str(tmp_path / "facts.toml")], nps.environ, log) as source:
+            until(lambda: bool(nps.pipeline.read(SUPPORT.name)), "it has begun to map the cases")
+            source.kill()
+        with Service(["sources", "run", str(tmp_path / "facts.toml")], nps.environ, log) as source:
+            until(lambda: sum(nps.dispatched().values()) >= EACH + 1, "those who kept still are asked")
+            until(lambda: nps.pipeline.is_through(), "all is done")
+            assert source.stop() == 0
+        assert Counter(name.split("-")[0] for name in nps.dispatched().elements()) == {"still": EACH, "now": 1}
+        decisions = nps.decisions()
+        assert (decisions["sent", None], decisions["suppressed", "cancelled"]) == (EACH + 1, EACH)
+        assert worker.stop() == 0
 
 
 @pytest.mark.parametrize("broker", BROKERS)
