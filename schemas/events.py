@@ -260,6 +260,113 @@ class LetterAction(NamedTuple):
     time: int
 
 
+class OncallEvent(NamedTuple):
+    """Something that may page somebody, or stop it; `payload` is JSON of the kind's struct in `schemas.oncall`."""
+
+    event_id: str
+    kind: str
+    time: int
+    subject: str
+    payload: str
+
+
+class Incident(NamedTuple):
+    """Whole state of one incident; the highest version holds."""
+
+    incident_id: str
+    kind: str
+    group: str
+    route: str
+    told: Sequence[str]
+    state: str
+    severity: str
+    opened_ms: int
+    updated_ms: int
+    notified_ms: int | None
+    acknowledged_ms: int | None
+    acknowledged_by: str | None
+    first_acknowledged_ms: int | None
+    resolved_ms: int | None
+    resolved_by: str | None
+    assignee: str | None
+    note: str | None
+    step: int
+    seq: int
+    due_ms: int | None
+    cases: int
+    open_cases: int
+    segments: Sequence[str]
+    survey: str | None
+    members: str
+    fall: str | None
+    program: str
+    as_of: int
+    version: int
+
+
+class Case(NamedTuple):
+    """Whole state of the work on one detractor; the highest version holds."""
+
+    dedup_key: str
+    incident_id: str
+    alert_id: str
+    customer_id: str | None
+    survey: str
+    state: str
+    severity: str
+    score: int | None
+    first_score: int | None
+    revision: int
+    segments: Sequence[str]
+    owner: str | None
+    actor: str | None
+    opened_ms: int
+    due_ms: int
+    acknowledged_ms: int | None
+    contacted_ms: int | None
+    resolved_ms: int | None
+    reason: str | None
+    program: str
+    version: int
+
+
+class Notification(NamedTuple):
+    """News of an incident for one receiver; `facts` is JSON of `schemas.oncall.Facts`."""
+
+    notification_id: str
+    receiver: str
+    incident_id: str
+    seq: int
+    verb: str
+    time: int
+    facts: str
+
+
+class Delivery(NamedTuple):
+    """Fate of a notification at its receiver, so far."""
+
+    notification_id: str
+    receiver: str
+    incident_id: str
+    seq: int
+    verb: str
+    state: str
+    attempts: int
+    receiver_ref: str | None
+    time: int
+    error: str | None
+
+
+class Fall(NamedTuple):
+    """Evidence whether one segment's NPS fell; `windows` is JSON of `schemas.oncall.WindowFalls`."""
+
+    segment: str
+    end_ms: int
+    windows: str
+    program: str
+    version: int
+
+
 Trigger: TypeAlias = Purchase | SupportCase
 """An event that can lead to a survey."""
 
@@ -268,7 +375,8 @@ Inbound: TypeAlias = Purchase | SupportCase | ContactUpdate | SurveyResponse | W
 
 Record: TypeAlias = (
     Inbound | Decision | SurveyDispatch | Answer | PaneTally | SegmentNps | Alert | AlertAction | Erasure | LetterAction
-)
+    | OncallEvent | Incident | Case | Notification | Delivery | Fall
+)  # fmt: skip
 """Any value of any topic."""
 
 RECORDS: tuple[type[Record], ...] = get_args(Record)

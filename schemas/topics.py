@@ -111,6 +111,15 @@ ALERT_ACTIONS = Topic("nps.alert-actions", events.AlertAction, "dedup_key", 400 
 LETTER_ACTIONS = Topic("nps.letter-actions", events.LetterAction, "letter_id", 400 * DAY_MS, partitions=1)
 """Longer than any dead letter is kept: one whose fate is forgotten would be put back once more."""
 
+ONCALL = Topic("nps.oncall", events.OncallEvent, "subject", 30 * DAY_MS, partitions=1)
+"""One partition: incidents see all that may page somebody, and all that may stop it, in one order."""
+
+INCIDENTS = Topic("nps.incidents", events.Incident, "incident_id", None, 1, LARGEST_RECORD_BYTES)
+CASES = Topic("nps.cases", events.Case, "dedup_key", 400 * DAY_MS, partitions=1)
+NOTIFICATIONS = Topic("nps.notifications", events.Notification, "incident_id", 30 * DAY_MS, partitions=1)
+DELIVERIES = Topic("nps.deliveries", events.Delivery, "notification_id", None, partitions=1)
+FALLS = Topic("nps.falls", events.Fall, "segment", None)
+
 STATE = Topic(JOURNEYS, None, "customer_id", None, largest_bytes=LARGEST_RECORD_BYTES)
 DEAD = Topic(DEAD_LETTERS, None, "as received", 90 * DAY_MS, partitions=1, largest_bytes=LARGEST_RECORD_BYTES)
 
@@ -121,8 +130,8 @@ INBOUND_RECORDS = {topic.name: cast(type[events.Inbound], topic.record) for topi
 """Record type of each inbound topic, by the topic's name."""
 
 TOPICS: tuple[Topic, ...] = (
-    *INBOUND, DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, PANES, ROLLING, ALERT_ACTIONS, LETTER_ACTIONS, STATE,
-    DEAD,
+    *INBOUND, DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, PANES, ROLLING, ALERT_ACTIONS, LETTER_ACTIONS, ONCALL,
+    INCIDENTS, CASES, NOTIFICATIONS, DELIVERIES, FALLS, STATE, DEAD,
 )  # fmt: skip
 
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

@@ -37,7 +37,14 @@ def test_order_of_inbound_topics_is_part_of_the_state() -> None:
 
 def test_state_is_compacted_and_events_expire() -> None:
     """State keeps the last value of each key for ever; events are kept so long that a rebuild can read them."""
-    assert {topic.name for topic in TOPICS if topic.compacted} == {"nps.journeys", "nps.panes", "nps.rolling"}
+    assert {topic.name for topic in TOPICS if topic.compacted} == {
+        "nps.journeys",
+        "nps.panes",
+        "nps.rolling",
+        "nps.incidents",
+        "nps.deliveries",
+        "nps.falls",
+    }
     for topic in TOPICS:
         assert topic.config["cleanup.policy"] == ("compact" if topic.compacted else "delete")
         assert topic.config["retention.ms"] == str(topic.retention_ms or -1)

@@ -13,7 +13,10 @@ from schemas.events import RECORDS, Record
 LONG = st.integers(-(2**63), 2**63 - 1)
 INT = st.integers(-(2**31), 2**31 - 1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-INTS = {"score", "revision", "source_partition", "question_version", "reminder", "death", "origin_partition"}
+INTS = {
+    "score", "first_score", "revision", "source_partition", "question_version", "reminder", "death", "origin_partition",
+    "step", "seq", "attempts",
+}  # fmt: skip
 
 
 def symbols(cls: type[Record], name: str) -> list[str]:
