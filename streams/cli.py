@@ -152,7 +152,7 @@ def _add_services(commands: _Commands) -> None:
     notify.add_argument(
         "--customers", action="store_true", help="print customer and order also where the output is no terminal"
     )
-    text = "Take answers from score links and survey tools."
+    text = "Take answers from score links and survey tools, and webhooks of other systems."
     commands.add("collector", "collector.run", text, "NPS_LINK_KEYS=k1:a-long-secret nps collector")
 
     text = "Print the link of a survey that was sent."

@@ -58,6 +58,11 @@ COLLECTOR_REQUESTS = Counter(
 COLLECTOR_SECONDS = Histogram(
     "nps_collector_publish_seconds", "Seconds until Kafka had an answer.", buckets=LATENCY_BUCKETS
 )
+WEBHOOK_REQUESTS = Counter(
+    "nps_webhook_requests_total",
+    "Requests to sources that were answered, by source and outcome: taken, greeted, or why it was refused.",
+    ["source", "outcome"],
+)
 COLLECTOR_CONNECTIONS = Gauge("nps_collector_connections", "Connections to the collector.")
 COLLECTOR_CUT = Counter(
     "nps_collector_connections_cut_total",

@@ -106,6 +106,9 @@ class Settings:
         "", "Its address for customers, which links begin with; empty for http, host and port."
     )
     collector_key: str = _setting("", "Bearer key of its POST /responses; empty refuses them.", secret=True)
+    collector_sources: str = _setting(
+        "", "Mapping files whose webhooks it takes at POST /sources/<name>, paths separated by commas; empty for none."
+    )
     collector_proxies: int = _setting(
         0, "Reverse proxies before it, each of which adds to X-Forwarded-For, or to Forwarded and drops the former."
     )
@@ -236,6 +239,11 @@ class Settings:
     def program_path(self) -> Path | None:
         """Path of the program file; None for the file that ships with the pipeline."""
         return Path(self.program) if self.program else None
+
+    @property
+    def webhook_files(self) -> list[Path]:
+        """Paths of the mapping files whose webhooks the collector takes."""
+        return [Path(path.strip()) for path in self.collector_sources.split(",") if path.strip()]
 
     def engine(self) -> EngineConfig:
         """Configuration of a worker's engine.  Raises ValueError for Kafka settings that do not go together."""

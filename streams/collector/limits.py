@@ -35,6 +35,11 @@ class Buckets:
             self._buckets.popitem(last=False)
         return granted
 
+    def give_back(self, key: str) -> None:
+        """Put back the token that was taken last: what it was taken for is not to be limited."""
+        if (bucket := self._buckets.get(key)) is not None:
+            self._buckets[key] = bucket._replace(tokens=min(self._per_minute, bucket.tokens + 1))
+
 
 def client_network(remote: str, forwarded_for: str, proxies: int) -> str:
     """The client's address of IPv4, or its /64 network of IPv6, which a household has: the key of its limits.

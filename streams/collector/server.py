@@ -8,6 +8,7 @@
     GET  /r/{token}/more                the trap
     HEAD /r/{token}                     a scanner; it takes nothing, and voids no visit on which a person shows
     POST /responses                     answers of survey tools, with the bearer key; errors are JSON
+    POST /sources/{name}                webhooks of foreign systems, see `webhooks`; errors are JSON
     GET  /healthz                       200 while Kafka answers
 
 Prefetches, previews and robots that announce themselves take nothing.  No page says thanks before Kafka has the answer.
@@ -18,7 +19,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import monotonic, perf_counter
 from urllib.parse import urlencode
@@ -34,6 +35,7 @@ from streams.collector.announced import is_prefetch, is_robot
 from streams.collector.limits import Buckets, client_network
 from streams.collector.outbox import Away, Outbox
 from streams.collector.visits import clicked_of, form_of, forwarded_for, score_of, texts_of, visit_of
+from streams.collector.webhooks import NotTaken, Webhooks, WebhookSource
 from streams.domain.links import Claim, Keys, Refusal, verify
 from streams.domain.policy import Brand, Program
 from streams.kafka.ports import Output
@@ -42,6 +44,7 @@ LARGEST_BODY_BYTES = 1 << 20
 """The largest body of a push."""
 
 PUSH_PATH = "/responses"
+SOURCES_PATH = "/sources/"
 RETRY_AFTER_S = "60"
 logger = logging.getLogger("streams.collector")
 
@@ -51,7 +54,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex, nofollow",
 }
-_PUSH_ERRORS = {
+_ERRORS = {
     413: f"send at most {LARGEST_BODY_BYTES} bytes at once",
     429: "too many requests: wait a minute, then send it again",
     503: "Kafka did not take it in time: send it again",
@@ -65,7 +68,8 @@ class CollectorPolicy:
     """Keys and rate limits of the collector.
 
     `keys` verify links, `key` is the bearer key of pushes, empty to refuse them.  `per_link` and `per_address` are
-    requests a minute, `proxies` is the number of reverse proxies in front of us.
+    requests a minute, `proxies` is the number of reverse proxies in front of us.  `sources` are those that are posted
+    to, by name; who proves to be their sender is not limited.
     """
 
     keys: Keys
@@ -73,6 +77,7 @@ class CollectorPolicy:
     per_link: int
     per_address: int
     proxies: int
+    sources: Mapping[str, WebhookSource] = field(default_factory=dict)
 
 
 class Collector:
@@ -91,6 +96,7 @@ class Collector:
         self._now_ms = now_ms
         self._links = Buckets(policy.per_link)
         self._addresses = Buckets(policy.per_address)
+        self._webhooks = Webhooks(policy.sources, self._put, now_ms)
 
     def app(self) -> web.Application:
         """Make the aiohttp application, to be served by a runner."""
@@ -98,6 +104,7 @@ class Collector:
         app[_BRAND] = self._program.brand
         app.router.add_get("/healthz", self.healthz, allow_head=False)
         app.router.add_post(PUSH_PATH, self.pushed)
+        app.router.add_route("*", SOURCES_PATH + "{name}", self.posted)
         app.router.add_route("*", "/r/{token}", self.visited)
         app.router.add_route("*", "/r/{token}/{part}", self.visited)
         return app
@@ -177,6 +184,15 @@ class Collector:
         status = HTTPStatus.MULTI_STATUS if taken else HTTPStatus.FORBIDDEN
         return _error_response(status, refused[0][2].detail, accepted=len(taken), refused=outcomes)
 
+    async def posted(self, request: web.Request) -> web.Response:
+        """Take a webhook of a source; its sender, once proven, gets the token of its address back."""
+        address = self._address(request)
+        try:
+            return await self._webhooks.answer(request, lambda: self._addresses.give_back(address))
+        except NotTaken as refused:
+            headers = {**refused.headers, **_retry_after(refused.status)}
+            return _error_response(refused.status, str(refused), headers)
+
     async def _clicked(self, request: web.Request, claim: Claim) -> web.Response:
         score, at_ms = score_of(request.query["score"]), self._now_ms()
         if score is None:
@@ -247,16 +263,19 @@ class Collector:
         self, request: web.Request, kind: str, outcome: str, content: page.Page, status: int = 200
     ) -> web.Response:
         _count(kind, outcome)
-        if request.method == "POST" and request.path == PUSH_PATH:
-            return _error_response(status, _PUSH_ERRORS.get(status, HTTPStatus(status).phrase), _retry_after(status))
+        is_pushed = request.method == "POST" and request.path == PUSH_PATH
+        if is_pushed or request.path.startswith(SOURCES_PATH):
+            return _error_response(status, _ERRORS.get(status, HTTPStatus(status).phrase), _retry_after(status))
         return _page_response(request, content, status)
+
+    def _address(self, request: web.Request) -> str:
+        return client_network(request.remote or "", forwarded_for(request), self._policy.proxies)
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         """Limit the address's rate; log a failure as one line with nothing about the person, and answer with a page."""
-        address = client_network(request.remote or "", forwarded_for(request), self._policy.proxies)
         try:
-            if request.path != "/healthz" and not self._addresses.take(address, monotonic()):
+            if request.path != "/healthz" and not self._addresses.take(self._address(request), monotonic()):
                 return self._answered(request, "address", "limited", page.wait(texts_of(request)), 429)
             return await handler(request)
         except Away as error:

@@ -20,6 +20,7 @@ from sinks.clickhouse.migrate import all_of, create_database, make_roles, missin
 from sinks.clickhouse.migrate import migrate as apply_migrations
 from sinks.clickhouse.pending import close_forgotten
 from streams import program
+from streams.commands.mappings import webhook_mappings, webhook_sources
 from streams.commands.session import cell, out, read_settings, set_logging_up, show
 from streams.commands.warehouse import warehouse_of
 from streams.errors import BadSettings, ExitCode
@@ -78,14 +79,18 @@ def up(parsed: argparse.Namespace) -> int:
     """Run the local stack until Ctrl-C, by the program of the settings or one for trying things out."""
     settings = read_settings()
     path = settings.program_path.resolve() if settings.program_path else TRY_PROGRAM
-    program.load(path)
+    mappings = webhook_mappings(settings, program.load(path))
+    webhook_sources(mappings, os.environ)
+    sources = {file: mapping.topic for file, mapping in zip(settings.webhook_files, mappings, strict=True)}
     ports = (parsed.kafka_port, parsed.clickhouse_port)
     extra = {"NPS_PARTITIONS": str(settings.partitions)}
     collector_port = checked_port(parsed.collector_port or free_port(COLLECTOR_PORT))
-    with local_stack(_folder(parsed.data), path, *ports, extra, collector_port) as stack:
+    with local_stack(_folder(parsed.data), path, *ports, extra, collector_port, sources) as stack:
         _print_addresses(stack)
         address = f"http://127.0.0.1:{collector_port}"
         out.print(f"collector   {address}  export NPS_COLLECTOR_URL={address}", soft_wrap=True)
+        for mapping in mappings:
+            out.print(f"webhooks    {address}/sources/{mapping.name}  {mapping.file}", soft_wrap=True)
         out.print(f"program     {path}", soft_wrap=True)
         _close_forgotten(stack)
         return Supervisor([_for_people(child) for child in stack.children]).run()

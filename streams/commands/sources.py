@@ -20,10 +20,11 @@ from schemas.codec import Codec
 from schemas.errors import NpsError
 from schemas.events import Inbound, Wakeup
 from schemas.registry import ConfluentRegistry
-from schemas.topics import DEAD_LETTERS, HISTORY_HEADER, key_of
+from schemas.topics import HISTORY_HEADER, key_of
 from sinks.kafka_health import MANUAL_COMMIT, QUIET, KafkaHealth, log_error
 from streams import program
 from streams.clock import wall_ms
+from streams.commands.mappings import require_different, require_foreign_topics
 from streams.commands.session import (
     cell,
     codec_of,
@@ -37,7 +38,7 @@ from streams.commands.session import (
 from streams.commands.showing import print_event
 from streams.domain.policy import Program
 from streams.engine.fuse import Fuse, FuseLimits
-from streams.errors import BadSettings, BadTopics, ExitCode
+from streams.errors import BadSettings, ExitCode
 from streams.kafka.ports import KafkaRecord, Output
 from streams.kafka.producer import Producer
 from streams.kafka.reader import KafkaReader
@@ -92,8 +93,8 @@ def run(parsed: argparse.Namespace) -> int:
     settings = read_settings()
     rules = program.load(settings.program_path)
     mappers = [mapper_of(settings, rules, Path(file)) for file in parsed.file]
-    _require_different([mapper.mapping for mapper in mappers])
-    _require_foreign_topics(settings, [mapper.mapping for mapper in mappers])
+    require_different([mapper.mapping for mapper in mappers])
+    require_foreign_topics(settings, [mapper.mapping for mapper in mappers])
     health = serve_metrics(settings)
     sources = [_source_of(settings, mapper) for mapper in mappers]
     health.unready = lambda: next((why for source in sources if (why := source.health.unready())), "")
@@ -127,7 +128,7 @@ def lag(parsed: argparse.Namespace) -> int:
     settings = read_settings()
     types = program.load(settings.program_path).events
     mappings = [read_mapping(Path(file), types) for file in parsed.file]
-    _require_foreign_topics(settings, mappings)
+    require_foreign_topics(settings, mappings)
     table = table_of("source", "topic", "partition", "committed", "end", "lag")
     with closing(KafkaReader(settings.brokers, settings.security, settings.server_wait_s)) as reader:
         for mapping in mappings:
@@ -220,25 +221,6 @@ def _source_of(settings: Settings, mapper: Mapper) -> _RunningSource:
 
 def _group(settings: Settings, mapping: SourceMapping) -> str:
     return f"{settings.group}-source-{mapping.name}"
-
-
-def _require_different(mappings: Sequence[SourceMapping]) -> None:
-    """Refuse two files of one name: their groups would share the topic's partitions."""
-    files: dict[str, str] = {}
-    for mapping in mappings:
-        if mapping.name in files:
-            raise BadSettings(f"{files[mapping.name]} and {mapping.file} have the same name, {mapping.name!r}")
-        files[mapping.name] = mapping.file
-
-
-def _require_foreign_topics(settings: Settings, mappings: Sequence[SourceMapping]) -> None:
-    """Check that Kafka has the foreign topics and those that are written.  Raises BrokerAway, BadTopics."""
-    written = {event.topic for mapping in mappings for event in mapping.events}
-    require_topics(settings, {*written, DEAD_LETTERS})
-    with closing(KafkaReader(settings.brokers, settings.security, settings.server_wait_s)) as reader:
-        for mapping in mappings:
-            if not reader.partitions_of(mapping.topic):
-                raise BadTopics(f"{mapping.file}: Kafka has no topic {mapping.topic}: create it, or correct `topic`")
 
 
 def _committed(

@@ -76,6 +76,16 @@ def verify_topics(brokers: str, security: Mapping[str, str], partitions: int, bo
     return _report(_Cluster(brokers, security, bound_s), partitions, ())
 
 
+def create_foreign(brokers: str, security: Mapping[str, str], names: Iterable[str], bound_s: float = BOUND_S) -> None:
+    """Create topics that are not of the table, of one partition each; those that are there stay as they are.
+
+    Raises BrokerAway or BadTopics.
+    """
+    cluster = _Cluster(brokers, security, bound_s)
+    known = cluster.topics()
+    cluster.create([NewTopic(name, 1, 1) for name in names if name not in known])
+
+
 class Retention:
     """Check that Kafka keeps events with the time that they carry; a topic's settings are asked for once."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streams.errors import NotStarted
+from streams.kafka.topics import create_foreign
 from streams.local.servers import free_port, local_broker, local_clickhouse
 from streams.local.supervisor import Child
 from streams.settings import Settings
@@ -44,11 +45,13 @@ def local_stack(
     clickhouse_port: int | None = None,
     extra: Mapping[str, str] | None = None,
     collector_port: int | None = None,
+    sources: Mapping[Path, str] | None = None,
 ) -> Iterator[Stack]:
     """Start broker and ClickHouse, make topics and tables; stop the servers at the end.  Raises NotStarted.
 
     ClickHouse keeps its data in `folder`; the broker's is in memory, so each start is a new topic epoch.  With a
     `collector_port` the children also take answers and print the link of each survey; links are good across starts.
+    `sources` are mapping files with their topics, which are made: the children map them, and take their webhooks.
     """
     with local_broker(kafka_port) as broker, local_clickhouse(folder / "clickhouse", clickhouse_port) as clickhouse:
         url, epoch = f"{clickhouse.address}/nps", _next_epoch(folder)
@@ -64,6 +67,7 @@ def local_stack(
         }
         for command in ("topics", "migrate"):
             _run_command(command, environ)
+        create_foreign(broker.address, {}, (sources or {}).values())
         names = ["worker", "sink", "notify"]
         if collector_port is not None:
             environ["NPS_COLLECTOR_PORT"] = str(collector_port)
@@ -72,6 +76,8 @@ def local_stack(
         children = tuple(Child(name, nps(name), {**environ, **port}) for name, port in ports.items())
         if collector_port is not None:
             children += (Child("link", nps("link", "--follow"), environ),)
+        if sources:
+            children += (Child("sources", nps("sources", "run", *map(str, sources)), environ),)
         yield Stack(broker.address, url, environ, children, epoch)
 
 

@@ -1,4 +1,4 @@
-"""`nps worker`, `nps sink` or `nps deadletters redrive`, the shipped process, put together with failpoints.
+"""`nps worker`, `sink`, `collector` or `deadletters redrive`, the shipped process, put together with failpoints.
 
 FAILPOINTS=after-panes:3:kill python -m tests.faults.harness.failing_nps worker
 """
@@ -11,18 +11,20 @@ from streams.commands.session import read_settings
 from streams.commands.sinks import load
 from streams.commands.worker import producer_of, worker_of
 from tests.faults.harness.fault_injection import (
+    COLLECTOR,
     LETTERS,
     SINK,
     VARIABLE,
     WORKER,
     FailingLetters,
     FailingLog,
+    FailingOutbox,
     FailingWarehouse,
     Failpoints,
     fail_commits,
 )
 
-POINTS = {"worker": WORKER, "sink": SINK, "deadletters": LETTERS}
+POINTS = {"worker": WORKER, "sink": SINK, "deadletters": LETTERS, "collector": COLLECTOR}
 
 
 def main(command: str, *words: str) -> int:
@@ -33,6 +35,10 @@ def main(command: str, *words: str) -> int:
 
         parsed = _parse([command, *words])
         return deadletters.redrive(parsed, lambda settings: FailingLetters(deadletters.producer_of(settings), points))
+    if command == "collector":
+        from streams.commands import collector
+
+        return collector.run(_parse([command, *words]), lambda settings: FailingOutbox(settings, points))
     settings = read_settings()
     if command == "sink":
         return load(settings, lambda warehouse: FailingWarehouse(warehouse, points.at_once))

@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 
 from schemas.topics import JOURNEYS, LETTER_ACTIONS, PANES, ROLLING, WAKEUPS
 from sinks.warehouse import Row, Warehouse
+from streams.collector.outbox import Outbox
 from streams.kafka.ports import Log, Output
+from streams.settings import Settings
 from streams.state import progress
 
 VARIABLE = "FAILPOINTS"
@@ -33,6 +35,9 @@ SINK = ("mid-insert", "after-insert")
 
 LETTERS = tuple(f"{where}-{stage}" for stage in ("records", "fates") for where in ("between", "after"))
 """The points of `nps deadletters redrive`: with half of a batch written and with all, of records and of fates."""
+
+COLLECTOR = ("before-put", "after-put")
+"""The points of a collector: with a request read, and with its records in Kafka but no answer given."""
 
 ACTIONS = ("kill", "raise", "hold", "stall")
 _NO_STAGE = frozenset({ROLLING.name, WAKEUPS.name})
@@ -158,6 +163,20 @@ class FailingLetters:
         self._log.send_all(self._rest)
         await self._log.flush()
         await self._points.at(f"after-{self._stage}")
+
+
+class FailingOutbox(Outbox):
+    """An outbox that fails before it sends, or when Kafka has all."""
+
+    def __init__(self, settings: Settings, points: Failpoints) -> None:
+        super().__init__(settings.brokers, settings.security, settings.collector_wait_ms)
+        self._points = points
+
+    async def put(self, outputs: Sequence[Output]) -> None:
+        """Send the records; before and after that what is to happen."""
+        await self._points.at("before-put")
+        await super().put(outputs)
+        await self._points.at("after-put")
 
 
 class FailingWarehouse:
