@@ -1,4 +1,4 @@
-"""`deploy/SOURCES.md`, run as it is written: from an own sample to a survey that is sent, by copy and paste."""
+"""`deploy/SOURCES.md`, run as it is written, by copy and paste: from a sample to a survey, from a webhook to a row."""
 
 import re
 import subprocess
@@ -22,10 +22,14 @@ def test_from_an_own_sample_to_a_survey(tmp_path: Path) -> None:
     """Every command of every block is pasted into one shell, beside a running `nps up`."""
     commands = "".join(map(pasted, BLOCKS))
     assert commands.startswith("make shell\n")
-    kafka, clickhouse = str(free_port()), str(free_port())
+    kafka, clickhouse, collector = str(free_port()), str(free_port()), str(free_port())
     words = ["up", "--data", str(tmp_path / "data"), "--kafka-port", kafka, "--clickhouse-port", clickhouse]
-    here = {"NPS_BROKERS": f"127.0.0.1:{kafka}", "NPS_CLICKHOUSE_URL": f"http://127.0.0.1:{clickhouse}/nps"}
-    with Service(words, {}, tmp_path / "up.log") as up:
+    words += ["--collector-port", collector]
+    here = {
+        "NPS_BROKERS": f"127.0.0.1:{kafka}", "NPS_CLICKHOUSE_URL": f"http://127.0.0.1:{clickhouse}/nps",
+        "NPS_COLLECTOR_URL": f"http://127.0.0.1:{collector}",
+    }  # fmt: skip
+    with Service(words, first_terminal(), tmp_path / "up.log") as up:
         up.until(lambda: "restored partitions" in up.said(), "what the text says to wait for")
         ended = subprocess.run(
             ["bash", "-s"],
@@ -39,13 +43,23 @@ def test_from_an_own_sample_to_a_survey(tmp_path: Path) -> None:
     assert "dead letter missing_field: shop.toml:15: purchases.customer_id: nothing at /order/customer/ref\n" in said
     assert "│ missing_field " in said
     assert "1 events of 1 records loaded\norder.json: as expected\n" in said
+    assert '{"accepted": 1}\n' in said
+    assert re.search(r"│ 9 +│ right on time │", said)
+
+
+def first_terminal() -> dict[str, str]:
+    """What the text says `make up` is to be told, so that webhooks are taken."""
+    [told] = re.findall(r"`((?:[A-Z_]+=\S+ )+)make up`", TEXT)
+    return {
+        name: value.replace("deploy/", f"{ROOT}/deploy/") for name, _, value in (w.partition("=") for w in told.split())
+    }
 
 
 @pytest.mark.parametrize(
     "words",
     [
         language.FORMATS, language.ENVELOPES, language.COMPRESSIONS, language.OTHERWISE, conversions.CONVERSIONS, KEYS,
-        TABLE_KEYS, ("not", "exists", "at_least", "starts", "differs_from"),
+        TABLE_KEYS, language.SIGNATURES, ("not", "exists", "at_least", "starts", "differs_from"),
         (language.HEADER, language.KEY, language.RECORD, language.ENVELOPE),
     ],
 )  # fmt: skip
