@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -27,6 +27,9 @@ from tests.support.registry_server import RegistryServer, Reply, registry_server
 RECORD = '{"type": "record", "name": "Part", "namespace": "shop", "fields": [{"name": "a", "type": "string"}]}'
 PURCHASE = Purchase("shop", "p1", "order.delivered", 1_700_000_000_000, "c1", "o1", 1999, "EUR", {"country": "BR"})
 SHORT_S = 0.2
+PATIENT_S = 30.0
+"""For a real registry on a busy machine."""
+
 USER, MASKED = "reader:p%40ss", "p@ss"
 ABSENT = [0, 999_999, 2**31 - 1, 2**31 + 5, 2**32 - 1]
 """Ids without a schema; the last is -1 as a Java program may write it."""
@@ -45,15 +48,44 @@ REAL = pytest.param("apicurio", marks=pytest.mark.kafka)
 """Needs Java 17 and Maven as a real Kafka does."""
 
 
+class RunningApicurio:
+    """Apicurio for as many tests as come, for it takes long to start; anew after one that took it away."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running = ExitStack()
+        self._address = ""
+
+    def address(self) -> str:
+        """Its address; it is started where it does not run."""
+        if not self._address:
+            self._address, _ = self._running.enter_context(apicurio(self._folder))
+        return self._address
+
+    def stop(self) -> None:
+        """Stop it."""
+        self._running.close()
+        self._address = ""
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApicurio]:
+    running = RunningApicurio(tmp_path_factory.mktemp("apicurio"))
+    yield running
+    running.stop()
+
+
 @pytest.fixture(params=["memory", "confluent", "confluent with a password", REAL])
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     """Each registry there is; whoever adds one adds it here."""
     if request.param == "memory":
         yield memory_case()
         return
     if request.param == "apicurio":
-        with apicurio(tmp_path) as (url, stop):
-            yield Case(ConfluentRegistry(url), lambda text, referred: register(url, text, referred), stop, True)
+        real: RunningApicurio = request.getfixturevalue("real")
+        url = real.address()
+        registry = ConfluentRegistry(url, timeout_s=PATIENT_S)
+        yield Case(registry, lambda text, referred: register(url, text, referred), real.stop, True)
         return
     with registry_server(USER if "password" in request.param else None) as server:
 

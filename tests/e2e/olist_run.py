@@ -56,19 +56,22 @@ class Outcome(NamedTuple):
 
 @contextmanager
 def running(folder: Path, expected: Expected, say: Say) -> Iterator["Run"]:
-    """A new stack with its worker and sink; both end with it.  Raises NotStarted."""
+    """A new stack, whose worker and sink start with the first load and end with it.  Raises NotStarted."""
     with local_stack(folder, PROGRAM) as stack, closing(connect(stack.clickhouse_url)) as warehouse:
         keep_for_ever(stack.brokers)
         run = Run(stack, folder, expected, warehouse, say)
         try:
-            run.start()
             yield run
         finally:
             run.stop()
 
 
 class Run:
-    """A stack that runs.  Each `load` sends events on top of what was sent before."""
+    """A stack that runs.  Each `load` sends events on top of what was sent before.
+
+    The services start once the first is sent: a worker that has read all there is waits no longer for the survey of an
+    answer of years ago, so where a history is shuffled it must find all of it.
+    """
 
     def __init__(self, stack: Stack, folder: Path, expected: Expected, warehouse: ClickHouse, say: Say) -> None:
         self._stack, self._folder, self._expected, self._warehouse, self._say = (
@@ -78,7 +81,7 @@ class Run:
         self._sent: Counter[str] = Counter()
         self._copies = 0
 
-    def start(self) -> None:
+    def _start(self) -> None:
         """Start the services, their output to files."""
         for child in self._stack.children:
             if child.name in SERVICES:
@@ -94,6 +97,8 @@ class Run:
         """Send a history that holds every event `copies` times, wait until all is done, compare.  Raises Died."""
         with self._phase(f"{name}: {len(history)} events produced"):
             self._produce(history)
+        if not self._children:
+            self._start()
         self._copies += copies
         with self._phase(f"{name}: all of them stepped, given up or stored"):
             self._settle()

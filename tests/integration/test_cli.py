@@ -647,7 +647,10 @@ def test_up_names_a_folder_that_it_cannot_use(tmp_path: Path, file: str) -> None
 @pytest.mark.parametrize("after_s", [0, 0.2, 0.8])
 @pytest.mark.parametrize("words", [["up"], ["demo"], ["worker"], ["query", "SELECT 1"], ["config"]])
 def test_ctrl_c_in_the_first_second_is_one_line(tmp_path: Path, words: list[str], after_s: float) -> None:
-    """While modules are loaded, servers start or connect: at most "stopped" on stderr, and nothing is left running."""
+    """While modules are loaded, servers start or connect: at most "stopped" on stderr, and nothing is left running.
+
+    While Python itself ends, its handler of signals is gone, and the signal ends the process.
+    """
     more = ["--data", str(tmp_path), "--kafka-port", str(free_port()), "--clickhouse-port", str(free_port())]
     environ = {"NPS_BROKERS": NOBODY, "NPS_CLICKHOUSE_URL": f"http://{NOBODY}", "NPS_SERVER_WAIT_S": "60"}
     program = argv(*words, *(more if words == ["up"] else []))
@@ -658,7 +661,7 @@ def test_ctrl_c_in_the_first_second_is_one_line(tmp_path: Path, words: list[str]
         time.sleep(after_s)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=BOUND_S)
-    assert running.returncode in (0, 130), said
+    assert running.returncode in (0, 130, -signal.SIGINT), said
     assert "Traceback" not in said
     assert len([line for line in said.splitlines() if line.startswith("nps: ")]) <= 1
 
