@@ -11,7 +11,7 @@ from schemas.events import Trigger
 from streams.domain.bands import Bands
 from streams.domain.conditions import OF_PURCHASES, Condition, attributes_of, holds
 from streams.domain.hours import Hours
-from streams.domain.panes import DAY_MS, LENGTH_MS, Resolution
+from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, Resolution
 from streams.domain.windows import Window
 
 CHANNELS = ("email", "sms", "in_app", "web", "chatbot", "phone")
@@ -149,6 +149,51 @@ class AlertPolicy:
             raise ValueError("alerts.critical_max <= error_max <= warning_max <= 6 must hold")
 
 
+DAYS_BEFORE = 28
+"""Whole days with which a window of a day or more is compared."""
+
+SAME_DAYS = 7
+"""Days whose same hours a window below a day is compared with."""
+
+LONGEST_FALL_WINDOW_MS = 28 * DAY_MS
+MOST_FALL_WINDOWS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FallPolicy:
+    """Windows that are judged for falls of NPS, and how many false alerts are worth it.
+
+    `false_alerts_a_year` is what chance alone may raise in a year over `segments` of even NPS, all windows together;
+    `ignore` are the points by which NPS may fall without being a fall.
+    """
+
+    windows: tuple[Window, ...]
+    false_alerts_a_year: float
+    segments: int
+    ignore: float
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for windows of no whole hours, or out of order, and for numbers out of range."""
+        lengths_ms = [window.length_ms for window in self.windows]
+        if not 1 <= len(lengths_ms) <= MOST_FALL_WINDOWS or lengths_ms != sorted(set(lengths_ms)):
+            raise ValueError(f"drops.windows must be 1 to {MOST_FALL_WINDOWS}, each longer than the one before")
+        for window in self.windows:
+            if not 0 < window.length_ms <= LONGEST_FALL_WINDOW_MS or window.length_ms % HOUR_MS:
+                raise ValueError(f"drops.windows: {window.name!r} must be whole hours, at most 28d")
+        if self.false_alerts_a_year <= 0 or self.segments < 1 or not 0 <= self.ignore <= 100:
+            raise ValueError("drops.false_alerts_a_year and segments must be above 0, drops.ignore 0 to 100 points")
+
+    @property
+    def needed_ms(self) -> Mapping[Resolution, int]:
+        """Milliseconds before the present for which panes of hours and days are needed, the open hour included."""
+        longest_ms = self.windows[-1].length_ms
+        same_ms = [SAME_DAYS * DAY_MS + each.length_ms for each in self.windows if each.length_ms < DAY_MS]
+        return {
+            Resolution.HOUR: max([longest_ms, *same_ms]) + HOUR_MS,
+            Resolution.DAY: longest_ms + (DAYS_BEFORE + 1) * DAY_MS + HOUR_MS,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class Brand:
     """The company as the collector's page shows it.
@@ -192,6 +237,8 @@ class Program:
     brand: Brand = NO_BRAND
     bands: Mapping[str, Bands] = field(default_factory=dict)
     """Dimensions that are bands of a number, by name."""
+    falls: FallPolicy | None = None
+    """Judging of windows for falls; None for none."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for a program that contradicts itself; each message says what to change."""
@@ -278,16 +325,18 @@ class Program:
             t + edit + late               by a correction or withdrawal: later it is `edit_closed`
             t + edit + confirm + late     by a trap that makes a machine's click of such a correction
 
-        at the latest, and it leaves the longest window of its resolution at its start + that window's length.  Windows
-        age by the clocks of other workers, which may differ by `early`; one pane more is for saying that they emptied.
-        What comes later still is counted in supplements, so no sum depends on this.
+        at the latest, and it leaves the longest window of its resolution at its start + that window's length, or when
+        no fall is judged by it.  Windows age by the clocks of other workers, which may differ by `early`; one pane more
+        is for saying that they emptied.  What comes later still is counted in supplements, so no sum depends on this.
         """
         limits = self.limits
         change_ms = max(limits.edit_ms + limits.confirm_ms, limits.park_ms) + limits.late_ms
+        of_falls = self.falls.needed_ms if self.falls else {}
         lives = dict[Resolution, int]()
         for resolution, length_ms in LENGTH_MS.items():
             windows = [window.length_ms for window in self.windows if window.resolution is resolution]
-            lives[resolution] = max(length_ms + change_ms, *windows, 0) + limits.early_ms + length_ms
+            needed_ms = max(length_ms + change_ms, *windows, of_falls.get(resolution, 0))
+            lives[resolution] = needed_ms + limits.early_ms + length_ms
         return lives
 
     @cached_property

@@ -6,6 +6,7 @@ BadProgram   the file is wrong; the message is one line: file, line, the fault a
 import hashlib
 import re
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import msgspec
 from iso4217 import Currency
 
 from streams.domain.bands import ANY_CURRENCY, Bands
-from streams.domain.policy import AlertPolicy, Cap, CustomerBounds, Limits, Program
+from streams.domain.policy import AlertPolicy, Cap, CustomerBounds, FallPolicy, Limits, Program
 from streams.domain.windows import Window
 from streams.errors import BadProgram
 from streams.program import file
@@ -59,7 +60,7 @@ def _program(tables: file.ProgramFile, folder: Path) -> Program:
         survey_quarantine_ms={name: ms_at(text, f"quarantine.surveys.{name}") for name, text in quarantines},
         dimensions=tuple(tables.segments.dimensions),
         combinations=tuple(tuple(combination) for combination in tables.segments.combinations),
-        windows=tuple(Window(text, ms_at(text, "windows.lengths")) for text in tables.windows.lengths),
+        windows=_windows(tables.windows.lengths, "windows.lengths"),
         minimum_n=tables.windows.minimum_n,
         limits=_limits(tables.limits),
         alerts=AlertPolicy(tables.alerts.critical_max, tables.alerts.error_max, tables.alerts.warning_max),
@@ -73,6 +74,7 @@ def _program(tables: file.ProgramFile, folder: Path) -> Program:
         ),
         brand=brand_of(tables.brand, folder),
         bands={name: _bands(table, f"segments.bands.{name}") for name, table in tables.segments.bands.items()},
+        falls=_falls(tables.drops) if tables.drops else None,
     )
 
 
@@ -84,6 +86,15 @@ def _bands(table: file.BandsTable, path: str) -> Bands:
         return Bands(table.of, tuple(table.names), {currency: tuple(edges) for currency, edges in begin.items()})
     except ValueError as error:
         raise error_at(str(error), path) from None
+
+
+def _windows(lengths: Sequence[str], path: str) -> tuple[Window, ...]:
+    return tuple(Window(text, ms_at(text, path)) for text in lengths)
+
+
+def _falls(table: file.DropsTable) -> FallPolicy:
+    windows = _windows(table.windows, "drops.windows")
+    return FallPolicy(windows, table.false_alerts_a_year, table.segments, table.ignore)
 
 
 def _hash(tables: file.ProgramFile) -> str:

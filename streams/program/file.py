@@ -134,6 +134,15 @@ class AlertsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warning_max: int
 
 
+class DropsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[drops]`: how falls of NPS are told from chance, as `streams.domain.policy.FallPolicy` explains it."""
+
+    windows: tuple[str, ...] = ("6h", "1d", "3d", "7d", "14d")
+    false_alerts_a_year: Annotated[float, msgspec.Meta(gt=0)] = 52
+    segments: Positive = 100
+    ignore: Annotated[float, msgspec.Meta(ge=0, le=100)] = 2
+
+
 class BrandTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`[brand]`: the company on the collector's page, as `streams.domain.policy.Brand` explains it."""
 
@@ -156,6 +165,7 @@ class ProgramFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     channels: dict[str, ChannelTable] = {}
     events: EventsTable = EventsTable()
     customer: CustomerTable = CustomerTable()
+    drops: DropsTable | None = None
     brand: BrandTable | None = None
 
 

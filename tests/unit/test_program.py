@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.domain.bands import Bands
-from streams.domain.panes import DAY_MS, HOUR_MS
+from streams.domain.panes import DAY_MS, HOUR_MS, Resolution
 from streams.errors import BadProgram
 from streams.program import load, parse
 
@@ -346,3 +346,47 @@ def test_a_typo_in_any_key_is_named_with_its_line_and_the_key_that_was_meant(num
     lines = TEXT.splitlines()
     lines[number - 1] = lines[number - 1].replace(key, typo, 1)
     assert complaint("\n".join(lines)) == (number, f"there is no key {typo!r} here, did you mean {key!r}?")
+
+
+DROPS = TEXT + "\n[drops]\n"
+
+
+def test_falls_are_judged_only_where_the_file_says_so() -> None:
+    """Without the table nobody judges; an empty one has the defaults, and changes the program's hash."""
+    assert load().falls is None
+    program = parse(DROPS, "my.toml")
+    assert program.falls is not None
+    assert [window.name for window in program.falls.windows] == ["6h", "1d", "3d", "7d", "14d"]
+    assert (program.falls.false_alerts_a_year, program.falls.segments, program.falls.ignore) == (52, 100, 2)
+    assert program.hash != load().hash
+
+
+def test_panes_live_as_long_as_falls_look_back() -> None:
+    """A window of 28 days and the 28 whole days before it; without long rolling windows that is what decides."""
+    short = DROPS.replace('lengths = ["1h", "24h", "7d", "30d", "90d"]', 'lengths = ["1h"]') + 'windows = ["6h", "28d"]'
+    without, judged = parse(short.split("\n[drops]\n")[0], "my.toml"), parse(short, "my.toml")
+    assert judged.pane_life_ms[Resolution.DAY] - without.pane_life_ms[Resolution.DAY] >= (57 - 16) * DAY_MS
+    assert judged.pane_life_ms[Resolution.HOUR] >= 28 * DAY_MS + HOUR_MS
+    assert judged.pane_life_ms[Resolution.MINUTE] == without.pane_life_ms[Resolution.MINUTE]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('windows = ["6"]', "'6' is no duration"),
+        ('windows = ["90m"]', "'90m' must be whole hours, at most 28d"),
+        ('windows = ["29d"]', "'29d' must be whole hours, at most 28d"),
+        ('windows = ["1d", "6h"]', "each longer than the one before"),
+        ('windows = ["1d", "24h"]', "each longer than the one before"),
+        ("windows = []", "must be 1 to 8"),
+        ("false_alerts_a_year = 0", "> 0"),
+        ("segments = 0", ">= 1"),
+        ("ignore = 101", "<= 100"),
+        ("ignored = 1", "there is no key 'ignored' here, did you mean 'ignore'?"),
+    ],
+)
+def test_every_mistake_about_falls_names_its_line(line: str, says: str) -> None:
+    """Lengths, order, numbers and keys."""
+    number, message = complaint(DROPS + line)
+    assert says in message
+    assert number == line_of("\n[drops]\n", DROPS) + 2
