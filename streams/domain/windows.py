@@ -5,6 +5,8 @@ instant: the newest pane is partial, the oldest is whole.  Cost is flat in the w
 clock, so with no answers they empty on time.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from streams.domain.nps import EMPTY, Tally
@@ -75,32 +77,44 @@ _Latest = dict[int, tuple[int, Tally]]
 
 _UNKNOWN = (-1, EMPTY)
 
+NOTHING_KEPT: Mapping[Resolution, int] = MappingProxyType({})
+"""Panes are kept for the windows alone."""
+
 
 class SegmentWindows:
     """All windows of one segment.
 
     Takes absolute tallies from several source partitions and keeps of each partition and pane the tally with the
-    highest version, so that a repeated or an old tally changes nothing.  Nothing is kept that no window holds.
+    highest version, so that a repeated or an old tally changes nothing.  Nothing is kept that no window holds, but for
+    panes of the last `kept_ms` of a resolution.
     """
 
-    __slots__ = ("_horizons_ms", "_latest", "_panes", "_sums", "sums")
+    __slots__ = ("_horizons_ms", "_kept_ms", "_latest", "_panes", "_sums", "sums")
 
-    def __init__(self, windows: tuple[Window, ...], now_ms: int) -> None:
-        self._panes: dict[Resolution, dict[int, Tally]] = {window.resolution: {} for window in windows}
-        self._latest: dict[Resolution, dict[int, _Latest]] = {window.resolution: {} for window in windows}
+    def __init__(
+        self, windows: tuple[Window, ...], now_ms: int, kept_ms: Mapping[Resolution, int] = NOTHING_KEPT
+    ) -> None:
+        resolutions = {*(window.resolution for window in windows), *kept_ms}
+        self._kept_ms = kept_ms
+        self._panes: dict[Resolution, dict[int, Tally]] = {resolution: {} for resolution in resolutions}
+        self._latest: dict[Resolution, dict[int, _Latest]] = {resolution: {} for resolution in resolutions}
         self.sums = [RunningSum(window, self._panes[window.resolution], now_ms) for window in windows]
         self._sums: dict[Resolution, list[RunningSum]] = {resolution: [] for resolution in self._panes}
         for running in self.sums:
             self._sums[running.window.resolution].append(running)
-        self._horizons_ms = {resolution: _horizon_ms(sums) for resolution, sums in self._sums.items()}
+        self._horizons_ms = {resolution: self._horizon_ms(resolution, now_ms) for resolution in resolutions}
+
+    def panes(self, resolution: Resolution) -> Mapping[int, Tally]:
+        """Tally of each pane of this resolution that is kept, by its start in ms."""
+        return self._panes.get(resolution, {})
 
     @property
     def is_empty(self) -> bool:
-        """True when no window holds any pane, so that nothing is lost by forgetting them all."""
+        """True when no pane is kept, so that nothing is lost by forgetting the segment."""
         return not any(self._panes.values())
 
     def put(self, resolution: Resolution, start_ms: int, partition: int, version: int, tally: Tally) -> bool:
-        """Take one partition's tally of a pane; True when a window changed."""
+        """Take one partition's tally of a pane; True when a window or a pane that is kept for itself changed."""
         horizon_ms = self._horizons_ms.get(resolution)
         if horizon_ms is None or start_ms < horizon_ms:
             return False
@@ -113,16 +127,16 @@ class SegmentWindows:
         panes = self._panes[resolution]
         panes[start_ms] = panes.get(start_ms, EMPTY).plus(delta)
         changed = [running.add(start_ms, delta) for running in self._sums[resolution]]
-        return any(changed)
+        return any(changed) or resolution in self._kept_ms
 
     def advance(self, now_ms: int) -> bool:
         """Move every window to the instant and forget panes that left them all; True when any window moved."""
         has_moved = False
         for resolution, sums in self._sums.items():
             moved = [running.advance(now_ms) for running in sums]
-            if any(moved):
-                has_moved = True
-                self._horizons_ms[resolution] = _horizon_ms(sums)
+            if any(moved) or not sums:
+                has_moved = has_moved or bool(sums)
+                self._horizons_ms[resolution] = max(self._horizons_ms[resolution], self._horizon_ms(resolution, now_ms))
                 self._forget(resolution)
         return has_moved
 
@@ -131,7 +145,9 @@ class SegmentWindows:
         for start_ms in [start_ms for start_ms in panes if start_ms < horizon_ms]:
             del panes[start_ms], latest[start_ms]
 
-
-def _horizon_ms(sums: list[RunningSum]) -> int:
-    """Start of the oldest pane that one of the windows holds."""
-    return min(running.start_ms for running in sums)
+    def _horizon_ms(self, resolution: Resolution, now_ms: int) -> int:
+        """Start of the oldest pane that is kept, by one of the windows or for itself."""
+        starts_ms = [running.start_ms for running in self._sums[resolution]]
+        if (kept_ms := self._kept_ms.get(resolution)) is not None:
+            starts_ms.append(floor_ms(now_ms - kept_ms, LENGTH_MS[resolution]))
+        return min(starts_ms)

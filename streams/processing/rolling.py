@@ -1,4 +1,4 @@
-"""Rolling NPS per segment and window, from nps.panes to nps.rolling.
+"""Rolling NPS per segment and window, and evidence of falls, from nps.panes to nps.rolling and nps.falls.
 
 State is a pure function of nps.panes and the clock: it is read back whole at each assignment and needs no table.  A
 row's version is the offset of the last pane record in it, so a worker that computes it again writes the same row.
@@ -6,6 +6,8 @@ row's version is the offset of the last pane record in it, so a worker that comp
 Of the segments of each partition of nps.panes only so many have rows: an equal share of `segments.at_most`.  Who has a
 row keeps it until its windows are empty; at a restore, and where a place is free for more than can have it, `all` comes
 first, then who has most answers, then the name: any worker that reads the same panes chooses the same.
+
+At each close of an hour, where the program judges falls, every segment that has rows gets its evidence on nps.falls.
 """
 
 import logging
@@ -18,18 +20,22 @@ from schemas.events import PaneTally, SegmentNps
 from schemas.topics import PANES, ROLLING
 from streams import metrics
 from streams.domain.nps import EMPTY, Tally, interval, score
-from streams.domain.panes import MINUTE_MS, RESOLUTIONS
+from streams.domain.panes import HOUR_MS, MINUTE_MS, RESOLUTIONS, floor_ms
 from streams.domain.policy import Program
 from streams.domain.segments import ALL
-from streams.domain.windows import RunningSum, SegmentWindows
+from streams.domain.windows import NOTHING_KEPT, RunningSum, SegmentWindows
 from streams.kafka.ports import Batch, KafkaRecord, Log, Output, TopicPartition
 from streams.processing.agent import Assignment, Feed, pane_of
+from streams.processing.falls import FallRows
 
 SEGMENTS_AT_ONCE = 500
 ROWS_AT_ONCE = 500
 """The most segments and, but for those of its last segment, rows that one call of `changes` works on, so that it never
 holds the event loop longer than 50 ms.
 """
+
+JUDGED_AT_ONCE = 100
+"""The most segments that one call of `judgements` judges, which takes 0.1 to 0.2 ms each."""
 
 _AGING_EVERY = 5
 """Of so many segments one comes in its turn by the clock, however many others answers have changed."""
@@ -43,10 +49,12 @@ logger = logging.getLogger("streams.rolling")
 class _Segment:
     """A segment's windows, the version they include, and the end and tally last published of each window.
 
-    `has_rows` is true when it is one of those that are published, `is_changed` while it waits for that.
+    `has_rows` is true when it is one of those that are published, `is_changed` while it waits for that; `close_ms` is
+    the close of the hour at which it was last judged for falls, -1 for none, `has_evidence` is false when there was
+    nothing to judge.
     """
 
-    __slots__ = ("has_rows", "is_changed", "published", "version", "windows")
+    __slots__ = ("close_ms", "has_evidence", "has_rows", "is_changed", "published", "version", "windows")
 
     def __init__(self, windows: SegmentWindows) -> None:
         self.windows = windows
@@ -54,6 +62,8 @@ class _Segment:
         self.published: dict[str, tuple[int, Tally]] = {}
         self.has_rows = False
         self.is_changed = False
+        self.close_ms = -1
+        self.has_evidence = True
 
     def rank(self, name: str) -> tuple[bool, int, str]:
         """Place in the order in which segments get rows, the first lowest."""
@@ -84,6 +94,10 @@ class RollingRows:
         self._without_rows: dict[int, set[str]] = {}
         self._changed: deque[_Name] = deque()
         self._aging: deque[_Name] = deque()
+        self._unjudged: deque[_Name] = deque()
+        self._falls = FallRows(program, program.falls, codec) if program.falls else None
+        self._kept_ms = program.falls.needed_ms if program.falls else NOTHING_KEPT
+        self._close_ms = -1
         self._minute = -1
         self._has_warned = False
 
@@ -127,12 +141,39 @@ class RollingRows:
             if segment.has_rows:
                 rows += [self._row(partition, name, segment, running) for running in segment.windows.sums
                          if self._mark_published(segment, running)]  # fmt: skip
-            if segment.windows.is_empty:
+            if segment.windows.is_empty and not (self._falls and segment.has_rows and segment.has_evidence):
                 self._forget(partition, name)
             if len(rows) >= ROWS_AT_ONCE:
                 break
         self._report()
         return rows
+
+    def judgements(self) -> list[Output]:
+        """The next evidence of falls: of each segment once after every close of an hour, so many segments at a time.
+
+        None where the program judges no falls.
+        """
+        close_ms = floor_ms(self._now_ms(), HOUR_MS)
+        if self._falls is None or (close_ms <= self._close_ms and not self._unjudged):
+            return []
+        if not self._unjudged:
+            self._close_ms = close_ms
+            self._unjudged.extend((number, name) for number, segments in self._partitions.items() for name in segments)
+        names = [self._unjudged.popleft() for _ in range(min(JUDGED_AT_ONCE, len(self._unjudged)))]
+        found = [self._judge(self._falls, partition, name, close_ms) for partition, name in names]
+        return [output for output in found if output is not None]
+
+    def _judge(self, falls: FallRows, partition: int, name: str, close_ms: int) -> Output | None:
+        """Evidence of a segment; None where it was judged, has no rows, or had no answers to judge and has none."""
+        segment = self._partitions[partition].get(name)
+        if segment is None or not segment.has_rows or segment.close_ms >= close_ms:
+            return None
+        had_evidence, evidence = segment.has_evidence, falls.judge(segment.windows, close_ms)
+        segment.close_ms = close_ms
+        segment.has_evidence = any(each.before.n or each.after.n for each in evidence)
+        if not (had_evidence or segment.has_evidence):
+            return None
+        return falls.row(partition, name, close_ms, evidence, segment.version)
 
     def give_rows(self, is_new_turn: bool = True) -> None:
         """Let segments have rows while there are places; which of too many, is decided once a minute."""
@@ -141,11 +182,11 @@ class RollingRows:
 
     @property
     def is_behind(self) -> bool:
-        """True while segments wait for the next call of `changes`."""
-        return bool(self._changed or self._aging)
+        """True while segments wait for the next call of `changes` or `judgements`."""
+        return bool(self._changed or self._aging or self._unjudged)
 
     def _blank(self) -> _Segment:
-        return _Segment(SegmentWindows(self._program.windows, self._now_ms()))
+        return _Segment(SegmentWindows(self._program.windows, self._now_ms(), self._kept_ms))
 
     def _add(self, partition: int, name: str, segment: _Segment) -> None:
         segments = self._partitions.setdefault(partition, {})
@@ -277,11 +318,11 @@ class Rolling:
         """Do nothing: every batch was taken as it came."""
 
     def tick(self) -> None:
-        """Write the rows that changed, by answers or by the clock.  Raises LeaseLost, Undelivered.
+        """Write the rows that changed, by answers or by the clock, and evidence.  Raises LeaseLost, Undelivered.
 
         Rows wait for no flush: the log is called even without any, so that it says when earlier ones failed.
         """
-        rows = self.rows.changes()
+        rows = [*self.rows.changes(), *self.rows.judgements()]
         if rows:
             self._check_lease()
         self._log.send_all(rows)

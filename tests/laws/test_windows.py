@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from schemas.events import PaneTally
 from streams.domain.nps import EMPTY, Tally
-from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, MINUTE_MS, Resolution
+from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, MINUTE_MS, Resolution, floor_ms
 from streams.domain.windows import SegmentWindows
 from tests.support import recount
 from tests.support.laws import examples
@@ -92,3 +92,25 @@ def test_state_is_bounded(jumps: list[tuple[int, int]]) -> None:
         for resolution, length in LENGTH_MS.items():
             windows.put(resolution, (now_ms - back_ms) // length * length, 0, version, Tally(1, 0, 0))
         assert kept(windows) <= 60 + 7 * 24 + 90
+
+
+@settings(max_examples=examples(50))
+@given(st.lists(st.tuples(st.integers(0, 5 * DAY_MS), st.integers(0, 60 * DAY_MS)), min_size=1, max_size=60))
+def test_panes_that_are_asked_for_are_kept(jumps: list[tuple[int, int]]) -> None:
+    """Beyond every window of theirs, and no longer than asked; windows stay what they are without them."""
+    now_ms, kept_ms = START_MS, {Resolution.HOUR: 20 * DAY_MS, Resolution.DAY: 40 * DAY_MS}
+    plain, windows = SegmentWindows(WINDOWS[:1], now_ms), SegmentWindows(WINDOWS[:1], now_ms, kept_ms)
+    taken = list[tuple[Resolution, int]]()
+    for version, (jump_ms, back_ms) in enumerate(jumps):
+        now_ms += jump_ms
+        for each in (plain, windows):
+            each.advance(now_ms)
+            each.put(Resolution.MINUTE, floor_ms(now_ms, MINUTE_MS), 0, version, Tally(1, 0, 0))
+        for resolution, life_ms in kept_ms.items():
+            start_ms = floor_ms(now_ms - back_ms, LENGTH_MS[resolution])
+            is_kept = start_ms >= floor_ms(now_ms - life_ms, LENGTH_MS[resolution])
+            assert windows.put(resolution, start_ms, 1, version, Tally(0, 1, 0)) == is_kept
+            taken += [(resolution, start_ms)] if is_kept else []
+            inside = {at for of, at in taken if of is resolution and at >= floor_ms(now_ms - life_ms, LENGTH_MS[of])}
+            assert set(windows.panes(resolution)) == inside
+        assert [running.tally for running in windows.sums] == [running.tally for running in plain.sums]

@@ -1,13 +1,14 @@
-"""The topic nps.panes, the rolling agent over it, and a reader of nps.rolling."""
+"""The topic nps.panes, the rolling agent over it, and a reader of nps.rolling and nps.falls."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from schemas.codec import Codec
-from schemas.events import PaneTally, SegmentNps
-from schemas.topics import ROLLING
+from schemas.events import Fall, PaneTally, SegmentNps
+from schemas.topics import FALLS, ROLLING
 from streams.domain.nps import Tally
 from streams.domain.panes import DAY_MS, HOUR_MS, panes
+from streams.domain.policy import FallPolicy
 from streams.kafka.ports import Output
 from streams.processing.rolling import RollingRows
 from streams.program import load
@@ -21,14 +22,15 @@ LENGTHS = {window.name: window.length_ms for window in PROGRAM.windows}
 
 
 class World:
-    """The topic nps.panes, a clock that is moved by hand, and whoever reads nps.rolling."""
+    """The topic nps.panes, a clock that is moved by hand, and whoever reads nps.rolling and nps.falls."""
 
-    def __init__(self, at_most: int = 10_000) -> None:
-        self.program = replace(PROGRAM, segments_at_most=at_most)
+    def __init__(self, at_most: int = 10_000, falls: FallPolicy | None = None) -> None:
+        self.program = replace(PROGRAM, segments_at_most=at_most, falls=falls)
         self.now_ms = START_MS
         self.log: list[tuple[int, PaneTally]] = []
         self.rolling = self.restarted()
         self.rows: dict[tuple[str, str], SegmentNps] = {}
+        self.falls: dict[str, Fall] = {}
 
     def restarted(self) -> RollingRows:
         """A new worker that has read the topic from its beginning."""
@@ -54,6 +56,17 @@ class World:
         for row in rows:
             self.rows[row.segment, row.window] = row
         return rows
+
+    def judge(self) -> list[Fall]:
+        """All evidence that is due, and what a reader of the topic then holds."""
+        found = list[Fall]()
+        while outputs := self.rolling.judgements():
+            for output in outputs:
+                fall = CODEC.decode(Fall, output.value)
+                assert (output.topic, output.key, output.partition) == (FALLS.name, fall.segment.encode(), 0)
+                found.append(fall)
+                self.falls[fall.segment] = fall
+        return found
 
     def recount(self, segment: str, window: str) -> Counts:
         """From scratch: the last tally of each pane that overlaps the window."""

@@ -4,9 +4,11 @@ from collections import Counter
 
 import pytest
 
+from schemas.oncall import WindowFalls, decode
 from streams import metrics
 from streams.domain.nps import Tally
 from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS, Resolution
+from tests.support.falls import policy
 from tests.support.rolling import LENGTHS, PROGRAM, START_MS, World, decoded
 
 
@@ -194,3 +196,66 @@ def test_a_supplement_changes_no_window() -> None:
     offset, pane = world.log[0]
     world.rolling.take(0, offset + 9, pane._replace(promoters=7, supplement=3, version=99))
     assert world.publish() == []
+
+
+def steady(world: World, days: int, a_day: int = 24) -> None:
+    """So many days of answers up to now, half promoters, some an hour."""
+    for hour in range(days * 24):
+        world.add(Tally(a_day // 48 + hour % 2, 0, a_day // 48), world.now_ms - (hour + 1) * HOUR_MS)
+    world.publish()
+
+
+def test_evidence_is_told_once_a_close() -> None:
+    """At the start, then at each full hour; not between, whatever answers come."""
+    world = World(falls=policy())
+    steady(world, 45, 96)
+    (first,) = world.judge()
+    assert (first.segment, first.end_ms, first.version) == ("all", START_MS, len(world.log) - 1)
+    windows = decode(WindowFalls, first.windows).windows
+    assert [each.window for each in windows] == ["6h", "1d", "3d", "7d", "14d"]
+    assert [each.after.promoters + each.after.detractors for each in windows] == [27, 108, 324, 756, 1512]
+    assert [each.z is None for each in windows] == [True, False, False, False, False]
+    world.add(Tally(0, 0, 9), world.now_ms)
+    world.now_ms += HOUR_MS - 1
+    assert world.judge() == []
+    world.now_ms += 1
+    (second,) = world.judge()
+    assert (second.end_ms, second.version) == (START_MS + HOUR_MS, len(world.log) - 1)
+
+
+def test_without_the_table_nothing_is_judged() -> None:
+    """And nothing is kept for it."""
+    world = World()
+    steady(world, 1)
+    assert world.judge() == []
+
+
+def test_evidence_that_is_gone_is_told_once() -> None:
+    """By a worker that runs, and by one that finds only panes that no window holds; then the segment is forgotten."""
+    for restarts in (False, True):
+        world = World(falls=policy("6h", "1d"))
+        steady(world, 2)
+        world.judge()
+        world.now_ms += 92 * DAY_MS
+        if restarts:
+            world.rolling = world.restarted()
+        world.publish()
+        (last,) = world.judge()
+        assert all(each.z is None and not each.before.promoters for each in decode(WindowFalls, last.windows).windows)
+        for _ in range(3):
+            world.now_ms += HOUR_MS
+            world.publish()
+            assert world.judge() == []
+        assert metrics.SEGMENTS._value.get() == 0
+
+
+def test_no_call_judges_more_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many segments there are; each once, in the end."""
+    monkeypatch.setattr("streams.processing.rolling.JUDGED_AT_ONCE", 7)
+    world = World(falls=policy("6h", "1d"))
+    names = many(world, 20)
+    world.publish()
+    world.now_ms += HOUR_MS
+    found = [len(world.rolling.judgements()) for _ in range(4)]
+    assert found == [7, 7, 6, 0]
+    assert len(names) == 20

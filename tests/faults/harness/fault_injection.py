@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from schemas.topics import JOURNEYS, LETTER_ACTIONS, PANES, ROLLING, WAKEUPS
+from schemas.topics import FALLS, JOURNEYS, LETTER_ACTIONS, PANES, ROLLING, WAKEUPS
 from sinks.warehouse import Row, Warehouse
 from streams.collector.outbox import Outbox
 from streams.kafka.ports import Log, Output
@@ -40,7 +40,7 @@ COLLECTOR = ("before-put", "after-put")
 """The points of a collector: with a request read, and with its records in Kafka but no answer given."""
 
 ACTIONS = ("kill", "raise", "hold", "stall")
-_NO_STAGE = frozenset({ROLLING.name, WAKEUPS.name})
+_NO_STAGE = frozenset({FALLS.name, ROLLING.name, WAKEUPS.name})
 
 logger = logging.getLogger("streams.failpoints")
 
