@@ -8,6 +8,7 @@ five windows and with one; how fast state comes back; memory; and latency at 100
     python -m tests.bench.bench --only sink          rows a second into ClickHouse, beside a hand-written loader
     python -m tests.bench.bench --only bi            views and questions at 5,000,000 answers, see tests.bench.bi
     python -m tests.bench.bench --only sources       a mapping file beside JMESPath, and end to end
+    python -m tests.bench.bench --only comments      themes and sentiment of real comments, and the time for one
 """
 
 import argparse
@@ -18,6 +19,7 @@ import statistics
 import tempfile
 import time
 import timeit
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from streams.engine.lease import Lease, monotonic_ms
 from streams.kafka.topics import ensure_topics
 from streams.local.servers import local_broker
 from streams.local.stack import PARTITIONS, SESSION_MS
-from tests.bench import bi, sink, sources
+from tests.bench import bi, comments, sink, sources
 from tests.bench.latency import latency
 from tests.bench.load import DAY_MS, Load, out, produce, producer, programs, reader_of
 from tests.bench.process import OF_TOPIC, Run
@@ -159,21 +161,24 @@ def in_step(load: Load, program: Path, folder: Path, days: int) -> float:
     return 2 * rate
 
 
+APART: dict[str, Callable[[int | None], Table]] = {
+    "sink": lambda answers: sink.run(answers or ANSWERS),
+    "bi": lambda answers: bi.run(answers or bi.ANSWERS),
+    "sources": lambda _: sources.run(),
+    "comments": lambda _: comments.run(),
+}
+"""Benchmarks that only run when they are asked for; each is given the number of answers, or None, and makes a table."""
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--answers", type=int, help=f"by default {ANSWERS:,}, for bi {bi.ANSWERS:,}")
     parser.add_argument("--latency-seconds", type=int, default=20)
-    parser.add_argument("--only", choices=["throughput", "triggers", "in-step", "latency", "sink", "bi", "sources"])
+    parser.add_argument("--only", choices=["throughput", "triggers", "in-step", "latency", *APART])
     parsed = parser.parse_args()
-    if parsed.only == "bi":
-        out.print(bi.run(parsed.answers or bi.ANSWERS))
-        return
-    if parsed.only == "sources":
-        out.print(sources.run())
-        return
-    if parsed.only == "sink":
-        out.print(sink.run(parsed.answers or ANSWERS))
+    if parsed.only in APART:
+        out.print(APART[parsed.only](parsed.answers))
         return
     parsed.answers = parsed.answers or ANSWERS
     load = Load(parsed.answers)
