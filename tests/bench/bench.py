@@ -161,7 +161,7 @@ def in_step(load: Load, program: Path, folder: Path, days: int) -> float:
     return 2 * rate
 
 
-APART: dict[str, Callable[[int | None], Table]] = {
+APART: dict[str, Callable[[int | None], Table | str]] = {
     "sink": lambda answers: sink.run(answers or ANSWERS),
     "bi": lambda answers: bi.run(answers or bi.ANSWERS),
     "sources": lambda _: sources.run(),
