@@ -141,6 +141,7 @@ def _add_stack(commands: _Commands) -> None:
     up.add_argument("--kafka-port", type=_port, default=9092, metavar="PORT", help="default 9092")
     up.add_argument("--clickhouse-port", type=_port, default=8123, metavar="PORT", help="default 8123")
     up.add_argument("--collector-port", type=_port, metavar="PORT", help="default 8090, or a free one if that is taken")
+    up.add_argument("--page-port", type=_port, metavar="PORT", help="default 8091, or a free one if that is taken")
 
 
 def _add_services(commands: _Commands) -> None:
@@ -154,6 +155,8 @@ def _add_services(commands: _Commands) -> None:
     )
     text = "Take answers from score links and survey tools, and webhooks of other systems."
     commands.add("collector", "collector.run", text, "NPS_LINK_KEYS=k1:a-long-secret nps collector")
+    text = "Show the live page: scores, falls, incidents and the pipeline's health, as they change."
+    commands.add("page", "page.run", text, "NPS_PAGE_PORT=8091 nps page")
 
     text = "Print the link of a survey that was sent."
     link = commands.add("link", "links.run", text, "nps link 8e3bbfc3-efef-547e-9533-e83128c2d5db")

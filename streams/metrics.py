@@ -63,9 +63,18 @@ WEBHOOK_REQUESTS = Counter(
     "Requests to sources that were answered, by source and outcome: taken, greeted, or why it was refused.",
     ["source", "outcome"],
 )
-COLLECTOR_CONNECTIONS = Gauge("nps_collector_connections", "Connections to the collector.")
+COLLECTOR_CONNECTIONS = Gauge("nps_collector_connections", "Connections to the collector, or to the live page.")
 COLLECTOR_CUT = Counter(
     "nps_collector_connections_cut_total",
-    "Connections that the collector cut off, by cause: slow or crowded.",
+    "Connections that the collector or the live page cut off, by cause: slow or crowded.",
     ["cause"],
 )
+PAGE_READERS = Gauge("nps_page_readers", "Readers of the live page's stream, by role.", ["role"])
+PAGE_REQUESTS = Counter(
+    "nps_page_requests_total", "Logins, actions and refused requests of the live page, by kind and outcome.",
+    ["kind", "outcome"],
+)  # fmt: skip
+PAGE_LAG = Histogram(
+    "nps_page_lag_seconds", "Seconds from a response's Kafka timestamp until the live page had its answer.",
+    buckets=LATENCY_BUCKETS,
+)  # fmt: skip

@@ -117,6 +117,13 @@ class Settings:
     collector_connections: int = _setting(500, "Connections that it holds; beyond them the longest idle is closed.")
     collector_address_connections: int = _setting(100, "Connections that it holds of one address, without proxies.")
     collector_wait_ms: int = _setting(3_000, "How long a person waits until Kafka has the answer.")
+    page_host: str = _setting("127.0.0.1", "Address on which `nps page` shows the live page; loopback by default.")
+    page_port: int = _setting(8091, "Its port; 0 for any that is free.")
+    page_url: str = _setting("", "Its address for people, as their browsers name it; empty for http, host and port.")
+    page_tokens: str = _setting(
+        "", "Who may see it: name:role:sha256, several separated by commas; role viewer or responder.", secret=True
+    )
+    page_proxies: int = _setting(0, "Reverse proxies before it, as for the collector.")
     metrics_host: str = _setting("127.0.0.1", "Address on which Prometheus metrics are served.")
     metrics_port: int = _setting(0, "Port of the metrics; 0 serves none.")
     wakeups_per_s: int = _setting(
@@ -137,6 +144,7 @@ class Settings:
         for name, lowest, highest in (
             ("topic_epoch", 0, 32_767), ("metrics_port", 0, 65_535), ("fuse_in_a_row", 1, 1_000_000),
             ("fuse_ratio", 0, 1), ("collector_port", 0, 65_535), ("collector_proxies", 0, 100),
+            ("page_port", 0, 65_535), ("page_proxies", 0, 100),
         ):  # fmt: skip
             if not lowest <= getattr(self, name) <= highest:
                 raise BadSettings(f"{PREFIX}{name.upper()} must be {lowest} to {highest}")
@@ -148,7 +156,7 @@ class Settings:
                 )
         if not _is_http(self.clickhouse_url):
             raise BadSettings("NPS_CLICKHOUSE_URL must look like http://user:password@host:port/database")
-        for name in ("webhook_url", "registry_url", "kafka_oauth_url", "collector_url"):
+        for name in ("webhook_url", "registry_url", "kafka_oauth_url", "collector_url", "page_url"):
             if getattr(self, name) and not _is_http(getattr(self, name)):
                 raise BadSettings(f"{PREFIX}{name.upper()} must look like http://host:port or https://host")
         try:

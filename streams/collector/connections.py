@@ -116,6 +116,11 @@ class Connection(web.RequestHandler):
         self._is_silent = False
         self._begin(self._connections.limits.request_s)
 
+    def begin_stream(self) -> None:
+        """Note that an answer without end begins: whoever writes it cuts the connection when nobody reads."""
+        if self._timer is not None:
+            self._timer.cancel()
+
     def begin_silence(self) -> None:
         """Note that a request is answered: the next one has time to come."""
         self._is_silent = True

@@ -29,14 +29,16 @@ class Outbox:
     record twice, which counts once, while an idempotent producer can fail for good when the broker was long away.
     """
 
-    def __init__(self, brokers: str, security: Mapping[str, str], within_ms: int) -> None:
+    def __init__(
+        self, brokers: str, security: Mapping[str, str], within_ms: int, client_id: str = "nps-collector"
+    ) -> None:
         self._within_ms = within_ms
         self._stopping = threading.Event()
         self._producer = confluent_kafka.Producer(
             {
                 **security,
                 "bootstrap.servers": brokers,
-                "client.id": "nps-collector",
+                "client.id": client_id,
                 "acks": "all",
                 "partitioner": "murmur2_random",
                 "linger.ms": 1,

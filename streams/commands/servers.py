@@ -35,6 +35,7 @@ from streams.proof.reconciliation import Reconciliation
 from streams.settings import Settings
 
 COLLECTOR_PORT = 8090
+PAGE_PORT = 8091
 
 
 def topics(parsed: argparse.Namespace) -> int:
@@ -85,12 +86,14 @@ def up(parsed: argparse.Namespace) -> int:
     ports = (parsed.kafka_port, parsed.clickhouse_port)
     extra = {"NPS_PARTITIONS": str(settings.partitions)}
     collector_port = checked_port(parsed.collector_port or free_port(COLLECTOR_PORT))
-    with local_stack(_folder(parsed.data), path, *ports, extra, collector_port, sources) as stack:
+    page_port = checked_port(parsed.page_port or free_port(PAGE_PORT))
+    with local_stack(_folder(parsed.data), path, *ports, extra, collector_port, sources, page_port) as stack:
         _print_addresses(stack)
         address = f"http://127.0.0.1:{collector_port}"
         out.print(f"collector   {address}  export NPS_COLLECTOR_URL={address}", soft_wrap=True)
         for mapping in mappings:
             out.print(f"webhooks    {address}/sources/{mapping.name}  {mapping.file}", soft_wrap=True)
+        out.print(f"live page   http://127.0.0.1:{page_port}  by the link that it prints", soft_wrap=True)
         out.print(f"program     {path}", soft_wrap=True)
         _close_forgotten(stack)
         return Supervisor([_for_people(child) for child in stack.children]).run()

@@ -46,12 +46,14 @@ def local_stack(
     extra: Mapping[str, str] | None = None,
     collector_port: int | None = None,
     sources: Mapping[Path, str] | None = None,
+    page_port: int | None = None,
 ) -> Iterator[Stack]:
     """Start broker and ClickHouse, make topics and tables; stop the servers at the end.  Raises NotStarted.
 
     ClickHouse keeps its data in `folder`; the broker's is in memory, so each start is a new topic epoch.  With a
     `collector_port` the children also take answers and print the link of each survey; links are good across starts.
     `sources` are mapping files with their topics, which are made: the children map them, and take their webhooks.
+    With a `page_port` they also show the live page.
     """
     with local_broker(kafka_port) as broker, local_clickhouse(folder / "clickhouse", clickhouse_port) as clickhouse:
         url, epoch = f"{clickhouse.address}/nps", _next_epoch(folder)
@@ -72,6 +74,9 @@ def local_stack(
         if collector_port is not None:
             environ["NPS_COLLECTOR_PORT"] = str(collector_port)
             names.append("collector")
+        if page_port is not None:
+            environ["NPS_PAGE_PORT"] = str(page_port)
+            names.append("page")
         ports = {name: {"NPS_METRICS_PORT": str(free_port())} for name in names}
         children = tuple(Child(name, nps(name), {**environ, **port}) for name, port in ports.items())
         if collector_port is not None:
