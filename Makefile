@@ -8,6 +8,7 @@ READY := $(VENV)/.ready
 UV := .cache/uv/bin/uv
 SUPERSET := .cache/superset
 GRAFANA := .cache/grafana
+AXE := .cache/axe
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command "make lock"
 
@@ -79,6 +80,12 @@ $(GRAFANA)/.ready: tests/support/grafana/package-lock.json
 	mkdir -p $(GRAFANA)
 	cp tests/support/grafana/package.json tests/support/grafana/package-lock.json $(GRAFANA)
 	npm ci --silent --prefix $(GRAFANA)
+	touch $@
+
+$(AXE)/.ready: tests/support/axe/package-lock.json
+	mkdir -p $(AXE)
+	cp tests/support/axe/package.json tests/support/axe/package-lock.json $(AXE)
+	npm ci --silent --prefix $(AXE)
 	touch $@
 
 clean:  ## remove what make and the tests made

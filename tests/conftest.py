@@ -37,6 +37,7 @@ NO_KAFKA = "needs a real Kafka"
 NO_CHROMIUM = "needs a Chromium"
 NO_SUPERSET = "needs a Superset"
 NO_GRAFANA = "needs Grafana's types"
+NO_AXE = "needs axe-core"
 NO_CLIENT = "needs a compiler for a client"
 
 
@@ -58,7 +59,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if line := _unit_tests(terminalreporter.stats):
         terminalreporter.line(line)
     reasons = [test.longrepr[2] for test in terminalreporter.stats.get("skipped", [])]
-    for missing in (NO_CHROMIUM, NO_SUPERSET, NO_GRAFANA, NO_CLIENT, NO_KAFKA):
+    for missing in (NO_CHROMIUM, NO_SUPERSET, NO_GRAFANA, NO_AXE, NO_CLIENT, NO_KAFKA):
         if left_out := [reason for reason in reasons if missing in reason]:
             terminalreporter.section("NOT TESTED", sep="!", red=True, bold=True)
             terminalreporter.line(f"{len(left_out)} tests: {left_out[0].removeprefix('Skipped: ')}", red=True)

@@ -48,6 +48,7 @@ class Showing(Service):
 
     def __init__(self, told: Mapping[str, str], log: Path) -> None:
         super().__init__("page", told, log)
+        self.brokers = told["NPS_BROKERS"]
         self.until(lambda: "listens at" in self.said(), "the page listens")
         (self.url,) = re.findall(r"listens at (\S+)", self.said())
 
