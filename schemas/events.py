@@ -367,6 +367,15 @@ class Fall(NamedTuple):
     version: int
 
 
+class Link(NamedTuple):
+    """Link of an order, case or address, known by its digest, to the customer that it belongs to."""
+
+    link: str
+    customer_id: str
+    source: str
+    time: int
+
+
 Trigger: TypeAlias = Purchase | SupportCase
 """An event that can lead to a survey."""
 
@@ -375,7 +384,7 @@ Inbound: TypeAlias = Purchase | SupportCase | ContactUpdate | SurveyResponse | W
 
 Record: TypeAlias = (
     Inbound | Decision | SurveyDispatch | Answer | PaneTally | SegmentNps | Alert | AlertAction | Erasure | LetterAction
-    | OncallEvent | Incident | Case | Notification | Delivery | Fall
+    | OncallEvent | Incident | Case | Notification | Delivery | Fall | Link
 )  # fmt: skip
 """Any value of any topic."""
 

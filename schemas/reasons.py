@@ -52,6 +52,10 @@ class Reason(StrEnum):
     UNMAPPED_VALUE = "unmapped_value", "A foreign word that the field's `map` does not have."
     NO_MAPPING = "no_mapping", "A foreign record that no event of its mapping file is meant for."
     PERSONAL_DATA = "personal_data", "An attribute with an `@`: an address must not become a segment."
+    UNKNOWN_CUSTOMER = (
+        "unknown_customer",
+        "A foreign record that names an order, case or address of which no customer was known within `limits.hold`.",
+    )
     TOO_MANY_EVENTS = "too_many_events", "A foreign record of more than 1,000 events, elements or lines."
 
     # ignored: nothing new in it

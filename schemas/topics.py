@@ -120,6 +120,10 @@ NOTIFICATIONS = Topic("nps.notifications", events.Notification, "incident_id", 3
 DELIVERIES = Topic("nps.deliveries", events.Delivery, "notification_id", None, partitions=1)
 FALLS = Topic("nps.falls", events.Fall, "segment", None)
 
+LINKS = Topic("nps.links", events.Link, "link", None)
+UNLINKED = Topic("nps.unlinked", None, "source|topic|partition|offset", None, largest_bytes=LARGEST_RECORD_BYTES)
+"""Foreign records that wait for a link, as they were, and no value once they wait no more."""
+
 STATE = Topic(JOURNEYS, None, "customer_id", None, largest_bytes=LARGEST_RECORD_BYTES)
 DEAD = Topic(DEAD_LETTERS, None, "as received", 90 * DAY_MS, partitions=1, largest_bytes=LARGEST_RECORD_BYTES)
 
@@ -131,7 +135,7 @@ INBOUND_RECORDS = {topic.name: cast(type[events.Inbound], topic.record) for topi
 
 TOPICS: tuple[Topic, ...] = (
     *INBOUND, DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, PANES, ROLLING, ALERT_ACTIONS, LETTER_ACTIONS, ONCALL,
-    INCIDENTS, CASES, NOTIFICATIONS, DELIVERIES, FALLS, STATE, DEAD,
+    INCIDENTS, CASES, NOTIFICATIONS, DELIVERIES, FALLS, LINKS, UNLINKED, STATE, DEAD,
 )  # fmt: skip
 
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

@@ -21,9 +21,10 @@ EVENTS_MOVED = Counter(
 )
 SOURCE_RECORDS = Counter(
     "nps_source_records_total",
-    "Foreign records, by source and outcome: mapped, ignored or dead.",
+    "Foreign records, by source and outcome: mapped, ignored, dead, or waiting for a link.",
     ["source", "outcome"],
 )
+SOURCE_WAITING = Gauge("nps_source_waiting_records", "Foreign records that wait for a link, by source.", ["source"])
 RECORDS_OUT = Counter("nps_records_out_total", "Records published, by topic.", ["topic"])
 TRIGGERS_SUPPRESSED = Counter("nps_triggers_suppressed_total", "Triggers that led to no survey, by reason.", ["reason"])
 BATCH_RECORDS = Histogram("nps_block_records", "Records in a batch.", buckets=SIZE_BUCKETS)

@@ -14,7 +14,7 @@ from schemas.codec import Codec, Undecodable
 from schemas.event_json import BadEvent
 from schemas.events import Erasure
 from schemas.ours import decode_ours
-from schemas.topics import BY_NAME, DEAD_LETTERS, ERASURES, INBOUND_RECORDS, LETTER_ACTIONS
+from schemas.topics import BY_NAME, DEAD_LETTERS, ERASURES, INBOUND_RECORDS, LETTER_ACTIONS, LINKS
 from sinks.erasure.customers import ErasedCustomers
 from sinks.rows import digest
 from streams import program
@@ -47,13 +47,14 @@ from streams.commands.session import (
     table_of,
 )
 from streams.commands.showing import Cells, listed, print_event, story, whole
-from streams.commands.sources import mapper_of
+from streams.commands.sources import mapper_of, read_links
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.foreign import pass_over
 from streams.kafka.ports import Log
 from streams.kafka.producer import Producer
 from streams.kafka.reader import KafkaReader
 from streams.settings import Settings
+from streams.sources.links import Links
 
 MOST_LISTED = 10_000
 """The most dead letters that one list holds in memory and shows."""
@@ -134,8 +135,13 @@ def redrive(parsed: argparse.Namespace, log_of: Callable[[Settings], Log] = prod
     chosen = Selection(first=min(lines), last=max(lines)) if lines else required_selection(parsed)
     require_topics(settings, {DEAD_LETTERS, LETTER_ACTIONS.name, ERASURES.name, *BACK_TO})
     codec, rules = codec_of(settings), program.load(settings.program_path)
-    remap = Remapping([mapper_of(settings, rules, Path(file)) for file in parsed.mapping], codec, wall_ms)
+    links = Links(codec, ErasedCustomers(), digest)
+    mappers = [mapper_of(settings, rules, Path(file), links.customer_of) for file in parsed.mapping]
+    remap = Remapping(mappers, codec, wall_ms, links)
     with closing(KafkaReader(settings.brokers, settings.security)) as reader:
+        if any(mapper.mapping.has_links for mapper in mappers):
+            require_topics(settings, {LINKS.name})
+            read_links(reader, links)
         judge = Judge(rules, codec, erased_customers(reader, codec), digest, wall_ms(), parsed.as_history, remap)
         fates, log = Fates.read(reader, codec), None if parsed.dry_run else log_of(settings)
         if lines:
@@ -196,6 +202,8 @@ def _telling(judge: Judge, codec: Codec) -> Callable[[Letter], Verdict]:
         if isinstance(verdict, PutBack) and letter.death.topic not in BY_NAME:
             out.print(f"letter {letter.offset}:")
             for output in verdict.outputs:
+                if output.topic == LINKS.name:
+                    continue
                 print_event(output.topic, codec.decode(INBOUND_RECORDS[output.topic], output.value))
         return verdict
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, ERASURES, LINKS, UNLINKED
 from streams.collector.signatures import key_of
 from streams.collector.webhooks import WebhookSource
 from streams.commands.session import require_topics
@@ -76,7 +76,8 @@ def require_different(mappings: Sequence[SourceMapping]) -> None:
 def require_foreign_topics(settings: Settings, mappings: Sequence[SourceMapping]) -> None:
     """Check that Kafka has the foreign topics and those that are written.  Raises BrokerAway, BadTopics."""
     written = {event.topic for mapping in mappings for event in mapping.events}
-    require_topics(settings, {*written, DEAD_LETTERS})
+    of_links = {LINKS.name, UNLINKED.name, ERASURES.name} if any(mapping.has_links for mapping in mappings) else ()
+    require_topics(settings, {*written, *of_links, DEAD_LETTERS})
     with closing(KafkaReader(settings.brokers, settings.security, settings.server_wait_s)) as reader:
         for mapping in mappings:
             if not reader.partitions_of(mapping.topic):

@@ -40,6 +40,7 @@ from schemas.topics import (
     HISTORY_HEADER,
     INBOUND_RECORDS,
     LETTER_ACTIONS,
+    LINKS,
     PURCHASES,
     RESPONSES,
     SUPPORT,
@@ -135,16 +136,22 @@ class Judge:
         return self._judged(letter, put_back(letter.headers, letter.identity))
 
     def _events(self, letter: Letter, events: Sequence[Output]) -> PutBack | Keep:
-        """Judge the events of a foreign letter: all go back, but those about customers who were erased."""
-        verdicts = [self._judged(_as_letter(letter, event), [*event.headers]) for event in events]
+        """Judge the events of a foreign letter: all go back, but those about customers who were erased.
+
+        Links that its record teaches go along; the sources' process ends those of erased customers.
+        """
+        links = tuple(event for event in events if event.topic == LINKS.name)
+        verdicts = [
+            self._judged(_as_letter(letter, event), [*event.headers]) for event in events if event.topic != LINKS.name
+        ]
         for verdict in verdicts:
             if isinstance(verdict, Keep) and verdict.why != ABOUT_ERASED:
                 return verdict
         going = [verdict for verdict in verdicts if isinstance(verdict, PutBack)]
-        if not going:
+        if verdicts and not going:
             return Keep(ABOUT_ERASED)
         outputs = tuple(output for verdict in going for output in verdict.outputs)
-        return PutBack(outputs, any(verdict.is_missed for verdict in going))
+        return PutBack((*outputs, *links), any(verdict.is_missed for verdict in going))
 
     def _judged(self, letter: Letter, headers: list[Header]) -> PutBack | Keep:
         """Judge a record of a topic of ours that goes back with these headers."""

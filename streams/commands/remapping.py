@@ -6,6 +6,7 @@ from schemas.codec import Codec
 from streams.commands.letters import Letter
 from streams.commands.redrive import Keep
 from streams.kafka.ports import KafkaRecord, Output
+from streams.sources.links import Links
 from streams.sources.mapper import Mapper
 from streams.sources.process import SourceWriter
 
@@ -13,8 +14,10 @@ from streams.sources.process import SourceWriter
 class Remapping:
     """Mapper of foreign letters, as `Judge` needs it; `now_ms` is the time at which events are made."""
 
-    def __init__(self, mappers: Sequence[Mapper], codec: Codec, now_ms: Callable[[], int]) -> None:
-        self._writers = [(mapper.mapping, SourceWriter(mapper, codec)) for mapper in mappers]
+    def __init__(
+        self, mappers: Sequence[Mapper], codec: Codec, now_ms: Callable[[], int], links: Links | None = None
+    ) -> None:
+        self._writers = [(mapper.mapping, SourceWriter(mapper, codec, links)) for mapper in mappers]
         self._now_ms = now_ms
 
     def __call__(self, letter: Letter) -> Sequence[Output] | Keep | None:

@@ -7,8 +7,8 @@ import json
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,10 @@ from schemas.codec import Codec
 from schemas.errors import NpsError
 from schemas.events import Inbound, Wakeup
 from schemas.registry import ConfluentRegistry
-from schemas.topics import HISTORY_HEADER, key_of
+from schemas.topics import ERASURES, HISTORY_HEADER, LINKS, UNLINKED, key_of
+from sinks.erasure.customers import ErasedCustomers
 from sinks.kafka_health import MANUAL_COMMIT, QUIET, KafkaHealth, log_error
+from sinks.rows import digest
 from streams import program
 from streams.clock import wall_ms
 from streams.commands.mappings import require_different, require_foreign_topics
@@ -45,11 +47,15 @@ from streams.kafka.reader import KafkaReader
 from streams.kafka.topics import Retention
 from streams.settings import Settings
 from streams.sources.draft import draft_of
+from streams.sources.evaluation import CustomerOf
+from streams.sources.following import LinkFollower
 from streams.sources.language import SourceMapping
+from streams.sources.links import Links
 from streams.sources.mapper import Mapped, Mapper
-from streams.sources.process import GroupMember, SourceProcess, log
+from streams.sources.process import GroupMember, SourceLinks, SourceProcess, log
 from streams.sources.reading import load as read_mapping
 from streams.sources.samples import BadSample, Sample, differences, read_samples, told
+from streams.sources.waiting import WaitingRecords
 from streams.sources.warnings import warnings_of
 
 SHORTEST_KEY_CHARACTERS = 16
@@ -63,9 +69,12 @@ LARGEST_CHUNK = 5_000
 def test(parsed: argparse.Namespace) -> int:
     """Print what each sample becomes, or why nothing; with `--expect` only how that differs from what is expected."""
     settings = read_settings()
-    mapper = mapper_of(settings, program.load(settings.program_path), Path(parsed.file))
+    known: dict[str, str] = {}
+    mapper = mapper_of(settings, program.load(settings.program_path), Path(parsed.file), known.get)
     mapping = mapper.mapping
     samples = [sample for path in parsed.sample for sample in read_samples(Path(path))]
+    for sample in samples if mapping.has_links else ():
+        known.update(mapper.map(sample.record).links)
     results = [(sample, mapper.map(sample.record)) for sample in samples]
     wrong = 0
     for sample, mapped in results:
@@ -92,22 +101,30 @@ def run(parsed: argparse.Namespace) -> int:
     """Map the topics of the files until asked to stop; the first source that cannot go on ends them all."""
     settings = read_settings()
     rules = program.load(settings.program_path)
-    mappers = [mapper_of(settings, rules, Path(file)) for file in parsed.file]
+    links = Links(codec_of(settings), ErasedCustomers(), digest)
+    mappers = [mapper_of(settings, rules, Path(file), links.customer_of) for file in parsed.file]
     require_different([mapper.mapping for mapper in mappers])
     require_foreign_topics(settings, [mapper.mapping for mapper in mappers])
     health = serve_metrics(settings)
-    sources = [_source_of(settings, mapper) for mapper in mappers]
-    health.unready = lambda: next((why for source in sources if (why := source.health.unready())), "")
-    _run_all(sources)
+    has_links = any(mapper.mapping.has_links for mapper in mappers)
+    with _following(settings, links) if has_links else nullcontext(list) as follow:
+        sources = [
+            _source_of(settings, mapper, _links_of(settings, rules, mapper, links, follow)) for mapper in mappers
+        ]
+        health.unready = lambda: next((why for source in sources if (why := source.health.unready())), "")
+        _run_all(sources)
     return ExitCode.OK
 
 
 def load(parsed: argparse.Namespace) -> int:
     """Send a history of foreign records, under the events' own times; all of it is mapped before the first is sent."""
     settings = read_settings()
-    mapper = mapper_of(settings, program.load(settings.program_path), Path(parsed.file))
+    links = Links(codec_of(settings), ErasedCustomers(), digest)
+    mapper = mapper_of(settings, program.load(settings.program_path), Path(parsed.file), links.customer_of)
     mapping = mapper.mapping
     data = Path(parsed.data)
+    if mapping.has_links:
+        _teach_history(settings, links, mapper, data)
     counted = _check_history(settings, mapping, mapper, data, skips=parsed.skip)
     codec = codec_of(settings)
     producer = Producer(settings.brokers, client_id="nps-sources-load", security=settings.security)
@@ -116,6 +133,7 @@ def load(parsed: argparse.Namespace) -> int:
         try:
             for _, mapped in progress.track(_mapped(mapping, mapper, data), total=counted, description="loading"):
                 producer.send_all(_history_outputs(codec, mapped))
+                producer.send_all(links.restated(mapped.links, mapping.name))
                 sent += len(mapped.events)
         finally:
             asyncio.run(producer.flush())
@@ -183,7 +201,44 @@ def _run_all(sources: Sequence[_RunningSource]) -> None:
         raise failures[0]
 
 
-def mapper_of(settings: Settings, rules: Program, file: Path) -> Mapper:
+@contextmanager
+def _following(settings: Settings, links: Links) -> Iterator[Callable[[], list[Output]]]:
+    """Read all links and erasures, then go on reading whenever the function is called.  Raises BrokerAway."""
+    with closing(KafkaReader(settings.brokers, settings.security, settings.server_wait_s)) as reader:
+        places = [place for topic in (LINKS.name, ERASURES.name) for place in reader.partitions_of(topic)]
+    consumer = Consumer({
+        "bootstrap.servers": settings.brokers, **settings.security, "group.id": "nps-links",
+        "auto.offset.reset": "earliest", "enable.partition.eof": True, "fetch.queue.backoff.ms": "10",
+        **MANUAL_COMMIT, **QUIET,
+    })  # fmt: skip
+    with closing(consumer):
+        follower = LinkFollower(consumer, links, places)
+        follower.read_all(settings.server_wait_s)
+        yield follower.follow
+
+
+def _links_of(
+    settings: Settings, rules: Program, mapper: Mapper, links: Links, follow: Callable[[], list[Output]]
+) -> SourceLinks | None:
+    """Make the parts of a source that its links need; None for one without links."""
+    if not mapper.mapping.has_links:
+        return None
+
+    def read_waiting() -> Iterator[KafkaRecord]:
+        with closing(KafkaReader(settings.brokers, settings.security, settings.server_wait_s)) as reader:
+            yield from (record for _, record in reader.read(reader.partitions_of(UNLINKED.name)))
+
+    return SourceLinks(links, WaitingRecords(mapper.mapping.name, rules.limits.park_ms), follow, read_waiting)
+
+
+def read_links(reader: KafkaReader, links: Links) -> None:
+    """Read all links, and all erasures that end some.  Raises BrokerAway, RegistryAway."""
+    places = [place for topic in (LINKS.name, ERASURES.name) for place in reader.partitions_of(topic)]
+    for found in reader.read(places):
+        links.take([found])
+
+
+def mapper_of(settings: Settings, rules: Program, file: Path, customer_of: CustomerOf = lambda link: None) -> Mapper:
     """Read and compile a mapping file.  Raises BadMapping and, where it needs the key of pseudonyms, BadSettings."""
     mapping = read_mapping(file, rules.events)
     if settings.sources_key and len(settings.sources_key) < SHORTEST_KEY_CHARACTERS:
@@ -195,12 +250,13 @@ def mapper_of(settings: Settings, rules: Program, file: Path) -> Mapper:
             key=settings.sources_key.encode(),
             texts_of=None if registry is None else registry.texts_of,
             is_placeholder=rules.is_placeholder,
+            customer_of=customer_of,
         )
     except ValueError as error:
         raise BadSettings(f"{mapping.file}: {error}") from None
 
 
-def _source_of(settings: Settings, mapper: Mapper) -> _RunningSource:
+def _source_of(settings: Settings, mapper: Mapper, links: SourceLinks | None) -> _RunningSource:
     health = KafkaHealth(settings.server_wait_s)
     session_ms = settings.session_timeout_ms
     consumer = Consumer({
@@ -215,7 +271,7 @@ def _source_of(settings: Settings, mapper: Mapper) -> _RunningSource:
     )  # fmt: skip
     producer = Producer(settings.brokers, client_id=f"nps-source-{mapper.mapping.name}", security=settings.security)
     fuse = Fuse(FuseLimits(in_a_row=settings.fuse_in_a_row, ratio=settings.fuse_ratio))
-    process = SourceProcess(mapper, codec_of(settings), member, producer, fuse, wall_ms)
+    process = SourceProcess(mapper, codec_of(settings), member, producer, fuse, wall_ms, links)
     return _RunningSource(process, health, mapper.mapping.name)
 
 
@@ -271,6 +327,19 @@ def _compare(sample: Sample, mapped: Mapped) -> bool:
 
 
 # histories
+
+
+def _teach_history(settings: Settings, links: Links, mapper: Mapper, data: Path) -> None:
+    """Take all links that there are and those that a history teaches, so that they hold for all of its records.
+
+    They are as old as their record's events, so that none outlives an erasure that came after them.
+    """
+    require_topics(settings, {LINKS.name, ERASURES.name})
+    with closing(KafkaReader(settings.brokers, settings.security, settings.server_wait_s)) as reader:
+        read_links(reader, links)
+    for _, mapped in _mapped(mapper.mapping, mapper, data):
+        at_ms = max(0, min((_time_ms(event) for _, event in mapped.events), default=0))
+        links.teach(mapped.links, mapper.mapping.name, at_ms)
 
 
 def _check_history(settings: Settings, mapping: SourceMapping, mapper: Mapper, data: Path, *, skips: bool) -> int:

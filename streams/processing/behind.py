@@ -65,7 +65,7 @@ def backlog_ms(record: FetchedRecord) -> int | None:
 
 
 def _mapped(record: FetchedRecord) -> tuple[int, bytes] | None:
-    """When a source's event was made, and of what: name and number of the foreign partition; None for other records."""
+    """Time at which a source's event was made, and the foreign partition of its record; None for other records."""
     found = dict(record.headers)
     at, origin = found.get(MAPPED_AT_HEADER), found.get(ORIGIN_HEADER)
     if not at or not origin or len(at) > 15 or not at.isdigit():

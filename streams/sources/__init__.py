@@ -10,6 +10,9 @@
     documents     bytes to documents: JSON, forms, CSV, Avro, gzip, CloudEvents, Debezium
     evaluation    expressions and conditions, compiled to functions
     mapper        a record to events, or to a letter that says why not
+    links         orders, cases and addresses that lead to their customer, on nps.links
+    waiting       records whose link is not known yet, on nps.unlinked
+    following     nps.links and nps.erasures, read on and on
     process       a source's member of its consumer group: map, send, flush, commit
     samples       records in files, and what they are expected to become
     warnings      doubts about a file that is valid

@@ -4,6 +4,8 @@ None is what is absent: null, empty text, Debezium's placeholder for a value tha
 nowhere.  ValueError is a value that does not convert; Unmappable names another reason.
 """
 
+import hashlib
+import hmac
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -21,6 +23,7 @@ from streams.sources.language import (
     FirstPlace,
     Fixed,
     Joined,
+    Linked,
     Picked,
     Place,
     Requirement,
@@ -45,6 +48,14 @@ class Unmappable(Exception):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class Unlinked(Unmappable):
+    """A record whose customer is not known yet; `link` is the key of the link that it waits for."""
+
+    def __init__(self, kind: str, link: str) -> None:
+        super().__init__(Reason.UNKNOWN_CUSTOMER, f"no customer is known of this {kind}")
+        self.link = link
 
 
 class Frame:
@@ -83,6 +94,9 @@ class Frame:
 Value: TypeAlias = Callable[[Frame, Any], Any]
 """A value of a frame and the element in hand; None when it is absent."""
 
+CustomerOf: TypeAlias = Callable[[str], str | None]
+"""The customer to whom the link of a key leads; None for a link that is not known."""
+
 Predicate: TypeAlias = Callable[[Frame, Any], bool]
 """True when a requirement is met."""
 
@@ -91,12 +105,15 @@ class Evaluator:
     """Compiler of one event's expressions.
 
     `shape` is that by which roots are read, None for roots that were read whole; `each` leads to the elements; `key` is
-    that of pseudonyms.
+    that of pseudonyms; `customer_of` finds the customer to whom the link of a key leads.
     """
 
-    def __init__(self, shape: Shape | None, each: Sequence[str] | None, key: bytes) -> None:
+    def __init__(
+        self, shape: Shape | None, each: Sequence[str] | None, key: bytes, customer_of: CustomerOf = lambda link: None
+    ) -> None:
         self._shape = shape
         self._key = key
+        self._customer_of = customer_of
         self._element: Sequence[Token] = () if each is None else (*each, ELEMENT)
 
     def place(self, place: Place, element: Sequence[Token] | None = None) -> Value:
@@ -164,7 +181,38 @@ class Evaluator:
             return _first([self.place(place) for place in source.places])
         if isinstance(source, Joined):
             return _join([_constant(part) or self.expression(part) for part in source.parts])
+        if isinstance(source, Linked):
+            return self._linked(source)
         return self._picked(source)
+
+    def link_key(self, link: str, of: Expression) -> Value:
+        """Compile the key of an order's, a case's or an address's link; None where there is no such thing.
+
+        Raises ValueError for addresses without the key of pseudonyms.
+        """
+        if link == "address" and not self._key:
+            raise ValueError("links of addresses need NPS_SOURCES_KEY")
+        find, key = self.expression(of), self._key
+
+        def value(frame: Frame, item: Any) -> Any:
+            found = find(frame, item)
+            return None if found is None else link_key(link, found, key)
+
+        return value
+
+    def _linked(self, source: Linked) -> Value:
+        find, kind, customer_of = self.link_key(source.link, source.of), source.link, self._customer_of
+
+        def value(frame: Frame, item: Any) -> Any:
+            link = find(frame, item)
+            if link is None:
+                return None
+            customer_id = customer_of(link)
+            if customer_id is None:
+                raise Unlinked(kind, link)
+            return customer_id
+
+        return value
 
     def _picked(self, source: Picked) -> Value:
         """Compile the choice of one element of an array."""
@@ -245,6 +293,13 @@ class Evaluator:
             return all(check(frame, item, found) for check in checks)
 
         return holds
+
+
+def link_key(link: str, text: str, key: bytes) -> str:
+    """Key of a link, 64 hex digits: of orders and cases their SHA-256, of addresses in any case an HMAC under `key`."""
+    if link == "address":
+        return hmac.new(key, f"link\0{text.strip().lower()}".encode(), "sha256").hexdigest()
+    return hashlib.sha256(f"{link}\0{text}".encode()).hexdigest()
 
 
 def present(value: Any) -> Any:

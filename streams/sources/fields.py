@@ -24,6 +24,8 @@ from streams.sources.language import (
     FirstPlace,
     Fixed,
     Joined,
+    Linked,
+    LinkMapping,
     Picked,
     Place,
     Scalar,
@@ -54,6 +56,7 @@ PERSONAL_WORDS = frozenset({
 })  # fmt: skip
 """Last words of attributes that are about a person, whatever the value."""
 
+LINK_KEYS = ("link", "when", "each", "of", "customer_id")
 TABLE_KEYS = (
     "at", "of", "where", "largest", "take", "join", "is", "after", "map", "else", "as", "zone", "format", "currency",
     "scale", "default",
@@ -98,6 +101,45 @@ def read_events(
     return tuple(events)
 
 
+def read_links(raw: object, lines: Mapping[Any, int], *, has_envelope: bool) -> tuple[LinkMapping, ...]:
+    """Read all `[[links]]`.  Raises MappingFault."""
+    tables = list_of(raw, ("links",))
+    if len(tables) > MOST_EVENT_TABLES:
+        raise MappingFault(f"has more than {MOST_EVENT_TABLES} tables", ("links",))
+    links = []
+    for number, table in enumerate(tables):
+        path = ("links", number)
+        if not isinstance(table, dict):
+            raise MappingFault("must be a table, written [[links]]", path)
+        scope = _Scope(lines, (), ())
+        scope.has_envelope = has_envelope
+        require_keys(table, path, LINK_KEYS, ("link", "of", "customer_id"))
+        each = scope.place(table["each"], (*path, "each")) if "each" in table else None
+        scope.in_element = each is not None
+        links.append(LinkMapping(
+            link=str(one_of(table, path, "link", language.LINKS)),
+            line=line_of(scope.lines, path),
+            when=_when(table, path, scope),
+            each=each,
+            of=_link_end(table, path, "of", scope),
+            customer_id=_link_end(table, path, "customer_id", scope),
+        ))  # fmt: skip
+    return tuple(links)
+
+
+def _link_end(table: Mapping[str, Any], path: TomlPath, key: str, scope: _Scope) -> Expression:
+    at = (*path, key)
+    expression = _expression(table[key], at, "text", scope)
+    _require_record(key, table[key], expression, at)
+    return expression
+
+
+def _when(table: Mapping[str, Any], path: TomlPath, scope: _Scope) -> tuple[language.Requirement, ...]:
+    if "when" not in table:
+        return ()
+    return requirements(table["when"], (*path, "when"), in_element=scope.in_element, has_envelope=scope.has_envelope)
+
+
 def kinds_of(record: type[Inbound]) -> dict[str, str]:
     """Kind of value that each field of a record takes: `text`, `int`, `bool`, `time` or `map`."""
     kinds = {}
@@ -128,14 +170,11 @@ def _event(table: Mapping[str, Any], path: TomlPath, scope: _Scope) -> EventMapp
     require_keys(table, path, ["to", "when", "each", *kinds], required)
     each = scope.place(table["each"], (*path, "each")) if "each" in table else None
     scope.in_element = each is not None
-    when = table.get("when")
     return EventMapping(
         topic=f"nps.{to}",
         record=record,
         line=line_of(scope.lines, path),
-        when=() if when is None else requirements(
-            when, (*path, "when"), in_element=scope.in_element, has_envelope=scope.has_envelope
-        ),
+        when=_when(table, path, scope),
         each=each,
         fields={
             name: _field(name, table[name], (*path, name), kind, scope)
@@ -149,7 +188,8 @@ def _event(table: Mapping[str, Any], path: TomlPath, scope: _Scope) -> EventMapp
 
 
 def _field(name: str, raw: object, path: TomlPath, kind: str, scope: _Scope) -> FieldMapping:
-    expression = _expression(raw, path, kind, scope)
+    is_linked = name == "customer_id" and isinstance(raw, dict) and "link" in raw
+    expression = _linked(raw, path, scope) if is_linked else _expression(raw, path, kind, scope)
     if name in FROM_RECORD:
         _require_record(name, raw, expression, path)
     if name in ("id", "source"):
@@ -158,6 +198,13 @@ def _field(name: str, raw: object, path: TomlPath, kind: str, scope: _Scope) -> 
     if closed is not None:
         _check_words(raw, expression, path, closed)
     return FieldMapping(name, expression, line_of(scope.lines, path))
+
+
+def _linked(raw: Any, path: TomlPath, scope: _Scope) -> Expression:
+    """Read a customer that is found by a link."""
+    require_keys(raw, path, ("link", "of"), ("link", "of"))
+    link = str(one_of(raw, path, "link", language.LINKS))
+    return Expression(Linked(link, _expression(raw["of"], (*path, "of"), "text", scope)), "text")
 
 
 def _entries(field: str, raw: object, path: TomlPath, scope: _Scope) -> list[tuple[str, FieldMapping]]:

@@ -2,7 +2,8 @@
 
 SourceMapping    one file: a topic, the format of its records, and the events that they become
 EventMapping     one `[[events]]`: a topic of ours, conditions, and an expression for each field
-Expression       where a value comes from (Fixed, FirstPlace, Joined or Picked), and how it is converted
+LinkMapping      one `[[links]]`: an order, case or address, and the customer that it belongs to
+Expression       where a value comes from (Fixed, FirstPlace, Joined, Picked or Linked), and how it is converted
 Place            a pointer into the record, into an element of an array, or to what came with the record
 Requirement      a condition on the value at one place
 """
@@ -25,6 +26,9 @@ SIGNATURES = (
     "shopify", "woocommerce", "stripe", "zendesk", "typeform", "standard", "intercom", "delighted", "token",
 )  # fmt: skip
 """Ways in which senders of webhooks sign what they send; `token` is for those who sign nothing."""
+
+LINKS = ("order", "case", "address")
+"""Kinds of things that a link leads from; addresses are known by their HMAC alone."""
 
 MOST_EVENTS = 1_000
 """The most events that one record may become, and the most elements of an array that are looked at."""
@@ -92,7 +96,15 @@ class Picked:
     take: Place
 
 
-Source: TypeAlias = Fixed | FirstPlace | Joined | Picked
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """The customer to whom the link of this order, case or address leads."""
+
+    link: str
+    of: "Expression"
+
+
+Source: TypeAlias = Fixed | FirstPlace | Joined | Picked | Linked
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +153,25 @@ class EventMapping:
         """Every field and every entry of a map."""
         return [*self.fields.values(), *(mapping for entries in self.maps.values() for _, mapping in entries)]
 
+    def expressions(self) -> list[Expression]:
+        """Every expression, with those inside others."""
+        return [one for mapping in self.mappings() for one in expressions_of(mapping.expression)]
+
     def line_of(self, field: str) -> int:
         """Line of a field, `attributes.country` for an entry; that of the event where the file does not give it."""
         return next((mapping.line for mapping in self.mappings() if mapping.name == field), self.line)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMapping:
+    """One `[[links]]`: the order, case or address at `of` belongs to the customer at `customer_id`."""
+
+    link: str
+    line: int
+    when: tuple[Requirement, ...]
+    each: Place | None
+    of: Expression
+    customer_id: Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +199,25 @@ class SourceMapping:
     schema: str | None = None
     personal: frozenset[str] = field(default_factory=frozenset)
     webhook: WebhookSettings | None = None
+    links: tuple[LinkMapping, ...] = ()
+
+    @property
+    def asked_links(self) -> frozenset[str]:
+        """Kinds of links by which events find their customer."""
+        expressions = [expression for event in self.events for expression in event.expressions()]
+        return frozenset(one.source.link for one in expressions if isinstance(one.source, Linked))
+
+    @property
+    def has_links(self) -> bool:
+        """True for a source that teaches links or asks for them."""
+        return bool(self.links or self.asked_links)
 
 
 def expressions_of(expression: Expression) -> list[Expression]:
     """The expression itself and those inside it: joined parts, the currency of an amount."""
     inner = list(expression.source.parts) if isinstance(expression.source, Joined) else []
+    if isinstance(expression.source, Linked):
+        inner.append(expression.source.of)
     if expression.currency is not None:
         inner.append(expression.currency)
     return [expression, *(found for part in inner for found in expressions_of(part))]

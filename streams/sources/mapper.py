@@ -15,9 +15,18 @@ from streams.intake import EARLIEST_MS, LATEST_MS, LONGEST_NAME_BYTES, absurd, t
 from streams.kafka.ports import FetchedRecord
 from streams.sources import language
 from streams.sources.documents import DocumentDecoder, Unreadable
-from streams.sources.evaluation import Evaluator, Frame, Unmappable, Value, elements_of
+from streams.sources.evaluation import CustomerOf, Evaluator, Frame, Unlinked, Unmappable, Value, elements_of
 from streams.sources.fields import is_optional, kinds_of, required_of
-from streams.sources.language import MOST_EVENTS, EventMapping, Expression, FieldMapping, FirstPlace, Picked, Place
+from streams.sources.language import (
+    MOST_EVENTS,
+    EventMapping,
+    Expression,
+    FieldMapping,
+    FirstPlace,
+    LinkMapping,
+    Picked,
+    Place,
+)  # fmt: skip
 from streams.sources.shapes import ELEMENT, Shape, Token
 
 LARGEST_TEXTS_BYTES = 49_152
@@ -28,28 +37,41 @@ _SURELY_SHORT_CHARACTERS = LONGEST_NAME_BYTES // 4
 
 
 class Unmapped(NamedTuple):
-    """Reason and detail of a foreign record's dead letter; `field` is the field at fault, empty for the record."""
+    """Reason and detail of a foreign record's dead letter; `field` is the field at fault, empty for the record.
+
+    `links` are the keys of the links that the record waits for before it dies; none for one that does not wait.
+    """
 
     reason: Reason
     detail: str
     field: str = ""
+    links: tuple[str, ...] = ()
+
+
+class TaughtLink(NamedTuple):
+    """Link that a record teaches: whoever asks by `key` means this customer."""
+
+    key: str
+    customer_id: str
 
 
 class Mapped(NamedTuple):
     """Result of a record: events, each after its topic, and the letter for the first that could not be made.
 
-    Neither, for a record that is ignored.
+    Neither, for a record that is ignored, unless it teaches `links`.
     """
 
     events: Sequence[tuple[str, Inbound]]
     letter: Unmapped | None = None
+    links: Sequence[TaughtLink] = ()
 
 
 class Mapper:
     """Compiled mapping.
 
     `key` is that of pseudonyms; `texts_of` gets schemas of a registry by id; `is_placeholder` knows the program's
-    customer ids that stand for nobody.  Raises ValueError for a mapping that needs a key where there is none.
+    customer ids that stand for nobody; `customer_of` finds the customer to whom the link of a key leads.  Raises
+    ValueError for a mapping that needs a key where there is none.
     """
 
     def __init__(
@@ -59,15 +81,24 @@ class Mapper:
         key: bytes = b"",
         texts_of: Callable[[int], list[str]] | None = None,
         is_placeholder: Callable[[str], bool] = lambda customer_id: False,
+        customer_of: CustomerOf = lambda link: None,
     ) -> None:
         self.mapping = mapping
         self.texts_of = texts_of
         shape = Shape()
         for event in mapping.events:
-            _add_places(shape, event)
+            _add_places(shape, event.each, event.when, event.expressions())
+        for link in mapping.links:
+            ends = [*language.expressions_of(link.of), *language.expressions_of(link.customer_id)]
+            _add_places(shape, link.each, link.when, ends)
         self._decoder = DocumentDecoder(mapping, shape, texts_of)
-        self._shaped = [_EventBuilder(mapping, event, shape, key, is_placeholder) for event in mapping.events]
-        self._whole = [_EventBuilder(mapping, event, None, key, is_placeholder) for event in mapping.events]
+        self._shaped, self._whole = [
+            [
+                *(_LinkBuilder(mapping.file, link, by, key, is_placeholder) for link in mapping.links),
+                *(_EventBuilder(mapping, event, by, key, is_placeholder, customer_of) for event in mapping.events),
+            ]
+            for by in (shape, None)
+        ]
 
     def map(self, record: FetchedRecord, partition: int = 0) -> Mapped:
         """Map one record.  Raises RegistryAway when its schema is needed and the registry is away."""
@@ -83,54 +114,44 @@ class Mapper:
                 builder.build_all(run)
         if not run.has_match and documents and self.mapping.otherwise == "bury":
             return Mapped((), Unmapped(Reason.NO_MAPPING, f"{file}: the `when` of no event holds"))
-        return Mapped(run.events, run.letter)
+        return Mapped(run.events, run.letter, run.links)
 
 
 class _Run:
     """Result of a record, while it is made."""
 
-    __slots__ = ("events", "frame", "has_match", "letter")
+    __slots__ = ("events", "frame", "has_match", "letter", "links")
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.events: list[tuple[str, Inbound]] = []
         self.letter: Unmapped | None = None
+        self.links: list[TaughtLink] = []
         self.has_match = False
 
     def refuse(self, letter: Unmapped) -> None:
-        """Note what could not be made; the first such note is the letter."""
-        self.letter = self.letter or letter
+        """Note what could not be made; the first such note is the letter, unless it only waits for a link."""
+        if self.letter is None or (self.letter.links and not letter.links):
+            self.letter = letter
+        elif letter.links and self.letter.links:
+            self.letter = self.letter._replace(links=(*self.letter.links, *letter.links))
 
 
-class _EventBuilder:
-    """Builder of the events of one `[[events]]`, from roots that were read by `shape` or, without one, whole."""
+class _Builder:
+    """Builder of what one table of the file makes, of a record or of each element of an array in it."""
 
     def __init__(
-        self,
-        mapping: language.SourceMapping,
-        event: EventMapping,
-        shape: Shape | None,
-        key: bytes,
-        is_placeholder: Callable[[str], bool],
+        self, evaluator: Evaluator, when: Sequence[language.Requirement], each: Place | None, file: str, line: int
     ) -> None:
-        self._event = event
-        self._file = mapping.file
-        self._personal = mapping.personal
-        self._is_placeholder = is_placeholder
-        evaluator = Evaluator(shape, None if event.each is None else event.each.path, key)
-        before = [one for one in event.when if not _reads_element(one)]
+        self._file, self._table_line = file, line
+        before = [one for one in when if not _reads_element(one)]
         self._applies = evaluator.requirements(before) if before else None
-        within = [one for one in event.when if _reads_element(one)]
+        within = [one for one in when if _reads_element(one)]
         self._fits = evaluator.requirements(within) if within else None
-        self._elements = None if event.each is None else evaluator.place(event.each)
-        self._fields = [_Field(event, name, kind, evaluator) for name, kind in kinds_of(event.record).items()]
-        self._blank: list[Any] = [field.absent for field in self._fields]
-        self._mapped = [
-            (at, field.value, field.is_required) for at, field in enumerate(self._fields) if field.value is not None
-        ]
+        self._elements = None if each is None else evaluator.place(each)
 
     def build_all(self, run: _Run) -> None:
-        """Build the events of the frame's document, of every element where there is `each`."""
+        """Build what the frame's document makes, or every element of it where there is `each`."""
         try:
             if self._applies is not None and not self._applies(run.frame, None):
                 return
@@ -145,9 +166,69 @@ class _EventBuilder:
                     self._build(run, element)
         except (Unmappable, ValueError) as error:
             run.has_match = True
-            reason = error.reason if isinstance(error, Unmappable) else Reason.BAD_VALUE
             name = "when" if self._elements is None else "each"
-            run.refuse(self._letter(reason, name, self._event.line, str(error)))
+            run.refuse(self._letter(error, name, self._table_line))
+
+    def _build(self, run: _Run, element: Any) -> None:
+        raise NotImplementedError
+
+    def _letter(self, error: Exception, field: str, line: int) -> Unmapped:
+        reason = error.reason if isinstance(error, Unmappable) else Reason.BAD_VALUE
+        links = (error.link,) if isinstance(error, Unlinked) else ()
+        return Unmapped(reason, f"{self._file}:{line}: {self._label}.{field}: {error}", field, links)
+
+    _label = "links"
+    """Name of the table in details."""
+
+
+class _LinkBuilder(_Builder):
+    """Builder of the links that one `[[links]]` teaches; a record without the one end or the other teaches none."""
+
+    def __init__(
+        self,
+        file: str,
+        link: LinkMapping,
+        shape: Shape | None,
+        key: bytes,
+        is_placeholder: Callable[[str], bool],
+    ) -> None:
+        evaluator = Evaluator(shape, None if link.each is None else link.each.path, key)
+        super().__init__(evaluator, link.when, link.each, file, link.line)
+        self._key = evaluator.link_key(link.link, link.of)
+        self._customer = evaluator.expression(link.customer_id)
+        self._is_placeholder = is_placeholder
+
+    def _build(self, run: _Run, element: Any) -> None:
+        key, customer_id = self._key(run.frame, element), self._customer(run.frame, element)
+        if key is None or customer_id is None or customer_id.isspace() or self._is_placeholder(customer_id):
+            return
+        if len(customer_id.encode()) <= LONGEST_NAME_BYTES and len(run.links) < MOST_EVENTS:
+            run.links.append(TaughtLink(key, customer_id))
+
+
+class _EventBuilder(_Builder):
+    """Builder of the events of one `[[events]]`, from roots that were read by `shape` or, without one, whole."""
+
+    def __init__(
+        self,
+        mapping: language.SourceMapping,
+        event: EventMapping,
+        shape: Shape | None,
+        key: bytes,
+        is_placeholder: Callable[[str], bool],
+        customer_of: CustomerOf,
+    ) -> None:
+        evaluator = Evaluator(shape, None if event.each is None else event.each.path, key, customer_of)
+        super().__init__(evaluator, event.when, event.each, mapping.file, event.line)
+        self._event = event
+        self._label = event.label
+        self._personal = mapping.personal
+        self._is_placeholder = is_placeholder
+        self._fields = [_Field(event, name, kind, evaluator) for name, kind in kinds_of(event.record).items()]
+        self._blank: list[Any] = [field.absent for field in self._fields]
+        self._mapped = [
+            (at, field.value, field.is_required) for at, field in enumerate(self._fields) if field.value is not None
+        ]
 
     def _build(self, run: _Run, element: Any) -> None:
         if len(run.events) >= MOST_EVENTS:
@@ -166,11 +247,10 @@ class _EventBuilder:
                 values[at] = found = value(frame, element)
                 if found is None and is_required:
                     field = self._fields[at]
-                    return self._letter(Reason.MISSING_FIELD, field.name, field.line, field.nothing)
+                    error = Unmappable(Reason.MISSING_FIELD, field.nothing)
+                    return self._letter(error, field.name, field.line)
         except (Unmappable, ValueError) as error:
-            reason = error.reason if isinstance(error, Unmappable) else Reason.BAD_VALUE
-            name, line = self._fields[at].at_fault
-            return self._letter(reason, name, line, str(error))
+            return self._letter(error, *self._fields[at].at_fault)
         return self._checked(new(self._event.record, values))
 
     def _checked(self, event: Inbound) -> Inbound | Unmapped:
@@ -178,19 +258,17 @@ class _EventBuilder:
         objection = _objection(event, self._is_placeholder)
         if objection is not None:
             name, reason, detail = objection
-            return self._letter(reason, name, self._line(name), detail)
+            return self._letter(Unmappable(reason, detail), name, self._line(name))
         for name, text in getattr(event, "attributes", {}).items():
             if "@" in text and name not in self._personal:
                 field = f"attributes.{name}"
-                return self._letter(Reason.PERSONAL_DATA, field, self._line(field), "an @, as in an e-mail address")
+                error = Unmappable(Reason.PERSONAL_DATA, "an @, as in an e-mail address")
+                return self._letter(error, field, self._line(field))
         return event
 
     def _line(self, field: str) -> int:
         """Line of a field, or of the event where no line of the file gives the field."""
         return self._event.line_of(field)
-
-    def _letter(self, reason: Reason, field: str, line: int, message: str) -> Unmapped:
-        return Unmapped(reason, f"{self._file}:{line}: {self._event.label}.{field}: {message}", field)
 
 
 class _Field:
@@ -237,18 +315,22 @@ def _or_else(value: Value, absent: Any) -> Value:
     return value if absent is None else lambda frame, item: value(frame, item) or absent
 
 
-def _add_places(shape: Shape, event: EventMapping) -> None:
-    """Add every place that an event reads to the shape by which roots are read."""
+def _add_places(
+    shape: Shape,
+    elements: Place | None,
+    when: Sequence[language.Requirement],
+    expressions: Sequence[Expression],
+) -> None:
+    """Add every place that one table of the file reads to the shape by which roots are read."""
     each: Sequence[Token] = ()
-    if event.each is not None:
-        each = (*event.each.path, ELEMENT)
-        if event.each.kind == language.ROOT:
+    if elements is not None:
+        each = (*elements.path, ELEMENT)
+        if elements.kind == language.ROOT:
             shape.add(each, is_read=False)
-    for requirement in event.when:
+    for requirement in when:
         _add_requirement(shape, requirement, each)
-    for mapping in event.mappings():
-        for expression in language.expressions_of(mapping.expression):
-            _add_source(shape, expression.source, each)
+    for expression in expressions:
+        _add_source(shape, expression.source, each)
 
 
 def _add_source(shape: Shape, source: language.Source, each: Sequence[Token]) -> None:

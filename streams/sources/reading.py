@@ -17,7 +17,7 @@ from schemas.event_json import TOPICS
 from schemas.foreign import record_schema
 from schemas.topics import BY_NAME
 from streams.sources import language
-from streams.sources.fields import read_events
+from streams.sources.fields import read_events, read_links
 from streams.sources.language import SourceMapping, WebhookSettings
 from streams.sources.pieces import MappingFault, one_of, place_of, require_keys, text_at, word_list
 from streams.sources.positions import line_of, positions
@@ -26,7 +26,7 @@ LARGEST_FILE_BYTES = 1 << 20
 
 KEYS = (
     "name", "topic", "format", "envelope", "unwrap", "compressed", "otherwise", "schema", "personal", "webhook",
-    "events",
+    "events", "links",
 )  # fmt: skip
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
@@ -102,6 +102,7 @@ def _checked(
         raise MappingFault(f"does not go with format = {form!r}", ("envelope",))
     personal = frozenset(word_list(raw, (), "personal")) if "personal" in raw else frozenset()
     events = read_events(raw["events"], lines, types, personal, has_envelope=envelope is not None)
+    links = read_links(raw["links"], lines, has_envelope=envelope is not None) if "links" in raw else ()
     _require_use(personal, events)
     return SourceMapping(
         file=file, hash=digest, name=name, topic=topic, events=events, format=form, envelope=envelope, unwrap=unwrap,
@@ -109,6 +110,7 @@ def _checked(
         otherwise=one_of(raw, (), "otherwise", language.OTHERWISE) or "bury",
         schema=schema_file if schema is None else schema,
         personal=personal, webhook=_webhook(raw["webhook"]) if "webhook" in raw else None,
+        links=links,
     )  # fmt: skip
 
 

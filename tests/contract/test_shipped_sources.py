@@ -30,9 +30,11 @@ def test_two_sources_of_events_and_two_of_answers_ship() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
 def test_samples_become_what_is_expected(file: Path) -> None:
     """As `nps sources test --expect` would say, and without a doubt about a place."""
-    mapping, samples = load(file), samples_of(file)
-    mapper = Mapper(mapping)
+    mapping, samples, known = load(file), samples_of(file), dict[str, str]()
+    mapper = Mapper(mapping, customer_of=known.get)
     assert samples
+    for sample in samples:
+        known.update(mapper.map(sample.record).links)
     assert [line for sample in samples for line in differences(mapper.map(sample.record), sample.expected)] == []
     assert warnings_of(mapping, [sample.record for sample in samples]) == []
     assert mapping.webhook is not None
@@ -49,9 +51,19 @@ def test_the_shipped_program_asks_after_what_they_report(name: str, asked: set[s
     assert name == "shopify" or "case.reopened" in types & rules.cancel_types
 
 
-def test_a_refund_needs_a_link() -> None:
-    """It names no customer: the file says so, and such a record is ignored rather than mapped wrongly."""
-    text = (FOLDER / "shopify.toml").read_text()
-    assert "refunds/create" in text.splitlines()[-1]
-    [refund] = read_samples(Path(__file__).parent / "sources" / "shopify" / "refunds_create.json")
-    assert Mapper(load(FOLDER / "shopify.toml")).map(refund.record) == ([], None)
+def test_a_refund_waits_for_its_order() -> None:
+    """It names no customer: until a record of the same shop's order is read it waits, and another shop's is no such."""
+    known: dict[str, str] = {}
+    mapper = Mapper(load(FOLDER / "shopify.toml"), customer_of=known.get)
+    [order], [refund] = (
+        read_samples(FOLDER / f"samples/shopify-{name}.json") for name in ("order-fulfilled", "refund")
+    )
+    other = [(name, b"another" if name == "X-Shopify-Shop-Domain" else value) for name, value in order.record.headers]
+    for headers in (None, other, order.record.headers):
+        letter = mapper.map(refund.record).letter
+        assert letter is not None
+        assert (letter.reason, letter.field, len(letter.links)) == ("unknown_customer", "customer_id", 1)
+        known.update(() if headers is None else mapper.map(order.record._replace(headers=headers)).links)
+    [(_, event)] = mapper.map(refund.record).events
+    assert event.customer_id == "115310627314723954"
+    assert refund.expected[0]["record"]["type"] in program.load(None).cancel_types

@@ -44,6 +44,8 @@ def test_state_is_compacted_and_events_expire() -> None:
         "nps.incidents",
         "nps.deliveries",
         "nps.falls",
+        "nps.links",
+        "nps.unlinked",
     }
     for topic in TOPICS:
         assert topic.config["cleanup.policy"] == ("compact" if topic.compacted else "delete")

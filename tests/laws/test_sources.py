@@ -11,7 +11,7 @@ from streams.sources.mapper import Mapped, Mapper
 from streams.sources.positions import TomlPath, positions
 from streams.sources.reading import read
 from tests.support.laws import examples
-from tests.support.plain_mapping import Outcome, interpreted
+from tests.support.plain_mapping import Outcome, customer_of, interpreted
 from tests.support.toml_text import toml_text
 
 KEY = b"a key for pseudonyms"
@@ -153,7 +153,7 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
         "id": draw(mostly(found, values("text", inner, True))),
         "type": draw(mostly(WORDS, values("text", inner))),
         "time": draw(mostly(st.just({"at": "@record/timestamp", "as": "millis"}), values("time", inner, True))),
-        "customer_id": draw(mostly(found, values("text", inner, True))),
+        "customer_id": draw(mostly(found, st.one_of(values("text", inner, True), linked(inner)))),
     }
     of_topic: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "purchases": {"amount_minor": values("int", inner), "attributes": entries(["x", "y", "email"], inner)},
@@ -171,6 +171,12 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
     for name in {"purchases": ["order_id"], "responses": ["survey_id"]}.get(to, []):
         event[name] = draw(mostly(found, values("text", inner, True)))
     return event
+
+
+def linked(in_element: bool) -> st.SearchStrategy[dict[str, Any]]:
+    """A customer who is found by a link."""
+    kinds = st.sampled_from(["order", "case", "address"])
+    return st.fixed_dictionaries({"link": kinds, "of": values("text", in_element, True)})
 
 
 def entries(names: list[str], in_element: bool, closed: bool = False) -> st.SearchStrategy[dict[str, Any]]:
@@ -206,7 +212,7 @@ def personal_of(mapping: dict[str, Any]) -> dict[str, Any]:
 def test_the_compiled_mapping_is_the_plain_interpreter(mapping: dict[str, Any], record: KafkaRecord) -> None:
     """Events, reason and field are the same, for any mapping and any JSON."""
     text = toml_text(mapping)
-    compiled = Mapper(read(text.encode(), "law.toml"), key=KEY)
+    compiled = Mapper(read(text.encode(), "law.toml"), key=KEY, customer_of=customer_of)
     assert told(compiled.map(record)) == interpreted(tomllib.loads(text), record, KEY)
 
 

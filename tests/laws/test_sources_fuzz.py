@@ -16,7 +16,8 @@ from streams.sources.reading import BadMapping, load, read
 from tests.support.laws import seeds
 
 FOLDER = Path(__file__).parents[1] / "contract" / "sources"
-FILES = sorted(FOLDER.glob("*/mapping.toml"))
+SHIPPED = Path(__file__).parents[2] / "deploy" / "sources"
+FILES = [*sorted(FOLDER.glob("*/mapping.toml")), SHIPPED / "shopify.toml"]
 KEY = b"a key for pseudonyms"
 LONG_RUN = 100_000
 
@@ -34,7 +35,7 @@ def payloads() -> list[tuple[Mapper, bytes]]:
         mapper = Mapper(load(file), key=KEY)
         samples = [
             path
-            for path in file.parent.iterdir()
+            for path in (file.parent / "samples" if file.parent == SHIPPED else file.parent).iterdir()
             if not path.name.endswith((".toml", ".expected.json", ".meta.json", ".avsc"))
         ]
         found += [(mapper, path.read_bytes()) for path in sorted(samples)]
