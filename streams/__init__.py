@@ -27,7 +27,7 @@ The rooms, each below those above it; imports run down, never up and never in a 
     streams.page                    the live page: what is known now, to people's browsers, and what they do about it
     streams.proof                   do stream, warehouse and a recount agree; rehearsals of another program file
     streams.processing              the worker: agents, partitions, outputs
-    streams.collector               answers by links and by push, over HTTP
+    streams.collector               answers by links and by push, and webhooks of sources, over HTTP
     streams.sources                 mapping files: foreign records become events, without code
     streams.intake                  the checks of one inbound record, for the worker and the collector alike
     streams.settings                NPS_* variables, checked

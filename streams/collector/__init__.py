@@ -1,1 +1,1 @@
-"""The collector, `nps collector`: turns score links and pushed answers into records of nps.responses."""
+"""The collector, `nps collector`: makes answers of score links and pushes, and takes the webhooks of sources."""

@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 TOLERANCE_MS = 300_000
-"""How far the time of a signature may lie from our clock, before or after it."""
+"""Longest distance of a signature's time from our clock, before or after it, in milliseconds."""
 
 STANDARD_PREFIX = "whsec_"
 """Beginning of a secret of Standard Webhooks; base64 follows it."""

@@ -44,6 +44,7 @@ LONGEST_NUMBER = 64
 """The most characters of a number or a time."""
 
 _DIGITS_BEFORE_POINT = 20
+_SURELY_SMALL = 14
 _LONG = 1 << 63
 _EXACT = Context(prec=LONGEST_NUMBER + 40)
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
@@ -123,6 +124,8 @@ def minor_units(value: Any, currency: Any, scale: int | None) -> int:
     decimals = DECIMALS.get(text_of(currency).upper())
     if decimals is None:
         raise ValueError("no currency of ISO 4217")
+    if scale is None and type(value) is str and (usual := _usual_amount(value, decimals)) is not None:
+        return usual
     amount = number_of(value) if scale is None else _unscaled(value).scaleb(-scale, _EXACT)
     if amount and amount.adjusted() > _DIGITS_BEFORE_POINT:
         raise ValueError("the amount is too large")
@@ -247,6 +250,14 @@ def _without_tags(text: str) -> list[str]:
             closes = text[start + 1] == "/"
             unseen = ("" if closes and name == unseen else unseen) or ("" if closes else name)
     return [*pieces, "" if unseen else text[at:]]
+
+
+def _usual_amount(text: str, decimals: int) -> int | None:
+    """Minor units of a short amount, digits with a point or without; None for any other text, which may be one."""
+    before, point, behind = text.partition(".")
+    if len(text) > _SURELY_SMALL or not text.isascii() or not before.isdigit() or len(behind) > decimals:
+        return None
+    return int(before + behind.ljust(decimals, "0")) if behind.isdigit() is bool(point) else None
 
 
 def _whole(number: Decimal) -> int:

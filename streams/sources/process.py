@@ -1,6 +1,6 @@
 """Process of one source: foreign records in, events and letters out, offsets last.
 
-    consume, up to BATCH_RECORDS → map → send events and letters → flush → commit
+    consume, up to BATCH_RECORDS → map and send events and letters, piece by piece → flush → commit
 
 A crash repeats a batch.  Source and id of an event come from the foreign record alone, so journeys find the repeated
 ones to be duplicates.  Letters are repeated too.  A record whose customer is not known yet waits on nps.unlinked, and
@@ -12,7 +12,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -30,6 +30,7 @@ from streams.sources.mapper import Mapped, Mapper, Unmapped
 from streams.sources.waiting import WaitingRecord, WaitingRecords
 
 BATCH_RECORDS = 5_000
+PIECE_RECORDS = 250
 POLL_S = 0.1
 LONGEST_DETAIL = 2_000
 
@@ -119,6 +120,17 @@ class SourceLinks(NamedTuple):
     read_waiting: Callable[[], Iterable[KafkaRecord]]
 
 
+@dataclass(slots=True)
+class _Batch:
+    """Result of a batch while it is mapped: next offsets by partition, outcomes, records written by topic."""
+
+    now_ms: int
+    following: dict[tuple[str, int], int] = field(default_factory=dict)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
+    blown: FuseBlown | None = None
+
+
 class SourceProcess:
     """Member of a source's consumer group.  `run` maps until it is told to stop; for one thread."""
 
@@ -175,32 +187,48 @@ class SourceProcess:
         self._unrestored = None
 
     def _handle(self, messages: Sequence[Message]) -> None:
-        """Map a batch, make it durable, then commit it; when the fuse blows, what came before is written first."""
-        following: dict[tuple[str, int], int] = {}
-        outputs = [] if self._links is None else self._links.follow()
-        blown: FuseBlown | None = None
-        outcomes = Counter[str]()
+        """Map a batch, make it durable, then commit it; when the fuse blows, what came before is written first.
+
+        It is sent a piece at a time, so that Kafka takes one while the next is mapped.
+        """
+        batch = _Batch(self._now_ms())
+        self._send(batch, [] if self._links is None else self._links.follow())
+        for start in range(0, len(messages), PIECE_RECORDS):
+            self._send(batch, self._outputs(batch, messages[start : start + PIECE_RECORDS]))
+            if batch.blown is not None:
+                break
+        self._send(batch, self._writer.outputs_of_waiting(batch.now_ms))
+        if batch.written:
+            asyncio.run(self._producer.flush())
+        for outcome, records in batch.outcomes.items():
+            metrics.SOURCE_RECORDS.labels(self._name, outcome).inc(records)
+        for topic, records in batch.written.items():
+            metrics.RECORDS_OUT.labels(topic).inc(records)
+        if batch.blown is not None:
+            raise FuseBlown(f"source {self._name}: {batch.blown}")
+        self._commit(batch.following)
+
+    def _send(self, batch: "_Batch", outputs: list[Output]) -> None:
+        self._producer.send_all(outputs)
+        batch.written.update(output.topic for output in outputs)
+
+    def _outputs(self, batch: "_Batch", messages: Sequence[Message]) -> list[Output]:
+        """Make the outputs of some messages, until the fuse blows, and note in the batch what became of them."""
+        outputs: list[Output] = []
         for message in messages:
             if (error := message.error()) is not None:
                 self._member.refuse(error, message.topic() or "")
                 continue
             record, partition = record_of(message), message.partition() or 0
-            made, mapped = self._writer.outputs_of(record, partition, self._now_ms())
+            made, mapped = self._writer.outputs_of(record, partition, batch.now_ms)
             outputs += made
-            following[message.topic() or "", partition] = record.offset + 1
+            batch.following[self._topic, partition] = record.offset + 1
             try:
-                outcomes[self._judge(mapped)] += 1
+                batch.outcomes[self._judge(mapped)] += 1
             except FuseBlown as error:
-                blown = error
+                batch.blown = error
                 break
-        outputs += self._writer.outputs_of_waiting(self._now_ms())
-        if outputs:
-            self._producer.send_all(outputs)
-            asyncio.run(self._producer.flush())
-        self._count(outcomes, outputs)
-        if blown is not None:
-            raise FuseBlown(f"source {self._name}: {blown}")
-        self._commit(following)
+        return outputs
 
     def _judge(self, mapped: Mapped) -> str:
         """Tell the fuse, and name the outcome.  Raises FuseBlown."""
@@ -212,12 +240,6 @@ class SourceProcess:
             return "dead"
         self._fuse.good()
         return "mapped" if mapped.events or mapped.links else "ignored"
-
-    def _count(self, outcomes: Counter[str], outputs: Iterable[Output]) -> None:
-        for outcome, records in outcomes.items():
-            metrics.SOURCE_RECORDS.labels(self._name, outcome).inc(records)
-        for topic, records in Counter(output.topic for output in outputs).items():
-            metrics.RECORDS_OUT.labels(topic).inc(records)
 
     def _commit(self, following: dict[tuple[str, int], int]) -> None:
         offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in following.items()]

@@ -7,7 +7,7 @@ five windows and with one; how fast state comes back; memory; and latency at 100
     python -m tests.bench.bench --only in-step
     python -m tests.bench.bench --only sink          rows a second into ClickHouse, beside a hand-written loader
     python -m tests.bench.bench --only bi            views and questions at 5,000,000 answers, see tests.bench.bi
-    python -m tests.bench.bench --only sources       a mapping file beside JMESPath, and end to end
+    python -m tests.bench.bench --only sources       a mapping file beside JMESPath, end to end, and webhooks
     python -m tests.bench.bench --only comments      themes and sentiment of real comments, and the time for one
 """
 

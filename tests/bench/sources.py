@@ -1,9 +1,14 @@
-"""How fast a mapping file is: an order of 6.6 KB mapped alone, beside JMESPath on the same record, and end to end.
+"""How fast sources are: an order of 6.6 KB mapped alone, beside JMESPath on the same record, end to end, and posted.
 
 Mapping alone is decoding, mapping and encoding, in records a second of a core's own time, so that a busy machine tells
-the same.  JMESPath only finds the same values, by its compiled expressions: it converts and encodes nothing.
+the same.  JMESPath only finds the same values, by its compiled expressions: it converts and encodes nothing.  Webhooks
+are posted at a fixed pace whatever the answers take, each timed from the moment at which it was due.
 """
 
+import asyncio
+import base64
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -16,6 +21,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 import jmespath
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -23,7 +29,7 @@ from rich.table import Table
 
 from schemas.codec import Codec
 from streams.kafka.ports import KafkaRecord
-from streams.kafka.topics import ensure_topics
+from streams.kafka.topics import create_foreign, ensure_topics
 from streams.local.servers import free_port, local_broker
 from streams.local.stack import PARTITIONS, nps
 from streams.sources.mapper import Mapper
@@ -35,6 +41,9 @@ SAMPLES = Path(__file__).parents[1] / "contract" / "sources" / "shopify"
 RECORDS = 20_000
 END_TO_END_RECORDS = 40_000
 RUNS = 5
+WEBHOOKS_PER_S = 200
+WEBHOOK_S = 20
+SECRET = "a secret for the bench"
 EXPRESSIONS = (
     "id", "updated_at", "customer.id", "total_price", "currency", "shipping_address.country_code", "source_name",
     "max_by(line_items, &to_number(price)).sku",
@@ -53,6 +62,9 @@ def run() -> Table:
     table.add_row("JMESPath, found only", f"{found:,.0f}/s of a core", "")
     table.add_row("ratio", f"{mapped / found:.1f}", "")
     table.add_row("nps sources run, end to end", f"{end_to_end(order):,.0f}/s", "15,000/s")
+    cuts = statistics.quantiles(webhooks_ms(order), n=100)
+    figure = f"{cuts[49]:.0f} / {cuts[94]:.0f} / {cuts[98]:.0f} ms"
+    table.add_row(f"webhook at {WEBHOOKS_PER_S}/s, p50 / p95 / p99", figure, "p95 50 ms")
     return table
 
 
@@ -115,6 +127,60 @@ def end_to_end(order: KafkaRecord) -> float:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
+
+
+def webhooks_ms(order: KafkaRecord) -> list[float]:
+    """Milliseconds until each of many webhooks was answered, from when it was due."""
+    with local_broker() as broker, tempfile.TemporaryDirectory() as folder:
+        ensure_topics(broker.address, {}, PARTITIONS, 1)
+        create_foreign(broker.address, {}, ["shop.orders"])
+        mapping, port = Path(folder) / "shopify.toml", free_port()
+        text = (SAMPLES / "mapping.toml").read_text(encoding="utf-8")
+        mapping.write_text(f'{text}\n[webhook]\nverify = "shopify"\nsecret = "SECRET"\n', encoding="utf-8")
+        environ = {
+            "NPS_BROKERS": broker.address, "NPS_PARTITIONS": str(PARTITIONS), "NPS_COLLECTOR_SOURCES": str(mapping),
+            "NPS_COLLECTOR_PORT": str(port), "NPS_LINK_KEYS": "k1:0123456789abcdef", "SECRET": SECRET,
+        }  # fmt: skip
+        with (Path(folder) / "log").open("ab") as output:
+            process = subprocess.Popen(nps("collector"), env={**os.environ, **environ}, stdout=output, stderr=output)
+        try:
+            return asyncio.run(posted(f"http://127.0.0.1:{port}/sources/shopify", order))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+async def posted(url: str, order: KafkaRecord) -> list[float]:
+    """Post the order again and again, each time with a signature."""
+    body = order.value or b""
+    signature = base64.b64encode(hmac.new(SECRET.encode(), body, hashlib.sha256).digest()).decode()
+    headers = {name: (value or b"").decode() for name, value in order.headers}
+    headers |= {"X-Shopify-Hmac-Sha256": signature, "Content-Type": "application/json"}
+    async with aiohttp.ClientSession(headers=headers) as client:
+
+        async def post(due_s: float) -> float:
+            await asyncio.sleep(due_s - time.perf_counter())
+            async with client.post(url, data=body) as answer:
+                answer.raise_for_status()
+            return (time.perf_counter() - due_s) * 1_000
+
+        await until_listening(client, url)
+        start_s = time.perf_counter() + 0.5
+        times = (start_s + number / WEBHOOKS_PER_S for number in range(WEBHOOKS_PER_S * WEBHOOK_S))
+        return await asyncio.gather(*map(post, times))
+
+
+async def until_listening(client: aiohttp.ClientSession, url: str) -> None:
+    """Wait until the source is greeted.  Raises ClientError after 60 s."""
+    for left in reversed(range(600)):
+        try:
+            async with client.get(url) as answer:
+                answer.raise_for_status()
+                return
+        except aiohttp.ClientError:
+            if not left:
+                raise
+            await asyncio.sleep(0.1)
 
 
 def measured(process: "subprocess.Popen[bytes]", port: int, log: Path) -> float:
