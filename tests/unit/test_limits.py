@@ -14,6 +14,19 @@ def test_keys_have_buckets_of_their_own_in_bounded_memory() -> None:
     assert not buckets.take("k99", 0)
 
 
+def test_a_token_that_is_given_back_can_be_taken_again() -> None:
+    """Never above what there was at first, nor for whom nobody has seen."""
+    buckets = Buckets(2)
+    assert [buckets.take("a", 0.0) for _ in range(3)] == [True, True, False]
+    buckets.give_back("a")
+    assert [buckets.take("a", 0.0) for _ in range(2)] == [True, False]
+    for _ in range(5):
+        buckets.give_back("a")
+        buckets.give_back("b")
+    assert [buckets.take("a", 0.0) for _ in range(3)] == [True, True, False]
+    assert len(buckets) == 1
+
+
 @pytest.mark.parametrize(("per_minute", "most"), [(0, 1), (1, 0), (-1, 1)])
 def test_limits_that_cannot_be_meant(per_minute: int, most: int) -> None:
     """Refused when they are made."""
