@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from schemas.codec import Codec
 from schemas.events import Alert, Answer, Decision, Erasure, SurveyDispatch
@@ -30,17 +31,19 @@ from streams.state.progress import Progress
 from streams.state.tables import PaneValue
 
 Unpublished = Scheduled | Reject | Ignore | Requeue | Confirm
-_PUBLISHED_ON: dict[type[Publication], str] = {
+PUBLISHED_ON: dict[type[Publication], str] = {
     Decision: DECISIONS.name,
     SurveyDispatch: DISPATCHES.name,
     Answer: ANSWERS.name,
     Alert: ALERTS.name,
     Erasure: ERASURES.name,
 }
+"""Topic of each publication."""
+
 _PENDING_VERSION, _LOWEST_FINAL_VERSION = 0, 1
 """Stores keep the row of the highest version, of two equal ones the last: no final decision may equal a pending one."""
 
-_PUBLISHED = frozenset(_PUBLISHED_ON.values())
+_PUBLISHED = frozenset(PUBLISHED_ON.values())
 
 _HEADERS: dict[str, Headers] = {
     topic.name: () if topic is RESPONSES else ((CAUSE_HEADER, topic.name.encode()),) for topic in INBOUND
@@ -101,6 +104,23 @@ class BatchOutputs:
                 self.tally[metrics.RECORDS_OUT, name] = count
 
 
+class EffectEncoder(Protocol):
+    """Port for what becomes of the effects of a batch: `OutputEncoder` makes records of them."""
+
+    def add(self, effect: Publication | Unpublished, cause: Cause, outputs: BatchOutputs) -> None:
+        """Add an effect to the outputs of its batch."""
+
+    def move(self, cause: Cause, partition: int, outputs: BatchOutputs) -> None:
+        """Put a record into the partition that its key belongs to."""
+
+
+def stored_version(value: Publication, version: int) -> int:
+    """The version of a publication caused by the record of this version: 0 of a pending decision, else at least 1."""
+    if isinstance(value, Decision):
+        return max(version, _LOWEST_FINAL_VERSION) if value.outcome != PENDING else _PENDING_VERSION
+    return version
+
+
 class OutputEncoder:
     """Encoder of effects as records of one partition.  `keys` sign the links of surveys; None makes no links."""
 
@@ -131,11 +151,10 @@ class OutputEncoder:
         outputs.tally[metrics.EVENTS_MOVED, topic] += 1
 
     def _publish(self, value: Publication, version: int, cause: Cause, outputs: BatchOutputs) -> None:
-        topic = _PUBLISHED_ON[type(value)]
+        topic = PUBLISHED_ON[type(value)]
         if self._keys is not None and isinstance(value, SurveyDispatch):
             value = value._replace(token=mint(self._keys, value.survey_id, value.customer_id, value.expires_ms))
-        if isinstance(value, Decision) and value.outcome != PENDING:
-            version = max(version, _LOWEST_FINAL_VERSION)
+        version = stored_version(value, version)
         encoded = self._codec.encode(value, version)
         outputs.records.append(
             new(Output, (topic, encoded, cause.record.key, self._partition, 0, _HEADERS[cause.topic]))
@@ -147,7 +166,7 @@ class OutputEncoder:
 
     def _add_unpublished(self, effect: Unpublished, cause: Cause, outputs: BatchOutputs) -> None:
         if isinstance(effect, Scheduled):
-            self._publish(effect.decision, _PENDING_VERSION, cause, outputs)
+            self._publish(effect.decision, cause.version, cause, outputs)
         elif isinstance(effect, Reject):
             if effect.raw is None:
                 raw = RawRecord(*raw_fields(cause.topic, self._partition, cause.record))

@@ -29,7 +29,7 @@ from streams.intake import accept
 from streams.kafka.partitioner import partition_of
 from streams.kafka.ports import Log, Output, has_header
 from streams.processing.merge import MergedBatch
-from streams.processing.outputs import BatchOutputs, Cause, Counts, OutputEncoder
+from streams.processing.outputs import BatchOutputs, Cause, Counts, EffectEncoder, OutputEncoder
 from streams.processing.raw_record import pack, raw_fields
 from streams.state import progress
 from streams.state.progress import Progress
@@ -63,6 +63,9 @@ _ABOVE_ALL = 1 << 62
 """A number above every time in ms."""
 
 
+StoredJourneys = list[tuple[bytes, bytes | None]]
+"""Key and value of the records that hold journeys."""
+
 Stepped = tuple[Cause, Sequence[Effect]]
 """A record and the effects of its step."""
 
@@ -72,6 +75,8 @@ class PartitionProcessor:
 
     `segment_partition` spreads segments over the partitions of nps.panes.  `keys` sign the links of surveys; None makes
     no links.  `partitions` is the count of each inbound topic: records whose key belongs elsewhere are moved there.
+    `encoder` takes the effects; None makes records of them.  `skips_applied` leaves out what journeys and panes include
+    already, as versions tell; a replay that takes each record once must not.
     """
 
     def __init__(
@@ -83,8 +88,11 @@ class PartitionProcessor:
         epoch: int = 0,
         keys: Keys | None = None,
         partitions: int | None = None,
+        encoder: EffectEncoder | None = None,
+        skips_applied: bool = True,
     ) -> None:
         self.partition = partition
+        self._skips_applied = skips_applied
         self._partitions = partitions
         self.journeys = JourneyTable()
         self.panes = PaneTable(partition)
@@ -97,7 +105,7 @@ class PartitionProcessor:
         self._codec = codec
         self._segment_partition = segment_partition
         self._epoch = epoch << EPOCH_SHIFT
-        self._encoder = OutputEncoder(partition, codec, keys)
+        self._encoder = encoder or OutputEncoder(partition, codec, keys)
 
     def restored(self) -> None:
         """Set the timers from the tables, once they hold every record of their topics."""
@@ -147,7 +155,7 @@ class PartitionProcessor:
                 outputs.last = version
             key = record.key or b""
             entry = changed.get(key) or (decode(decided[key][0]) if key in decided else self.journeys.get(key))
-            if version <= entry.applied_version[index]:
+            if version <= entry.applied_version[index] and self._skips_applied:
                 outputs.tally[metrics.EVENTS_SKIPPED, topic] += 1
                 continue
             now_ms = record.timestamp if record.timestamp < wall_ms else wall_ms
@@ -187,17 +195,30 @@ class PartitionProcessor:
         await self._write(outputs.records, log, check_lease)
         pane_records = [self._pane_record(pane, value) for pane, value in outputs.panes.items()]
         await self._write([*pane_records, *map(self._tombstone, outputs.expired)], log, check_lease)
-        journeys, number = outputs.journeys.items(), self.partition
-        stored = self.journeys.records([(key, value) for key, (value, _, _) in journeys], outputs.erased)
+        number, stored = self.partition, self._stored(outputs)
         journey_records = [new(Output, (JOURNEYS, value, key, number, 0, ())) for key, value in stored]
         await self._write([*journey_records, self._progress_record(outputs.progress)], log, check_lease)
+        self._apply(outputs, stored)
+
+    def apply(self, outputs: BatchOutputs) -> None:
+        """Update the tables alone, for a replay of inputs whose outputs nobody keeps."""
+        self._apply(outputs, self._stored(outputs))
+
+    def pane_rows(self, outputs: BatchOutputs) -> list[PaneTally]:
+        """The panes that a batch changed, as they are after it."""
+        return [self._row(pane, value) for pane, value in outputs.panes.items()]
+
+    def _stored(self, outputs: BatchOutputs) -> StoredJourneys:
+        return self.journeys.records([(key, value) for key, (value, _, _) in outputs.journeys.items()], outputs.erased)
+
+    def _apply(self, outputs: BatchOutputs, stored: StoredJourneys) -> None:
         self.progress = outputs.progress
         for pane, pane_value in outputs.panes.items():
             self.panes.put(pane, pane_value)
         self.panes.forget(outputs.expired)
         for key, value in stored:
             self.journeys.put(key, value)
-        for key, (_, due_ms, due_before_ms) in journeys:
+        for key, (_, due_ms, due_before_ms) in outputs.journeys.items():
             if due_ms is not None and due_ms != due_before_ms:
                 self._timers.push(key, due_ms)
 
@@ -238,7 +259,7 @@ class PartitionProcessor:
                 if pane.start_ms < living_from_ms[pane.resolution]:
                     pane = pane._replace(supplement=number)
                 durable = self.panes.get(pane)
-                if durable.applied_version < outputs.last:
+                if durable.applied_version < outputs.last or not self._skips_applied:
                     tally = outputs.panes.get(pane, durable).tally.plus(delta)
                     outputs.panes[pane] = PaneValue(outputs.last, tally)
 
