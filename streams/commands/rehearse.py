@@ -14,9 +14,10 @@ from streams.commands.session import codec_of, instant_ms, out, read_settings, s
 from streams.domain.policy import Program
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.admin import check_topics, wait_for_broker
-from streams.kafka.reader import KafkaReader
+from streams.kafka.reader import KafkaReader, side_by_side
 from streams.local.stack import TRY_PROGRAM
-from streams.proof.rehearse import TOPICS, Comparison, newest_program, rehearse
+from streams.processing.replay import TOPICS
+from streams.proof.rehearse import Comparison, newest_program, rehearse
 from streams.settings import Settings
 
 
@@ -25,25 +26,26 @@ def run(parsed: argparse.Namespace) -> int:
     settings = read_settings()
     rehearsed = program.load(Path(parsed.program))
     from_ms = instant_ms("--from", parsed.since) if parsed.since else 0
-    partitions = _partitions(settings)
+    partitions = partitions_of(settings)
     progress_bar = Progress(console=out, disable=not out.is_terminal, transient=True)
     codec, now_ms = codec_of(settings, encodes=False), wall_ms()
-    with closing(KafkaReader(settings.brokers, settings.security)) as reader, progress_bar as progress:
-        programs = _in_force(settings, newest_program(reader, partitions, codec)), rehearsed
+    with closing(KafkaReader(settings.brokers, settings.security)) as reader:
+        programs = in_force_program(settings, newest_program(reader, partitions, codec)), rehearsed
+    with side_by_side(settings.brokers, settings.security, TOPICS) as readers, progress_bar as progress:
         task = progress.add_task("replaying partitions", total=partitions)
-        comparison = rehearse(reader, partitions, codec, programs, from_ms, now_ms, lambda: progress.advance(task))
+        comparison = rehearse(readers, partitions, codec, programs, from_ms, now_ms, lambda: progress.advance(task))
     _print(comparison, *(rules.hash for rules in programs))
     return ExitCode.OK
 
 
-def _partitions(settings: Settings) -> int:
+def partitions_of(settings: Settings) -> int:
     """Ask Kafka how many partitions the topics have.  Raises BrokerAway, BadTopics."""
     counts = asyncio.run(wait_for_broker(settings.brokers, settings.security, settings.server_wait_s * 1000))
     check_topics([*TOPICS, DECISIONS.name], counts)
     return counts[DECISIONS.name]
 
 
-def _in_force(settings: Settings, newest: str | None) -> Program:
+def in_force_program(settings: Settings, newest: str | None) -> Program:
     """Load the program that made the newest decisions; where there are none, the one of the settings.
 
     It is the one of the settings or one of those that ship.  Raises BadSettings where it is neither, BadProgram.

@@ -5,8 +5,8 @@ which some brokers report too low.
 """
 
 import time
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any
 
 import confluent_kafka
@@ -79,6 +79,20 @@ class KafkaReader:
             raise BrokerAway(f"no answer from Kafka at {self._brokers} for {self._patience_s:g} s") from None
         return [(topic, number) for number in sorted(found)]
 
+    def deleted_before_ms(self, partition: TopicPartition) -> int | None:
+        """Timestamp of a partition's first record where Kafka deleted earlier ones, now where none is left.
+
+        None where nothing was deleted.  Raises BrokerAway.
+        """
+        place = confluent_kafka.TopicPartition(*partition)
+        try:
+            first, _ = self._consumer.get_watermark_offsets(place, timeout=self._patience_s)
+        except confluent_kafka.KafkaException:
+            raise BrokerAway(f"no answer from Kafka at {self._brokers} for {self._patience_s:g} s") from None
+        if not first:
+            return None
+        return next((record.timestamp for _, record in self.read([partition])), time.time_ns() // 1_000_000)
+
     def follow(self, partitions: Collection[TopicPartition]) -> Records:
         """Every record of the partitions and each that comes, without end.  Raises BrokerAway for an unreadable one."""
         self._consumer.assign(
@@ -116,6 +130,15 @@ class KafkaReader:
             elif time.monotonic() - last_answer_s > self._patience_s:
                 raise BrokerAway(f"no answer from Kafka at {self._brokers} for {self._patience_s:g} s")
         self._consumer.unassign()
+
+
+@contextmanager
+def side_by_side(
+    brokers: str, security: Mapping[str, str], topics: Collection[str]
+) -> Iterator[dict[str, KafkaReader]]:
+    """Open a reader for each topic, so that each is read as far as it is wanted; each holds up to 64 MiB."""
+    with ExitStack() as readers:
+        yield {topic: readers.enter_context(closing(KafkaReader(brokers, security))) for topic in topics}
 
 
 def record_of(message: confluent_kafka.Message) -> KafkaRecord:

@@ -1,33 +1,27 @@
-"""Rehearsal of another program file beside the one in force, over the same history, by the pure step; nothing is sent.
+"""Rehearsal of another program file beside the one in force, over the same history; nothing is sent.
 
-A partition's topics are merged as a worker does.  Wakeups are left out: each customer is woken at every event, and in
-the end all are brought to the present.
+Both are replayed as if a worker had lived at every moment (`streams.processing.replay`), and their decisions compared.
 """
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.codec import Codec, Undecodable
-from schemas.events import Decision, Inbound, SurveyDispatch, Wakeup
+from schemas.events import Decision, SurveyDispatch
 from schemas.ours import decode_ours
-from schemas.topics import DECISIONS, INBOUND, INBOUND_RECORDS, WAKEUPS
-from streams.domain.effects import Effect, Reject
-from streams.domain.journey import advance, step
+from schemas.topics import DECISIONS
+from streams.domain.decisions import PENDING
+from streams.domain.effects import Publication
 from streams.domain.policy import Program
-from streams.domain.state import NEW, Journey
-from streams.intake import accept
 from streams.kafka.ports import Reader
-from streams.processing.merge import Merge
-from streams.state.progress import Progress
+from streams.processing.replay import TOPICS, ReplayTerms, inputs_of, replay
+from streams.state.progress import UNREAD
 
 NEWEST = 100
 """Records at the end of each partition among which the newest decision is looked for: some may be somebody else's."""
-
-TOPICS = tuple(topic.name for topic in INBOUND if topic is not WAKEUPS)
 
 
 class TriggerOutcome(NamedTuple):
@@ -78,7 +72,7 @@ class Comparison:
 
 
 def rehearse(
-    reader: Reader,
+    readers: Mapping[str, Reader],
     partitions: int,
     codec: Codec,
     programs: tuple[Program, Program],
@@ -88,15 +82,21 @@ def rehearse(
 ) -> Comparison:
     """Replay all of the history through the program in force and another, and compare decisions since `from_ms`.
 
-    `each` is called after each partition.  Memory: one partition's history and its journeys.
+    `readers` holds one reader for each inbound topic; `each` is called after each partition.  Memory: one partition's
+    journeys, and its decisions.
     """
     comparison = Comparison()
+    everything = [UNREAD] * len(TOPICS)
     for partition in range(partitions):
-        events = list(_history(reader, partition, codec, now_ms))
-        before, after = (_ProgramRun(program, from_ms) for program in programs)
-        for run in (before, after):
-            run.replay(events, now_ms)
-        comparison.events += len(events)
+        before, after = runs = _ProgramRun(from_ms), _ProgramRun(from_ms)
+        for program, run in zip(programs, runs, strict=True):
+            terms = ReplayTerms(program, codec, partitions, now_ms, recorded=False)
+            events = 0
+            for batch in replay(terms, partition, inputs_of(readers, partition, everything)):
+                events += batch.events
+                for published in batch.publications:
+                    run.count(published)
+        comparison.events += events
         differing = before.decisions.items() ^ after.decisions.items()
         comparison.changed += len({decision_id for decision_id, _ in differing})
         comparison.affected += len({outcome.customer_id for _, outcome in differing})
@@ -118,61 +118,35 @@ def newest_program(reader: Reader, partitions: int, codec: Codec) -> str | None:
 
 
 class _ProgramRun:
-    """Replay of one partition through one program."""
+    """Decisions and surveys of one partition under one program."""
 
-    def __init__(self, program: Program, from_ms: int) -> None:
+    def __init__(self, from_ms: int) -> None:
         self.decisions: dict[str, TriggerOutcome] = {}
-        self._program = program
         self._from_ms = from_ms
-        self._journeys: dict[str, Journey] = {}
         self._dispatches: Counter[str] = Counter()
         self._reminders = 0
         self._asked: set[str] = set()
 
-    def replay(self, events: Iterable[tuple[int, Inbound]], now_ms: int) -> None:
-        for at_ms, event in events:
-            if not self._program.is_placeholder(event.customer_id):
-                self._step(event, at_ms)
-        for customer_id in list(self._journeys):
-            self._step(Wakeup(customer_id, now_ms), now_ms)
+    def count(self, published: Publication) -> None:
+        """Count a publication that was due since `from_ms`."""
+        if isinstance(published, Decision) and published.decided_ms >= self._from_ms:
+            why = published.reason or published.rule or ""
+            self.decisions[published.decision_id] = TriggerOutcome(published.customer_id, published.outcome, why)
+        elif isinstance(published, SurveyDispatch) and published.due_ms >= self._from_ms:
+            if published.reminder:
+                self._reminders += 1
+            else:
+                self._dispatches[published.rule] += 1
+                self._asked.add(published.customer_id)
 
     def add_to(self, tally: RehearsalCounts) -> None:
+        """Add the counts of this partition."""
+        outcomes = Counter(decision.outcome for decision in self.decisions.values())
         tally.dispatches += self._dispatches
         tally.reminders += self._reminders
-        tally.suppressed += Counter(decision.why for decision in self.decisions.values() if decision.outcome != "sent")
-        tally.pending += sum(len(journey.pending) for journey in self._journeys.values())
+        tally.suppressed += Counter(one.why for one in self.decisions.values() if one.outcome == "suppressed")
+        tally.pending += outcomes[PENDING]
         tally.asked += len(self._asked)
-
-    def _step(self, event: Inbound, at_ms: int) -> None:
-        """Wake the customer, as a worker would have, then take the event."""
-        journey = self._journeys.get(event.customer_id, NEW)
-        journey, due = advance(journey, event.customer_id, self._program, at_ms)
-        self._journeys[event.customer_id], effects = step(journey, event, self._program, at_ms, history=True)
-        self._count([*due, *effects])
-
-    def _count(self, effects: Iterable[Effect]) -> None:
-        for effect in effects:
-            if isinstance(effect, Decision) and effect.decided_ms >= self._from_ms:
-                why = effect.reason or effect.rule or ""
-                self.decisions[effect.decision_id] = TriggerOutcome(effect.customer_id, effect.outcome, why)
-            elif isinstance(effect, SurveyDispatch) and effect.due_ms >= self._from_ms:
-                if effect.reminder:
-                    self._reminders += 1
-                else:
-                    self._dispatches[effect.rule] += 1
-                    self._asked.add(effect.customer_id)
-
-
-def _history(reader: Reader, partition: int, codec: Codec, now_ms: int) -> Iterator[tuple[int, Inbound]]:
-    """Read the valid events of a partition with their Kafka timestamps, in the order in which a worker takes them."""
-    merge = Merge(Progress(), lambda topic: sys.maxsize, early_ms=0)
-    for (topic, _), record in reader.read([(topic, partition) for topic in TOPICS]):
-        merge.put(topic, [record], 0)
-    while (batch := merge.take(now_ms)) is not None:
-        for topic, taken in batch.records:
-            event = accept(codec, INBOUND_RECORDS[topic], taken, now_ms, lambda _: False)
-            if not isinstance(event, Reject):
-                yield taken.timestamp, event
 
 
 def _rows(title: str, before: Counter[str], after: Counter[str]) -> Iterator[tuple[str, int, int]]:

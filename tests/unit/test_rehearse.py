@@ -8,6 +8,7 @@ from schemas.topics import CONTACTS, DECISIONS, INBOUND_RECORDS, PURCHASES
 from streams.domain.panes import DAY_MS
 from streams.kafka.memory import MemoryLog
 from streams.kafka.ports import Output
+from streams.processing.replay import TOPICS
 from streams.proof.rehearse import Comparison, newest_program, rehearse
 from tests.support.histories import START_MS, program, rule
 from tests.support.ledger_rows import DECIDED
@@ -35,7 +36,7 @@ def log_of(*events: Purchase | ContactUpdate) -> MemoryLog:
 
 def compare(log: MemoryLog, from_ms: int = 0) -> Comparison:
     """90 days of quarantine against 30."""
-    return rehearse(log, 1, CODEC, (STRICT, LOOSE), from_ms, NOW_MS)
+    return rehearse(dict.fromkeys(TOPICS, log), 1, CODEC, (STRICT, LOOSE), from_ms, NOW_MS)
 
 
 def test_a_shorter_quarantine_asks_those_who_came_back() -> None:
@@ -69,7 +70,7 @@ def test_what_is_not_yet_due_is_pending() -> None:
 def test_a_reminder_is_no_further_survey() -> None:
     """Whoever is reminded was asked once; the reminders are counted beside."""
     reminds = program([replace(RULES[0], reminders=1, remind_after_ms=DAY_MS)], quarantine_ms=90 * DAY_MS)
-    found = rehearse(log_of(delivered("a", "a1", 0)), 1, CODEC, (STRICT, reminds), 0, NOW_MS)
+    found = rehearse(dict.fromkeys(TOPICS, log_of(delivered("a", "a1", 0))), 1, CODEC, (STRICT, reminds), 0, NOW_MS)
     assert (found.before.dispatches.total(), found.after.dispatches.total()) == (1, 1)
     assert (found.before.reminders, found.after.reminders) == (0, 1)
 
