@@ -178,6 +178,11 @@ def _decode(codec: Codec, messages: Iterable[Message], loaded_ms: int) -> tuple[
     return parts, rejects
 
 
+def row_of(table: Table, record: events.Record, lineage: Row) -> Row:
+    """The row of a record that lies in no message, with a lineage in the order of LINEAGE."""
+    return (*(table.stored(record) if table.stored else record), *lineage)
+
+
 def headers_of(message: Message) -> list[Header]:
     """Return a message's headers, values in bytes."""
     headers = message.headers() or []

@@ -230,6 +230,17 @@ def _add_tools(commands: _Commands) -> None:
     rehearse.add_argument(
         "--from", dest="since", metavar="TIME", help="count only what was decided since (default: all)"
     )
+    text = (
+        "Decide everything anew from what Kafka keeps, into tables beside those in force, and compare.  "
+        "Sends nothing; exits with 1 when something differs."
+    )
+    rebuild = commands.add("rebuild", "rebuild.run", text, "nps rebuild --program new.toml")
+    rebuild.add_argument("--program", metavar="FILE", help="by another program file than that which decides now")
+    ends = rebuild.add_mutually_exclusive_group()
+    ends.add_argument("--adopt", action="store_true", help="put the rebuilt tables in place of those in force")
+    ends.add_argument(
+        "--drop", action="store_true", help="drop the rebuilt tables, or those that were replaced by them"
+    )
     commands.add("config", "tools.config", "Show every setting, its value and meaning, and the program.", "nps config")
 
 

@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, Any, cast
 from urllib.parse import unquote, urlsplit
 
@@ -174,14 +174,16 @@ class ClickHouse:
         return self._types[table]
 
 
-def connect(dsn: str, *, ca: str = "", within_s: float = 60.0, timeout_s: float = 65.0) -> ClickHouse:
+def connect(dsn: str, *, ca: str = "", within_s: float = 60.0, timeout_s: float = 65.0, suffix: str = "") -> ClickHouse:
     """Wait up to `within_s` seconds for the server, then connect; each request may then take `timeout_s` seconds.
 
-    `ca` is the file of the authority that signed its certificate, empty for those that the machine trusts.  Raises
+    `ca` is the file of the authority that signed its certificate, empty for those that the machine trusts; `suffix` is
+    added to the name of the database.  Raises
     ValueError for a bad address or file, Unavailable when nobody answers in time, Misconfigured for a bad user and for
     a certificate that is not trusted.
     """
     address = Address.of(dsn)
+    address = replace(address, database=address.database + suffix)
     pool = _pool(address, ca)
     deadline = time.monotonic() + within_s
     while (problem := _problem(pool, address)) is not None:

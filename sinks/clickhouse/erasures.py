@@ -11,10 +11,14 @@ from collections.abc import Mapping, Sequence
 from schemas.topics import ERASURES
 from sinks.clickhouse.client import ClickHouse
 from sinks.personal import PERSONAL, Personal
+from sinks.quoting import quoted_name
 from sinks.rows import TABLES, is_instant
 from sinks.warehouse import Row
 
 NEVER_MS = -(1 << 63)
+
+_BESIDE = "concat(currentDatabase(), '_rebuild')"
+_DATABASES = f"currentDatabase(), {_BESIDE}"
 
 
 _TABLE = TABLES[ERASURES.name]
@@ -57,7 +61,7 @@ class ClickHouseErasures:
     def count_rows(self, until_ms: Mapping[str, int]) -> Counter[str]:
         """Count the rows that name each of these customers.  Raises WarehouseError."""
         counts: Counter[str] = Counter()
-        for table, personal in PERSONAL.items():
+        for table, personal in self._tables():
             names = ", ".join(map(_digest, personal.names))
             named = f"SELECT arrayJoin(arrayDistinct([{names}])) AS who, {_since(personal)} AS since_ms FROM {table}"
             sql = f"SELECT who, count() FROM ({named}) WHERE since_ms <= {_until('who')} GROUP BY who"
@@ -66,7 +70,7 @@ class ClickHouseErasures:
 
     def empty(self, until_ms: Mapping[str, int]) -> None:
         """Begin to empty those rows; doing it again does no harm.  Raises WarehouseError."""
-        for table, personal in PERSONAL.items():
+        for table, personal in self._tables():
             emptied = ", ".join(f"{column} = {_literal(value)}" for column, value in personal.emptied.items())
             rows = " OR ".join(f"{_since(personal)} <= {_until(_digest(name))}" for name in personal.names)
             sql = f"ALTER TABLE {table} UPDATE {emptied} WHERE {rows} SETTINGS mutations_sync = 0"
@@ -74,10 +78,19 @@ class ClickHouseErasures:
 
     def is_emptying(self) -> bool:
         """Return True while an emptying that was begun is not finished.  Raises WarehouseError."""
-        unfinished = "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND NOT is_done"
+        unfinished = f"SELECT count() FROM system.mutations WHERE database IN ({_DATABASES}) AND NOT is_done"
         return self._database.query(f"{unfinished} AND table IN {{tables:Array(String)}}", {"tables": [*PERSONAL]}) != [
             (0,)
         ]
+
+    def _tables(self) -> list[tuple[str, Personal]]:
+        """The tables that may name people, those of a rebuild last."""
+        sql = (
+            f"SELECT database, name FROM system.tables WHERE database = {_BESIDE} AND name IN {{tables:Array(String)}}"
+        )
+        rebuilt = self._database.query(sql, {"tables": [*PERSONAL]})
+        beside = [(f"{quoted_name(str(base))}.{name}", PERSONAL[str(name)]) for base, name in rebuilt]
+        return [*PERSONAL.items(), *beside]
 
 
 def _since(personal: Personal) -> str:

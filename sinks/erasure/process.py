@@ -112,12 +112,12 @@ class ErasureProcess:
             self._erased = self._all_erased()
             self._begin_undone()
         else:
-            self._learn(self._erasures.recorded(self._looked_ms - OVERLAP_MS))
+            self.learn(self._erasures.recorded(self._looked_ms - OVERLAP_MS))
         self._looked_ms = now_ms
 
     def take(self, rows: Sequence[Row]) -> None:
         """Begin the erasures of these rows, which were just written.  Raises WarehouseError."""
-        self._learn(rows)
+        self.learn(rows)
         ids = [str(row[_ID]) for row in rows]
         done = {found for at in range(0, len(ids), CUSTOMERS_AT_ONCE) for found in self._done(ids, at)}
         self._begin(row for row in rows if row[_ID] not in done)
@@ -143,7 +143,8 @@ class ErasureProcess:
         metrics.ERASURES_WAITING.set(sum(len(removal.rows) for removal in self._removals))
         self._next_step_ms = now_ms + STEP_MS
 
-    def _learn(self, rows: Iterable[Row]) -> None:
+    def learn(self, rows: Iterable[Row]) -> None:
+        """Empty the rows of these customers from now on, without beginning their erasures."""
         for customer, until_ms in _erased_until_ms(rows).items():
             self._erased.learn(customer, until_ms)
 

@@ -38,7 +38,7 @@ from tests.support.programs import program
 
 COMMANDS = (
     "demo", "up", "worker", "sink", "notify", "collector", "link", "sources", "topics", "migrate", "produce", "query",
-    "why", "deadletters", "schemas", "rehearse", "config",
+    "why", "deadletters", "schemas", "rehearse", "rebuild", "config",
 )  # fmt: skip
 PURCHASE = (
     '{"topic": "purchases", "source": "shop", "id": "1", "type": "order.delivered", '
