@@ -20,7 +20,7 @@ from confluent_kafka.admin._metadata import TopicMetadata
 from confluent_kafka.cimpl import NewTopic
 
 from schemas.acls import REFUSALS, not_allowed
-from schemas.topics import BY_NAME, DAY_MS, FOR_EVER, TOPICS, Topic
+from schemas.topics import BY_NAME, CONTACTS, DAY_MS, FOR_EVER, INBOUND, TOPICS, WAKEUPS, Topic
 from streams.errors import BadTopics, BrokerAway
 from streams.kafka.security import mismatch, silence
 
@@ -135,7 +135,7 @@ def _report(cluster: "_Cluster", partitions: int, created: Sequence[str]) -> Rep
     cluster.refuse_hidden([topic.name for topic in TOPICS if topic.name not in known])
     configs = cluster.configs([topic.name for topic in TOPICS if topic.name in known])
     differences = [line for topic in TOPICS for line in _differences(topic, known, configs, partitions)]
-    return Report(tuple(created), tuple(differences), tuple(_notes(known, configs)))
+    return Report(tuple(created), tuple(differences), (*_notes(known, configs), *_kept_shorter(configs)))
 
 
 def _unsettled(report: Report) -> bool:
@@ -168,6 +168,22 @@ def _is_more(actual: int, expected: int) -> bool:
 
 def _altered(name: str, setting: str) -> str:
     return f"kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {setting}"
+
+
+def _kept_shorter(configs: Configs) -> Iterator[str]:
+    """The line about wakeups that Kafka deletes before the events they belong to: no rebuild can decide those anew."""
+    kept_ms = {
+        topic.name: int(configs.get(topic.name, {}).get("retention.ms", topic.config["retention.ms"]))
+        for topic in INBOUND
+        if topic is not CONTACTS
+    }
+    wakeups_ms = kept_ms.pop(WAKEUPS.name)
+    if longer := [name for name, retention_ms in kept_ms.items() if _is_more(retention_ms, wakeups_ms)]:
+        longest_ms = FOR_EVER if FOR_EVER in kept_ms.values() else max(kept_ms.values())
+        yield (
+            f"{WAKEUPS.name} keeps {wakeups_ms // DAY_MS} days, less than {', '.join(longer)}, and nps rebuild needs "
+            f"both: {_altered(WAKEUPS.name, f'retention.ms={longest_ms}')}"
+        )
 
 
 def _notes(known: Mapping[str, TopicMetadata], configs: Configs) -> Iterator[str]:

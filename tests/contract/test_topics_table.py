@@ -2,7 +2,7 @@
 
 from schemas import topics
 from schemas.events import RECORDS
-from schemas.topics import BY_NAME, DAY_MS, INBOUND, INBOUND_RECORDS, TOPICS
+from schemas.topics import BY_NAME, CONTACTS, DAY_MS, FOR_EVER, INBOUND, INBOUND_RECORDS, TOPICS, WAKEUPS
 
 
 def test_names() -> None:
@@ -66,3 +66,12 @@ def test_contacts_are_kept_for_ever() -> None:
 def test_wakeups_are_kept_as_long_as_what_they_are_about() -> None:
     """State rebuilt from the topics is what it was."""
     assert topics.WAKEUPS.retention_ms == topics.PURCHASES.retention_ms == topics.RESPONSES.retention_ms
+
+
+def test_a_rebuild_finds_its_inputs() -> None:
+    """Contacts are kept for ever, wakeups as long as the triggers and answers they belong to; none is compacted."""
+    kept = {topic: topic.retention_ms for topic in INBOUND}
+    assert kept.pop(CONTACTS) == FOR_EVER
+    assert kept[WAKEUPS] == max(retention or 0 for retention in kept.values())
+    assert len(set(kept.values())) == 1
+    assert {topic.config["cleanup.policy"] for topic in INBOUND} == {"delete"}

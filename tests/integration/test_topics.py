@@ -75,10 +75,15 @@ def test_a_longer_retention_is_no_difference(brokers: str) -> None:
     _make(brokers, "nps.support", 6, {"cleanup.policy": "delete", "retention.ms": "-1"})
     _make(brokers, "nps.contacts", 6, {"cleanup.policy": "delete", "retention.ms": str(2_000 * DAY_MS)})
     _make(brokers, "nps.responses", 6, {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"})
-    assert ensure_topics(brokers, {}, partitions=6, replication=1).differences == (
+    report = ensure_topics(brokers, {}, partitions=6, replication=1)
+    assert report.differences == (
         f"nps.contacts: retention.ms is {2_000 * DAY_MS}, expected -1: change it with kafka-configs.sh --alter",
         "nps.responses: message.timestamp.type is LogAppendTime, expected CreateTime: change it with "
         "kafka-configs.sh --alter",
+    )
+    assert report.notes == (
+        "nps.wakeups keeps 400 days, less than nps.purchases, nps.support, nps.responses, and nps rebuild needs both: "
+        "kafka-configs.sh --alter --entity-type topics --entity-name nps.wakeups --add-config retention.ms=-1",
     )
 
 
