@@ -25,7 +25,7 @@ The rooms, each below those above it; imports run down, never up and never in a 
     streams.commands                what each command does; like cli and local it knows streams and sinks
     streams.local                   broker, ClickHouse and our processes on this machine; the demo
     streams.page                    the live page: what is known now, to people's browsers, and what they do about it
-    streams.proof                   do stream, warehouse and a recount agree; rehearsals of another program file
+    streams.proof                   do stream, warehouse and a recount agree; rehearsals and rebuilds of the past
     streams.processing              the worker: agents, partitions, outputs
     streams.collector               answers by links and by push, and webhooks of sources, over HTTP
     streams.sources                 mapping files: foreign records become events, without code

@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS differences{on_cluster}
 (table_name String, segment String, day Date, name String, in_force String, rebuilt String)
 ENGINE = {replicated}MergeTree ORDER BY (table_name, segment, day, name)
 """
+_SPILLING = "SETTINGS max_bytes_before_external_group_by = 1000000000"
+"""Bound of a comparison's memory: beyond it goes to disk."""
+
 _NOT_COMPARED = {*LINEAGE, "version", "program", "done_at", "emptied_rows"}
 
 
@@ -248,7 +251,7 @@ class RebuiltTables:
         return (
             f"INSERT INTO differences SELECT {quoted_text(table.name)}, any(segment), any(day), name, "
             f"anyIf(told, side = 0), anyIf(told, side = 1) FROM ({both}) GROUP BY name "
-            "HAVING max(is_out) = 0 AND (count() < 2 OR uniqExact(hash) > 1)"
+            f"HAVING max(is_out) = 0 AND (count() < 2 OR uniqExact(hash) > 1) {_SPILLING}"
         )
 
     def _differing_panes(self, span: Span) -> str:
@@ -270,7 +273,8 @@ class RebuiltTables:
         return (
             "INSERT INTO differences SELECT 'panes', segment, toDate(start), "
             f"concat(resolution, ' ', toString(start)), {old} AS tally_in_force, {new} AS tally_rebuilt FROM ({both}) "
-            "GROUP BY segment, resolution, start HAVING max(is_out) = 0 AND tally_in_force != tally_rebuilt"
+            "GROUP BY segment, resolution, start HAVING max(is_out) = 0 AND tally_in_force != tally_rebuilt "
+            f"{_SPILLING}"
         )
 
     def _left_out(self, table: str, span: Span) -> str:

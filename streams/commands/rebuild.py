@@ -1,9 +1,10 @@
 """`nps rebuild`: everything decided anew from Kafka into tables beside those in force, compared, adopted, dropped."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.progress import Progress
 
@@ -21,7 +22,6 @@ from streams import program
 from streams.clock import wall_ms
 from streams.commands.rehearse import in_force_program, partitions_of
 from streams.commands.session import codec_of, moment, out, read_settings, show, table_of
-from streams.commands.warehouse import warehouse_of
 from streams.errors import BadSettings, ExitCode
 from streams.kafka.reader import KafkaReader, side_by_side
 from streams.processing.outputs import PUBLISHED_ON
@@ -34,6 +34,9 @@ from streams.settings import Settings
 ROWS_AT_ONCE = 20_000
 """Rows that are held before they are written."""
 
+STATEMENT_S = 6 * 3_600
+"""Longest time in seconds of one statement: whole tables are compared and copied."""
+
 MOST_SHOWN = 20
 """Differences that are printed of each table."""
 
@@ -45,17 +48,17 @@ ORIGIN = "rebuild"
 def run(parsed: argparse.Namespace) -> int:
     """Rebuild and compare, or adopt or drop what was rebuilt; returns 1 when something differs.  Sends nothing."""
     settings = read_settings()
-    with closing(warehouse_of(settings)) as in_force, closing(_beside(settings)) as beside:
+    with closing(_connected(settings)) as in_force, closing(_connected(settings, SUFFIX)) as beside:
         if parsed.drop:
             return _drop(RebuiltTables(in_force, beside, Layout(cluster=settings.clickhouse_cluster)))
         if parsed.adopt:
-            return _adopt(RebuiltTables(in_force, beside, Layout(cluster=settings.clickhouse_cluster)), beside.database)
+            return adopt(RebuiltTables(in_force, beside, Layout(cluster=settings.clickhouse_cluster)), beside.database)
         return _rebuild(settings, in_force, beside, Path(parsed.program) if parsed.program else None)
 
 
-def _beside(settings: Settings) -> ClickHouse:
-    wait_s = settings.server_wait_s
-    return connect(settings.clickhouse_url, ca=settings.clickhouse_ca, within_s=wait_s, timeout_s=3_600, suffix=SUFFIX)
+def _connected(settings: Settings, suffix: str = "") -> ClickHouse:
+    ca, wait_s = settings.clickhouse_ca, settings.server_wait_s
+    return connect(settings.clickhouse_url, ca=ca, within_s=wait_s, timeout_s=STATEMENT_S, suffix=suffix)
 
 
 def _drop(tables: RebuiltTables) -> int:
@@ -68,7 +71,8 @@ def _drop(tables: RebuiltTables) -> int:
     return ExitCode.OK
 
 
-def _adopt(tables: RebuiltTables, database: str) -> int:
+def adopt(tables: RebuiltTables, database: str) -> int:
+    """Put a complete rebuild in force.  Raises BadSettings for another, or one by a program that decides no more."""
     state, span = tables.state()
     if state == ADOPTED:
         out.print("adopted already")
@@ -88,41 +92,65 @@ def _adopt(tables: RebuiltTables, database: str) -> int:
     return ExitCode.OK
 
 
+class _Extent(NamedTuple):
+    """Extent of a rebuild: its terms, where each partition's inputs end, and who has been erased."""
+
+    terms: ReplayTerms
+    span: Span
+    inbound: list[Sequence[int]]
+    erased: list[Row]
+
+
 def _rebuild(settings: Settings, in_force: ClickHouse, beside: ClickHouse, file: Path | None) -> int:
+    extent = _extent(settings, file)
+    rules = extent.terms.program
+    layout = Layout(rules.dimensions, rules.combinations, settings.clickhouse_cluster)
+    tables = RebuiltTables(in_force, beside, layout)
+    erasure = ErasureProcess(ClickHouseErasures(in_force), in_force, wall_ms)
+    erasure.learn(extent.erased)
+    if tables.state()[0] in (ADOPTING, ADOPTED):
+        raise BadSettings(f"{beside.database} holds what an adoption left there: `nps rebuild --drop` removes it")
+    with made(tables, extent.span):
+        writer = _RowWriter(tables, erasure, extent.span)
+        with side_by_side(settings.brokers, settings.security, TOPICS) as readers:
+            _fill(extent, readers, writer)
+        counted = tables.compare(extent.span)
+    return _tell(tables, extent.span, counted, writer, beside.database)
+
+
+def _extent(settings: Settings, file: Path | None) -> _Extent:
+    """Find out what is to be rebuilt.  Raises BrokerAway, BadTopics, BadProgram, BadSettings."""
     partitions, codec, now_ms = partitions_of(settings), codec_of(settings, encodes=False), wall_ms()
+    epoch = settings.topic_epoch
     with closing(KafkaReader(settings.brokers, settings.security)) as reader:
         newest = newest_program(reader, partitions, codec)
         rules = program.load(file) if file else in_force_program(settings, newest)
-        layout = Layout(rules.dimensions, rules.combinations, settings.clickhouse_cluster)
-        tables, recorded = RebuiltTables(in_force, beside, layout), newest in (None, rules.hash)
-        if tables.state()[0] in (ADOPTING, ADOPTED):
-            raise BadSettings(f"{beside.database} holds what an adoption left there: `nps rebuild --drop` removes it")
-        ends = _output_ends(reader)
-        inbound = [applied(reader, number, settings.topic_epoch) for number in range(partitions)]
+        recorded = newest in (None, rules.hash)
+        ends = _output_ends(reader)  # before the inputs' ends: what lies there came of these
+        inbound = [applied(reader, number, epoch) for number in range(partitions)]
         deletions = deleted(reader, partitions)
-        span = Span(exact_from_ms(deletions, rules), ends, settings.topic_epoch, rules.hash, recorded)
         for topic, first_ms in deletions:
             out.print(f"{topic} begins at {moment(first_ms)}: Kafka has deleted what was before", soft_wrap=True)
-        erasure = ErasureProcess(ClickHouseErasures(in_force), in_force, wall_ms)
-        table = TABLES[ERASURES.name]
-        erasure.learn(row_of(table, one, ("", 0, 0, 0)) for one in erasures(reader, partitions, codec, rules, now_ms))
-    terms = ReplayTerms(rules, codec, partitions, now_ms, recorded, settings.topic_epoch)
-    with _made(tables, span):
-        writer = _RowWriter(tables, erasure, span)
-        with side_by_side(settings.brokers, settings.security, TOPICS) as readers, _progress() as bar:
-            total = sum(map(sum, inbound))
-            task = bar.add_task("deciding anew", total=total if total > 0 else None)
-            for number in range(partitions):
-                for batch in replay(terms, number, inputs_of(readers, number, inbound[number])):
-                    for published in batch.publications:
-                        writer.take(PUBLISHED_ON[type(published)], published, number)
-                    for pane in batch.panes:
-                        writer.take_pane(pane, number)
-                    bar.advance(task, batch.records)
-                    writer.events += batch.events
-        writer.flush()
-        counted = tables.compare(span)
-    return _tell(tables, span, counted, writer, beside.database)
+        span = Span(exact_from_ms(deletions, rules), ends, epoch, rules.hash, recorded)
+        found = erasures(reader, partitions, codec, rules, now_ms)
+        erased = [row_of(TABLES[ERASURES.name], one, ("", 0, 0, 0)) for one in found]
+    return _Extent(ReplayTerms(rules, codec, partitions, now_ms, recorded, epoch), span, inbound, erased)
+
+
+def _fill(extent: _Extent, readers: Mapping[str, KafkaReader], writer: "_RowWriter") -> None:
+    """Decide every partition anew, and write what comes of it."""
+    total = sum(map(sum, extent.inbound))
+    with Progress(console=out, disable=not out.is_terminal, transient=True) as bar:
+        task = bar.add_task("deciding anew", total=total if total > 0 else None)
+        for number, ends in enumerate(extent.inbound):
+            for batch in replay(extent.terms, number, inputs_of(readers, number, ends)):
+                for published in batch.publications:
+                    writer.take(PUBLISHED_ON[type(published)], published, number)
+                for pane in batch.panes:
+                    writer.take_pane(pane, number)
+                writer.events += batch.events
+                bar.advance(task, batch.records)
+    writer.flush()
 
 
 def _output_ends(reader: KafkaReader) -> dict[str, list[int]]:
@@ -137,18 +165,14 @@ def _output_ends(reader: KafkaReader) -> dict[str, list[int]]:
 
 
 @contextmanager
-def _made(tables: RebuiltTables, span: Span) -> Iterator[None]:
-    """Tables that are dropped again should anything end the rebuild before it is complete."""
+def made(tables: RebuiltTables, span: Span) -> Iterator[None]:
+    """Make the tables, and drop them again should anything end the rebuild before it is complete, Ctrl-C too."""
     try:
         tables.create(span)
         yield
     except BaseException:
         tables.drop()
         raise
-
-
-def _progress() -> Progress:
-    return Progress(console=out, disable=not out.is_terminal, transient=True)
 
 
 class _RowWriter:

@@ -1,1 +1,1 @@
-"""Proof that stream, warehouse and a recount of the input agree, and rehearsal of another program file."""
+"""Proof that stream, warehouse and a recount of the input agree, and replays of the past: rehearsals, rebuilds."""

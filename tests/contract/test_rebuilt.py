@@ -10,9 +10,11 @@ from sinks.clickhouse.client import Address, ClickHouse, connect
 from sinks.clickhouse.erasures import ClickHouseErasures
 from sinks.clickhouse.layout import PLAIN, Layout
 from sinks.clickhouse.migrate import migrate
-from sinks.clickhouse.rebuilt import ADOPTED, ADOPTING, ALL, SUFFIX, RebuiltTables, Span
+from sinks.clickhouse.rebuilt import ADOPTED, ADOPTING, ALL, BEGUN, SUFFIX, RebuiltTables, Span
 from sinks.rows import TABLES, digest, row_of
 from sinks.warehouse import Misconfigured
+from streams.commands.rebuild import adopt, made
+from streams.errors import BadSettings
 from streams.local.servers import local_clickhouse
 from tests.support.ledger_rows import DECIDED
 
@@ -84,6 +86,13 @@ def filled(in_force: ClickHouse, beside: ClickHouse) -> RebuiltTables:
     decided(beside, "a", "right", "rebuild", 5)
     decided(beside, "b", "found", "rebuild", 6)
     return tables
+
+
+def interrupted(tables: RebuiltTables) -> None:
+    """A rebuild in which somebody presses Ctrl-C."""
+    with made(tables, SPAN):
+        assert tables.state()[0] == BEGUN
+        raise KeyboardInterrupt
 
 
 OLD = {"a": "wrong", "c": "new"}
@@ -165,6 +174,30 @@ def test_erasures_empty_the_tables_of_a_rebuild(databases: tuple[ClickHouse, Cli
         pass
     assert erasures.count_rows(until_ms).total() == 0
     assert {row[0] for row in beside.query("SELECT customer_id FROM decisions")} == {""}
+
+
+def test_what_is_not_complete_is_never_adopted(databases: tuple[ClickHouse, ClickHouse]) -> None:
+    """Ctrl-C drops what was made; what a kill left there is refused, and made anew by the next run."""
+    in_force, beside = databases
+    tables = RebuiltTables(in_force, beside, PLAIN)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tables)
+    assert tables.state()[0] == ""
+    filled(in_force, beside)
+    with pytest.raises(BadSettings, match="no finished rebuild"):
+        adopt(tables, beside.database)
+    with made(tables, SPAN):
+        assert reasons(beside) == {}
+    assert reasons(in_force) == OLD
+
+
+def test_what_another_program_decided_is_not_adopted(databases: tuple[ClickHouse, ClickHouse]) -> None:
+    """Workers keep what they have counted: their next rows would lie among another program's."""
+    tables, span = filled(*databases), SPAN._replace(adoptable=False)
+    tables.compare(span)
+    with pytest.raises(BadSettings, match="run the workers with that program"):
+        adopt(tables, "nps_rebuild")
+    assert reasons(databases[0]) == OLD
 
 
 def test_a_cluster_exchanges_everywhere() -> None:

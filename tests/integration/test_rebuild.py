@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -93,3 +94,19 @@ def test_rebuilt_is_in_force_and_is_adopted_whole(setting: Setting) -> None:
     done("rebuild", "--drop", environ=environ)
     assert warehouse.query("SELECT count() FROM system.databases WHERE name = 'nps_rebuild'") == [(0,)]
     assert "they agree" in done("rebuild", environ=environ)
+
+
+def test_another_program_is_compared_and_not_adopted(setting: Setting, tmp_path: Path) -> None:
+    """What would have been sent by it lies beside, to be asked; the tables in force are those of who decides now."""
+    environ, changed = setting.environ, tmp_path / "new.toml"
+    changed.write_text(PROGRAM.read_text().replace('channels = ["email", "sms"]', 'channels = ["sms"]'))
+    before = setting.rows_of("dispatches")
+    ended = run("rebuild", "--program", str(changed), environ=environ)
+    assert ended.returncode == 1
+    assert "differences" in ended.stdout
+    sent = "SELECT count() FROM nps_rebuild.dispatches FINAL WHERE rule = 'after-support' AND channel = 'email'"
+    assert setting.warehouse.query(sent) == [(0,)]
+    refused = run("rebuild", "--adopt", environ=environ)
+    assert refused.returncode == 2
+    assert "run the workers with that program" in refused.stderr
+    assert setting.rows_of("dispatches") == before
