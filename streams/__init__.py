@@ -62,6 +62,7 @@ Words that are ours, and some of the field that mean one thing here:
     pane          one segment's minute, hour or day, with its tally
     in hand       the batch that is being decided and written, and not remembered yet
     parked        a response that waits in its journey until its survey is sent
+    link          an order, case or address that leads to its customer, for foreign records that name none
     mapping       a TOML file that says which events a foreign record becomes
     part          one thing said to a survey: a score, a comment, both, or a withdrawal
     program       the rules, segments, windows and limits in nps.toml

@@ -204,7 +204,7 @@ def _linked(raw: Any, path: TomlPath, scope: _Scope) -> Expression:
     """Read a customer that is found by a link."""
     require_keys(raw, path, ("link", "of"), ("link", "of"))
     link = str(one_of(raw, path, "link", language.LINKS))
-    return Expression(Linked(link, _expression(raw["of"], (*path, "of"), "text", scope)), "text")
+    return Expression(Linked(link, _link_end(raw, path, "of", scope)), "text")
 
 
 def _entries(field: str, raw: object, path: TomlPath, scope: _Scope) -> list[tuple[str, FieldMapping]]:

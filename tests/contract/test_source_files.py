@@ -14,12 +14,31 @@ from streams.sources.positions import TomlPath, line_of, positions
 from streams.sources.reading import BadMapping, load, read
 from tests.support.toml_text import toml_text
 
-FILES = sorted((Path(__file__).parent / "sources").glob("*/*.toml"))
+FILES = [
+    *sorted((Path(__file__).parent / "sources").glob("*/*.toml")),
+    Path(__file__).parents[2] / "deploy" / "sources" / "shopify.toml",
+]
 OF_FILE = {"name", "topic", "format", "envelope", "unwrap", "compressed", "otherwise"}
 OF_EVENT = {"to", "when", "each", "source", "id", "type", "time", "customer_id", "order_id", "case_id", "survey_id"}
+OF_LINK = {"link", "when", "each", "of", "customer_id"}
 OPTIONAL = {"amount_minor", "currency", "attributes", "consents", "bounces", "score", "comment", "channel", "opted_out"}
-OF_TABLE = {"at", "of", "where", "largest", "take", "join", "as", "zone", "format", "map", "else", "scale", "currency"}
-WORDS = {"format", "envelope", "compressed", "otherwise", "to", "as", "zone"}
+OF_TABLE = {
+    "at",
+    "of",
+    "where",
+    "largest",
+    "take",
+    "join",
+    "as",
+    "zone",
+    "format",
+    "map",
+    "else",
+    "scale",
+    "currency",
+    "link",
+}
+WORDS = {"format", "envelope", "compressed", "otherwise", "to", "as", "zone", "link"}
 PLACES = {
     "at",
     "of",
@@ -54,7 +73,8 @@ def changes(raw: dict[str, Any]) -> Iterator[Change]:
             yield "a misspelt word", path, path, changed(raw, path, f"{value}q")
         if key in PLACES and isinstance(value, str) and value.startswith("/"):
             yield "no pointer", path, path, changed(raw, path, value[1:])
-        if key in ("name", "topic") or (len(path) == 3 and key in OF_EVENT - {"when", "each"}):
+        required = (OF_LINK if path[0] == "links" else OF_EVENT) - {"when", "each"}
+        if key in ("name", "topic") or (len(path) == 3 and key in required):
             yield "missing", path, path[:-1], changed(raw, path, drop=True)
 
 
@@ -62,10 +82,10 @@ def is_ours(path: TomlPath) -> bool:
     """True for keys of the language, not for names and words that a file chooses itself."""
     if len(path) == 1:
         return path[0] in OF_FILE
-    if path[0] != "events" or any(name in path[2:-1] for name in ("when", "where", "map")):
+    if path[0] not in ("events", "links") or any(name in path[2:-1] for name in ("when", "where", "map")):
         return False
     if len(path) == 3:
-        return path[2] in OF_EVENT | OPTIONAL
+        return path[2] in (OF_LINK if path[0] == "links" else OF_EVENT | OPTIONAL)
     return path[-1] in OF_TABLE and path[-2] not in ("attributes", "consents", "bounces")
 
 
@@ -173,6 +193,11 @@ country = "/country"
         (NAME, f'{NAME}\npersonal = ["contry"]', "2: personal.0: no event has an attribute 'contry', did"),
         (NAME, f'{NAME}\nformat = "csv"\nenvelope = "debezium"', "3: envelope: does not go with format = 'csv'"),
         (NAME, f'{NAME}\nschema = "x.avsc"', '2: schema: goes with format = "avro" only'),
+        ('"/customer"', '{ link = "ordr", of = "/id" }', "11: purchases.customer_id.link: 'ordr' is none of order"),
+        ('"/customer"', '{ link = "order" }', "11: purchases.customer_id: 'of' is missing"),
+        ('"/customer"', '{ link = "order", of = "id" }', "11: purchases.customer_id.of: must come from a place"),
+        ('source = "shop"', 'source = { link = "order", of = "/id" }', "7: purchases.source.link: there is no key"),
+        (NAME, f'{NAME}\nlinks = [{{ link = "order", of = "/id" }}]', "2: links.0: 'customer_id' is missing"),
         ('source = "shop"', 'source = "@envelope/source"', "7: purchases.source: there is no envelope: set `envelope`"),
     ],
 )  # fmt: skip

@@ -81,6 +81,20 @@ def customers(environ: dict[str, str]) -> set[tuple[str, str]]:
     return {(event.id, event.customer_id) for event in (CODEC.decode(Purchase, record.value) for record in found)}
 
 
+def test_a_history_teaches_its_links(environ: dict[str, str], tmp_path: Path) -> None:
+    """Orders loaded, then refunds: one finds its customer, and the other is named."""
+    at_ms = wall_ms() - 60_000
+    order, refunds = tmp_path / "order.json", tmp_path / "refunds.jsonl"
+    order.write_text(json.dumps({"id": 7, "customer": "C-7", "at": at_ms}))
+    refunds.write_text("".join(json.dumps({"order": number, "at": at_ms}) + "\n" for number in (7, 8)))
+    orders_file, refunds_file = (str(tmp_path / f"{name}.toml") for name in FILES)
+    assert done("sources", "load", orders_file, str(order), environ=environ) == "1 events of 1 records loaded\n"
+    said = done("sources", "load", "--skip", refunds_file, str(refunds), environ=environ)
+    assert said.startswith("refunds.jsonl:2: unknown_customer: refunds.toml:9: purchases.customer_id: no customer is")
+    assert said.endswith("\n1 events of 2 records loaded\n")
+    assert customers(environ) == {("7", "C-7"), ("7:refund", "C-7")}
+
+
 def test_a_refund_waits_for_its_order_through_a_kill(environ: dict[str, str], tmp_path: Path) -> None:
     """It is its customer's event once the order came; of one that never comes, or was erased, it is a letter."""
     brokers, log, at_ms = environ["NPS_BROKERS"], tmp_path / "log", wall_ms() - 60_000
