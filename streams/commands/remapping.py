@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from schemas.codec import Codec
+from schemas.topics import LINKS
 from streams.commands.letters import Letter
 from streams.commands.redrive import Keep
 from streams.kafka.ports import KafkaRecord, Output
@@ -19,6 +20,7 @@ class Remapping:
     ) -> None:
         self._writers = [(mapper.mapping, SourceWriter(mapper, codec, links)) for mapper in mappers]
         self._now_ms = now_ms
+        self._links = links
 
     def __call__(self, letter: Letter) -> Sequence[Output] | Keep | None:
         """Make the events of a letter, as the first mapping would have; None where no file reads its topic.
@@ -38,4 +40,7 @@ class Remapping:
         outputs, mapped = writer.outputs_of(record, death.partition, self._now_ms())
         if mapped.letter is not None:
             return Keep(f"would die again: {mapped.letter.reason}: {mapped.letter.detail}")
+        if self._links is not None:  # as they stand: an earlier letter that waits may have taught them to us alone
+            outputs = [output for output in outputs if output.topic != LINKS.name]
+            outputs += self._links.restated(mapped.links, mapping.name)
         return outputs or Keep(f"is ignored by {mapping.file} now: drop it")

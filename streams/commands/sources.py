@@ -209,7 +209,7 @@ def _following(settings: Settings, links: Links) -> Iterator[Callable[[], list[O
     consumer = Consumer({
         "bootstrap.servers": settings.brokers, **settings.security, "group.id": "nps-links",
         "auto.offset.reset": "earliest", "enable.partition.eof": True, "fetch.queue.backoff.ms": "10",
-        **MANUAL_COMMIT, **QUIET,
+        **MANUAL_COMMIT, **QUIET, "error_cb": lambda error: None,  # the sources' own consumers tell of a broker away
     })  # fmt: skip
     with closing(consumer):
         follower = LinkFollower(consumer, links, places)

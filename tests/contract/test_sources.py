@@ -2,7 +2,9 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,17 @@ import pytest
 from schemas.codec import Codec
 from schemas.reasons import Reason
 from streams.kafka.ports import KafkaRecord
+from streams.sources.evaluation import link_key
 from streams.sources.mapper import Mapped, Mapper
 from streams.sources.reading import load, read
 from streams.sources.samples import Sample, differences, read_samples, told
+from tests.support.toml_text import toml_text
 
 FOLDER = Path(__file__).parent / "sources"
 KEY = b"0123456789abcdef0123456789abcdef"
 EXPECTED = sorted(FOLDER.glob("*/*.expected.json"))
+WITH_LINK = [path for path in EXPECTED if '"with_link"' in path.read_text()]
+LINK_KEYS = ("of", "becomes", "record")
 PERSONAL = re.compile(
     r"e?mail|phone|first_?name|last_?name|street|address[12]|(^|_)ip$|password|hash|fingerprint", re.I
 )
@@ -67,6 +73,24 @@ def test_each_payload_becomes_what_lies_beside_it(expected: Path) -> None:
     sample = sample_of(expected)
     mapped = mapper_of(expected).map(sample.record)
     assert differences(mapped, sample.expected) == []
+
+
+@pytest.mark.parametrize("expected", WITH_LINK, ids=lambda path: path.parent.name)
+def test_a_payload_without_a_customer_finds_it_by_a_link(expected: Path) -> None:
+    """Waits while the order or case is not known, and becomes what lies beside it once it is."""
+    sample, wanted = sample_of(expected), json.loads(expected.read_text())["with_link"]
+    own = expected.with_name(f"{stem_of(expected)}.toml")
+    raw = tomllib.loads((own if own.exists() else expected.with_name("mapping.toml")).read_text(), parse_float=Decimal)
+    for event in raw["events"]:
+        event["customer_id"] = {"link": wanted["kind"], "of": event.get("order_id") or event["case_id"]}
+    known: dict[str, str] = {}
+    mapper = Mapper(read(toml_text(raw).encode(), "linked.toml"), customer_of=known.get)
+    letter = mapper.map(sample.record).letter
+    assert letter is not None
+    ends, customers, records = (one if isinstance(one, list) else [one] for one in map(wanted.get, LINK_KEYS))
+    assert set(letter.links) == {link_key(wanted["kind"], end, b"") for end in ends}
+    known.update(zip(letter.links, customers, strict=True))
+    assert differences(mapper.map(sample.record), records) == []
 
 
 @pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: f"{path.parent.name}/{path.name.partition('.')[0]}")

@@ -62,6 +62,7 @@ def test_what_is_shown_runs(document: str, least: int, environ: dict[str, str], 
     shown = commands(document)
     assert len(shown) >= least, shown
     shutil.copy(FOLDER / "purchase.v1.avsc", tmp_path / "NEW.avsc")
+    shutil.copy(ROOT / "deploy" / "sources" / "zendesk.toml", tmp_path / "shop.toml")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for command in shown:
         ended = subprocess.run(

@@ -21,6 +21,8 @@ from schemas.topics import (
     TOPICS,
     key_of,
 )
+from sinks.erasure.customers import ErasedCustomers
+from sinks.rows import digest
 from streams.commands import corrections, fates
 from streams.commands.deadletters import newest_of
 from streams.commands.fates import Fate, Fates
@@ -31,7 +33,9 @@ from streams.domain.panes import DAY_MS
 from streams.intake import accept
 from streams.kafka.ports import KafkaRecord
 from streams.program import parse
-from streams.sources.mapper import Mapper
+from streams.sources.evaluation import link_key
+from streams.sources.links import Links
+from streams.sources.mapper import Mapper, TaughtLink
 from streams.sources.process import SourceWriter
 from streams.sources.reading import read
 from tests.support.histories import START_MS, purchase, response, told
@@ -219,6 +223,25 @@ def test_a_foreign_letter_that_does_not_map_waits_with_its_new_reason(verdict: o
     """Nothing of it is sent."""
     assert isinstance(verdict, Keep)
     assert verdict.why.startswith(why)
+
+
+def test_a_letter_whose_link_came_later_goes_back() -> None:
+    """It was given up before its order was known; what its own record teaches goes along."""
+    text = SHOP.replace('"./customer"', '{ link = "order", of = "./id" }')
+    text += '[[links]]\nlink = "case"\neach = "/orders"\nof = "./id"\ncustomer_id = "./customer"\n'
+    links = Links(CODEC, ErasedCustomers(), digest)
+    mapper = Mapper(read(text.encode(), "shop.toml"), customer_of=links.customer_of)
+    judge = replace(JUDGE, remap=Remapping([mapper], CODEC, lambda: NOW_MS, links))
+    value = json.dumps({"done": True, "orders": [order(1)]}).encode()
+    one = letter(value, "unknown_customer", "shop.orders")
+    verdict = judge(one)
+    assert isinstance(verdict, Keep)
+    assert verdict.why.startswith("would die again: unknown_customer: shop.toml:12: purchases.customer_id: no customer")
+    links.teach([TaughtLink(link_key("order", "o1", b""), "c9")], "orders", START_MS)
+    verdict = judge(one)
+    assert isinstance(verdict, PutBack)
+    case = link_key("case", "o1", b"").encode()
+    assert [(output.topic, output.key) for output in verdict.outputs] == [("nps.purchases", b"c9"), ("nps.links", case)]
 
 
 def test_of_a_foreign_letter_the_erased_customers_are_left_out() -> None:
