@@ -26,9 +26,9 @@ from sinks.warehouse import Row
 LINEAGE = ("kafka_topic", "kafka_partition", "kafka_offset", "loaded_at")
 COLUMNS = {
     "answered_ms": "answered_at", "as_of_ms": "as_of", "decided_ms": "decided_at",
-    "due_ms": "due_at", "erased_ms": "erased_at", "expires_ms": "expires_at", "published_ms": "published_at",
-    "received_ms": "received_at", "sent_ms": "sent_at", "start_ms": "start", "time": "acted_at",
-    "trigger_ms": "triggered_at",
+    "due_ms": "due_at", "end_ms": "closed_at", "erased_ms": "erased_at", "expires_ms": "expires_at",
+    "published_ms": "published_at", "received_ms": "received_at", "sent_ms": "sent_at", "start_ms": "start",
+    "time": "acted_at", "trigger_ms": "triggered_at",
 }  # fmt: skip
 """Columns of instants, which hold times and no numbers, by field; any other column is called as its field."""
 
@@ -115,6 +115,7 @@ TABLES: dict[str, Table] = {
         _table("answers", topics.ANSWERS),
         _table("panes", topics.PANES),
         _table("rolling", topics.ROLLING),
+        _table("falls", topics.FALLS),
         _table("decisions", topics.DECISIONS),
         Table(
             "dispatches",

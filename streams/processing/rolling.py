@@ -34,8 +34,8 @@ ROWS_AT_ONCE = 500
 holds the event loop longer than 50 ms.
 """
 
-JUDGED_AT_ONCE = 100
-"""The most segments that one call of `judgements` judges, which takes 0.1 to 0.2 ms each."""
+JUDGED_AT_ONCE = 50
+"""The most segments that one call of `judgements` judges, each in 0.2 to 0.4 ms."""
 
 _AGING_EVERY = 5
 """Of so many segments one comes in its turn by the clock, however many others answers have changed."""

@@ -9,6 +9,7 @@ five windows and with one; how fast state comes back; memory; and latency at 100
     python -m tests.bench.bench --only bi            views and questions at 5,000,000 answers, see tests.bench.bi
     python -m tests.bench.bench --only sources       a mapping file beside JMESPath, end to end, and webhooks
     python -m tests.bench.bench --only comments      themes and sentiment of real comments, and the time for one
+    python -m tests.bench.bench --only falls         false alerts and falls found, see tests.bench.falls
 """
 
 import argparse
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import fastavro
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from schemas.codec import versions
@@ -34,7 +36,7 @@ from streams.engine.lease import Lease, monotonic_ms
 from streams.kafka.topics import ensure_topics
 from streams.local.servers import local_broker
 from streams.local.stack import PARTITIONS, SESSION_MS
-from tests.bench import bi, comments, sink, sources
+from tests.bench import bi, comments, falls, sink, sources
 from tests.bench.latency import latency
 from tests.bench.load import DAY_MS, Load, out, produce, producer, programs, reader_of
 from tests.bench.process import OF_TOPIC, Run
@@ -161,13 +163,14 @@ def in_step(load: Load, program: Path, folder: Path, days: int) -> float:
     return 2 * rate
 
 
-APART: dict[str, Callable[[int | None], Table | str]] = {
+APART: dict[str, Callable[[int | None], RenderableType]] = {
     "sink": lambda answers: sink.run(answers or ANSWERS),
     "bi": lambda answers: bi.run(answers or bi.ANSWERS),
     "sources": lambda _: sources.run(),
     "comments": lambda _: comments.run(),
+    "falls": lambda _: Group(*falls.run(out)),
 }
-"""Benchmarks that only run when they are asked for; each is given the number of answers, or None, and makes a table."""
+"""Benchmarks that only run when they are asked for; each is given the number of answers, or None, and makes what is printed."""
 
 
 def main() -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from schemas.codec import versions
 from schemas.events import SurveyDispatch
+from schemas.oncall import Tally as Bands
+from schemas.oncall import WindowFall, WindowFalls, encode
 from sinks.chdb.sqltext import statements
 from sinks.clickhouse import comments
 from sinks.clickhouse.client import Address, ClickHouse, connect
@@ -31,6 +33,8 @@ PANES = TABLES["nps.panes"].columns
 ANSWERS = TABLES["nps.answers"].columns
 DISPATCHES = TABLES["nps.dispatches"].columns
 ROLLING = TABLES["nps.rolling"].columns
+FALLS = TABLES["nps.falls"].columns
+BANDS = ("promoters", "passives", "detractors")
 DAY_MS = 86_400_000
 RECENT_MS = (time.time_ns() // 1_000_000 // DAY_MS - 2) * DAY_MS
 """The day before yesterday, at midnight UTC: audited by default, and kept in every table."""
@@ -379,6 +383,34 @@ def test_nps_current_is_the_latest_window(database: ClickHouse) -> None:
     database.insert("rolling", ROLLING, [window(120_000, 0, None, 9), window(60_000, 9, 9.5, 10)])
     found = database.query("SELECT segment, window, window_end, answers, nps, low, version FROM nps_current")
     assert found == [("all", "24h", moment(RECENT_MS + 120_000), 0, None, None, 9)]
+
+
+def test_segment_falls_is_the_newest_judgement(database: ClickHouse) -> None:
+    """Of each segment the newest close counts, and of that the highest version; a window without answers is no row."""
+
+    def judged(window: str, before: tuple[int, int, int], after: tuple[int, int, int], z: float | None) -> WindowFall:
+        bands = [Bands(**dict(zip(BANDS, tally, strict=True))) for tally in (before, after)]
+        least = None if z is None else 12.5
+        return WindowFall(
+            window=window, start_ms=0, before=bands[0], after=bands[1], z=z, threshold=4.0, smallest=least
+        )
+
+    def row(hour: int, version: int, *windows: WindowFall) -> Row:
+        text = encode(WindowFalls(windows=windows))
+        return ("country=BR", RECENT_MS + hour * 3_600_000, text, "prog", version, "nps.falls", 0, version, 9)
+
+    low = judged("1d", (50, 30, 20), (30, 30, 40), 4.25)
+    few, none = judged("6h", (1, 0, 0), (0, 0, 0), None), judged("3d", (0, 0, 0), (0, 0, 0), None)
+    database.insert("falls", FALLS, [row(2, 7, few, low, none), row(2, 6, none), row(1, 9, none, few)])
+    found = database.query(
+        "SELECT segment, combination, window, closed_at, answers_before, nps_before, answers, nps, change, evidence, "
+        "is_fall, smallest_fall FROM segment_falls ORDER BY window"
+    )
+    closed_at = moment(RECENT_MS + 2 * 3_600_000)
+    assert found == [
+        ("country=BR", "country", "1d", closed_at, 100, 30.0, 100, -10.0, -40.0, 4.25, True, 12.5),
+        ("country=BR", "country", "6h", closed_at, 1, 100.0, 0, None, None, None, False, None),
+    ]
 
 
 def test_response_rate_counts_surveys_once(database: ClickHouse) -> None:

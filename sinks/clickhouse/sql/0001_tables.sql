@@ -94,6 +94,26 @@ ORDER BY (segment, window, as_of)
 TTL toDateTime(as_of) + INTERVAL {hours_days} DAY
 SETTINGS deduplicate_merge_projection_mode = 'rebuild';
 
+-- Each close of an hour at which a segment was judged for falls; `windows` is JSON, which segment_falls takes apart.
+CREATE TABLE IF NOT EXISTS falls{on_cluster}
+(
+    segment         LowCardinality(String),
+    closed_at       DateTime64(3, 'UTC'),
+    windows         String,
+    program         LowCardinality(String),
+    version         UInt64,
+    kafka_topic     LowCardinality(String),
+    kafka_partition UInt32,
+    kafka_offset    UInt64,
+    loaded_at       DateTime64(3, 'UTC'),
+    PROJECTION newest (SELECT segment, max(closed_at) GROUP BY segment)
+)
+ENGINE = {replicated}ReplacingMergeTree(version)
+PARTITION BY toYYYYMM(closed_at)
+ORDER BY (segment, closed_at)
+TTL toDateTime(closed_at) + INTERVAL {hours_days} DAY
+SETTINGS deduplicate_merge_projection_mode = 'rebuild';
+
 CREATE TABLE IF NOT EXISTS decisions{on_cluster}
 (
     decision_id      String,

@@ -129,3 +129,72 @@ FROM
     ) AS halves
     GROUP BY segment, days
 );
+
+-- The newest judgement of each segment, window by window; of windows that have no answers and none before them no row.
+-- nps_reader: segment × window: the answers in it against those before it, at the last close of an hour
+CREATE OR REPLACE VIEW segment_falls{on_cluster}
+{definer}
+AS SELECT
+    segment,
+    {combination} AS combination,
+{segment_dimensions}
+    window,
+    closed_at,
+    answers_before,
+    nps_before,
+    answers,
+    nps,
+    round(nps - nps_before, 2) AS change,
+    evidence,
+    threshold,
+    ifNull(evidence >= threshold, false) AS is_fall,
+    smallest_fall
+FROM
+(
+    SELECT
+        segment,
+        window,
+        closed_at,
+        any(halves.evidence) AS evidence,
+        any(halves.threshold) AS threshold,
+        any(halves.smallest_fall) AS smallest_fall,
+        sumIf(n, is_after) AS answers,
+        anyIf(halves.nps, is_after) AS nps,
+        sumIf(n, NOT is_after) AS answers_before,
+        anyIf(halves.nps, NOT is_after) AS nps_before
+    FROM
+    (
+        SELECT
+            *,
+{figures}
+        FROM
+        (
+            SELECT
+                segment,
+                closed_at,
+                JSONExtractString(judged, 'window') AS window,
+                JSONExtract(judged, 'z', 'Nullable(Float64)') AS evidence,
+                JSONExtract(judged, 'threshold', 'Nullable(Float64)') AS threshold,
+                JSONExtract(judged, 'smallest', 'Nullable(Float64)') AS smallest_fall,
+                arrayJoin([false, true]) AS is_after,
+                if(is_after, JSONExtractRaw(judged, 'after'), JSONExtractRaw(judged, 'before')) AS bands,
+                JSONExtractInt(bands, 'promoters') AS promoters,
+                JSONExtractInt(bands, 'passives') AS passives,
+                JSONExtractInt(bands, 'detractors') AS detractors
+            FROM
+            (
+                SELECT segment, closed_at, arrayJoin(JSONExtractArrayRaw(windows, 'windows')) AS judged
+                FROM
+                (
+                    SELECT segment, closed_at, windows
+                    FROM falls
+                    WHERE (segment, closed_at) IN (SELECT segment, max(closed_at) FROM falls GROUP BY segment)
+                    ORDER BY segment, version DESC
+                    LIMIT 1 BY segment
+                )
+            )
+        )
+    ) AS halves
+    GROUP BY segment, window, closed_at
+)
+WHERE answers + answers_before > 0;
