@@ -4,12 +4,17 @@ from collections import Counter
 
 import pytest
 
+from schemas.events import Fall
 from schemas.oncall import WindowFalls, decode
+from schemas.topics import FALLS, ROLLING
 from streams import metrics
 from streams.domain.nps import Tally
 from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS, Resolution
+from streams.kafka.memory import MemoryLog
+from streams.processing.rolling import Rolling
 from tests.support.falls import policy
-from tests.support.rolling import LENGTHS, PROGRAM, START_MS, World, decoded
+from tests.support.memory_feed import MemoryFeed
+from tests.support.rolling import CODEC, LENGTHS, PROGRAM, START_MS, World, decoded
 
 
 def test_one_answer_is_one_row_for_each_window() -> None:
@@ -259,3 +264,17 @@ def test_no_call_judges_more_than_its_share(monkeypatch: pytest.MonkeyPatch) -> 
     found = [len(world.rolling.judgements()) for _ in range(4)]
     assert found == [7, 7, 6, 0]
     assert len(names) == 20
+
+
+def test_a_tick_writes_rows_and_evidence() -> None:
+    """Both onto the log: the rows of every window, then one record of the segment's falls under its name."""
+    world, log = World(falls=policy()), MemoryLog()
+    world.add(Tally(1, 0, 0), world.now_ms - 2 * HOUR_MS)
+    agent = Rolling(log, CODEC, MemoryFeed(log), lambda: None, lambda partitions: world.rolling)
+    agent.tick()
+    agent.tick()
+    assert {topic: len(records) for (topic, _), records in log.partitions.items()} == {
+        ROLLING.name: len(LENGTHS), FALLS.name: 1
+    }  # fmt: skip
+    (record,) = log.partitions[FALLS.name, 0]
+    assert (record.key, CODEC.decode(Fall, record.value).end_ms) == (b"all", START_MS)
