@@ -170,7 +170,7 @@ APART: dict[str, Callable[[int | None], RenderableType]] = {
     "comments": lambda _: comments.run(),
     "falls": lambda _: Group(*falls.run(out)),
 }
-"""Benchmarks that only run when they are asked for; each is given the number of answers, or None, and makes what is printed."""
+"""Benchmarks that run when asked for alone; each is given the number of answers, or None, and makes what is printed."""
 
 
 def main() -> None:
