@@ -237,8 +237,10 @@ class LivePage:
         metrics.PAGE_READERS.labels(role).inc()
         try:
             await self._send_all(request, response, subscriber)
-        except (TimeoutError, ConnectionError):
+        except TimeoutError:
             cast(Connection, request.protocol).cut("slow")
+        except ConnectionError:
+            logger.debug("reader_left role=%s", role)
         finally:
             self._broadcast.leave(subscriber)
             metrics.PAGE_READERS.labels(role).dec()

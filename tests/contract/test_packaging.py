@@ -21,6 +21,7 @@ import streams, schemas, sinks
 from schemas.codec import Codec
 from streams.collector import page
 from streams.collector.texts import TEXTS
+from streams.page.server import LivePage
 from streams.program import load
 target = sys.argv[1]
 assert all(m.__file__.startswith(target) for m in (streams, schemas, sinks)), streams.__file__

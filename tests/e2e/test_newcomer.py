@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
+from urllib.request import HTTPCookieProcessor, build_opener
 
 from streams.local.servers import free_port
 from tests.support.commands import BOUND_S, ROOT, Service, clean
@@ -37,6 +38,9 @@ def test_from_an_own_event_to_an_own_alert(tmp_path: Path) -> None:
         assert ended.stdout.count("1 events produced\n") == 2
         assert "│ country=BR " in ended.stdout
         up.until(lambda: "| alert open severity=critical score=2" in up.said(), "the alert is a line there, too")
+        (link,) = re.findall(r"link for one use: (\S+)", up.said())
+        with build_opener(HTTPCookieProcessor()).open(link) as page:
+            assert 'data-role="responder"' in page.read().decode()
         words_said = re.split(r"[^\w.-]+", up.said())  # whole words: a link's token may hold any two letters
         assert "C1" not in words_said, "no customer in what is no terminal"
 

@@ -37,8 +37,8 @@ from tests.support.commands import BOUND_S, Service, argv, clean, done, run, unt
 from tests.support.programs import program
 
 COMMANDS = (
-    "demo", "up", "worker", "sink", "notify", "collector", "link", "sources", "topics", "migrate", "produce", "query",
-    "why", "deadletters", "schemas", "rehearse", "rebuild", "config",
+    "demo", "up", "worker", "sink", "notify", "collector", "page", "link", "sources", "topics", "migrate", "produce",
+    "query", "why", "deadletters", "schemas", "rehearse", "rebuild", "config",
 )  # fmt: skip
 PURCHASE = (
     '{"topic": "purchases", "source": "shop", "id": "1", "type": "order.delivered", '
