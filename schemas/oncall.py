@@ -35,7 +35,7 @@ Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LENG
 Note: TypeAlias = Annotated[str, msgspec.Meta(max_length=NOTE_LENGTH)]
 Comment: TypeAlias = Annotated[str, msgspec.Meta(max_length=COMMENT_LENGTH)]
 Instant: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 Kind: TypeAlias = Literal["detractor", "fall", "no_answers", "nothing_sent", "response_rate", "stalled", "test"]
 """Subject of an incident: a group of detractors, a segment's fall, an absence, or the test of a receiver."""
@@ -49,12 +49,12 @@ Verb: TypeAlias = Literal["open", "update", "acknowledge", "resolve"]
 ActionVerb: TypeAlias = Literal["acknowledge", "resolve", "escalate", "assign", "note", "contacted"]
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
+class Bands(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of answers by band."""
 
-    promoters: Count
-    passives: Count
-    detractors: Count
+    promoters: Natural
+    passives: Natural
+    detractors: Natural
 
 
 class WindowFall(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +66,8 @@ class WindowFall(msgspec.Struct, frozen=True, kw_only=True):
 
     window: Name
     start_ms: Instant
-    before: Tally
-    after: Tally
+    before: Bands
+    after: Bands
     z: float | None = None
     threshold: float | None = None
     smallest: float | None = None
@@ -81,20 +81,20 @@ class WindowFalls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FallFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What people are told of a fall: NPS and answers before and in `window`, which shows it most clearly."""
+    """Facts that people are told of a fall: NPS and answers before and in `window`, which shows it most clearly."""
 
     segment: Name
     window: Name
     before_nps: float
     after_nps: float
-    n_before: Count
-    n_after: Count
+    n_before: Natural
+    n_after: Natural
     smallest: float
     since_ms: Instant
 
 
 class FallState(msgspec.Struct, frozen=True, kw_only=True):
-    """What an incident keeps of a fall: `facts` of when it opened are its baseline, `latest` is what was judged last.
+    """State of a fall that an incident keeps: `facts` of its opening, the baseline, and the `latest` ones.
 
     `above_since_ms` is the instant since which NPS has stayed above the middle of before and after; None while it has
     not.  `reopens_from_ms`: only windows that begin at or after it may open another incident; None while it is open.
@@ -135,7 +135,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     route: Name
     survey: str | None = None
     segments: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_SEGMENTS)] = ()
-    count: Count = 0
+    count: Natural = 0
     opened_ms: Instant
     updated_ms: Instant
     resolved_ms: Instant | None = None
@@ -143,7 +143,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     assignee: str | None = None
     note: Note | None = None
     members: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MOST_SHOWN)] = ()
-    more: Count = 0
+    more: Natural = 0
     fall: FallFacts | None = None
     link: str = ""
 
@@ -175,9 +175,21 @@ class CaseMember(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Members(msgspec.Struct, frozen=True, kw_only=True):
-    """Detractors of an incident in the order in which they came; at most MOST_MEMBERS."""
+    """Detractors of an incident in the order in which they came, at most MOST_MEMBERS, and how far people were told.
+
+    `more` found no room among them.  `subject` and `detail` are of a fall or an absence.  `stepped_ms` is when the last
+    step of escalation was taken, by the notification `stepped_seq`; `news` is something that nobody was told yet, and
+    `told_severity` the worst severity that was.
+    """
 
     members: Annotated[tuple[CaseMember, ...], msgspec.Meta(max_length=MOST_MEMBERS)] = ()
+    more: Natural = 0
+    subject: str = ""
+    detail: str = ""
+    news: bool = False
+    stepped_ms: Instant | None = None
+    stepped_seq: Natural = 0
+    told_severity: Severity | None = None
 
 
 class AlertPayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,7 +257,7 @@ class UndeliveredPayload(msgspec.Struct, frozen=True, kw_only=True):
     incident_id: Name
     notification_id: Name
     receiver: Name
-    seq: Count
+    seq: Natural
 
 
 class SilencePayload(msgspec.Struct, frozen=True, kw_only=True):
@@ -305,4 +317,6 @@ def decode(cls: type[S], text: str) -> S:
 
 def payload_of(event: OncallEvent) -> Payload:
     """Decode the payload of an event.  Raises ValueError for one that is not of the event's kind."""
-    return decode(PAYLOADS[event.kind], event.payload)
+    if (struct := PAYLOADS.get(event.kind)) is None:
+        raise ValueError(f"{event.kind!r} is no kind of event")
+    return decode(struct, event.payload)

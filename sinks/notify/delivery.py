@@ -42,7 +42,7 @@ LONGEST_WAIT_S = 60.0
 log = logging.getLogger("nps.notifier")
 
 
-class Delivery:
+class AlertDelivery:
     """Member of a notifier's consumer group.  `run` delivers until told to stop; each service needs a `group.id`."""
 
     def __init__(

@@ -13,7 +13,7 @@ from sinks.clickhouse.erasures import ClickHouseErasures
 from sinks.erasure.process import ErasureProcess
 from sinks.loader import Loader
 from sinks.notify.console.notifier import ConsoleNotifier
-from sinks.notify.delivery import Delivery
+from sinks.notify.delivery import AlertDelivery
 from sinks.notify.notifier import Notifier
 from sinks.notify.webhook.notifier import WebhookNotifier
 from sinks.warehouse import Warehouse
@@ -52,7 +52,7 @@ def notify(parsed: argparse.Namespace) -> int:
     notifier = _notifier(settings, show_customers=parsed.customers or sys.stdout.isatty())
     producer, consumer = _clients(settings, "notifier")
     health = serve_metrics(settings)
-    delivery = Delivery(
+    delivery = AlertDelivery(
         consumer, producer, codec_of(settings, encodes=False), notifier, patience_s=settings.server_wait_s
     )
     health.unready = delivery.unready

@@ -21,7 +21,7 @@ from schemas.events import Alert
 from schemas.topics import ALERTS, DEAD_LETTERS
 from sinks.batch import Backoff
 from sinks.notify.console.notifier import ConsoleNotifier
-from sinks.notify.delivery import Delivery
+from sinks.notify.delivery import AlertDelivery
 from sinks.notify.notifier import GiveUp, Notifier, TryLater
 from sinks.notify.webhook.notifier import WebhookNotifier, retry_after_s
 from streams.local.servers import LocalServer
@@ -97,7 +97,7 @@ def send(kafka: str, *values: bytes, timestamp_ms: int = 0) -> None:
 
 @contextmanager
 def notifying(kafka: str, notifier: Notifier, **options: int) -> Iterator[None]:
-    delivery = Delivery(
+    delivery = AlertDelivery(
         {"bootstrap.servers": kafka, "session.timeout.ms": "10000", "heartbeat.interval.ms": "300"},
         {"bootstrap.servers": kafka}, CODEC, notifier, backoff=Backoff(10, 40), **options,
     )  # fmt: skip
