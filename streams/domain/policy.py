@@ -11,6 +11,7 @@ from schemas.events import Trigger
 from streams.domain.bands import Bands
 from streams.domain.conditions import OF_PURCHASES, Condition, attributes_of, holds
 from streams.domain.hours import Hours
+from streams.domain.incidents.rules import DEFAULT_RULES, OncallRules
 from streams.domain.panes import DAY_MS, HOUR_MS, LENGTH_MS, Resolution
 from streams.domain.windows import Window
 
@@ -239,6 +240,7 @@ class Program:
     """Dimensions that are bands of a number, by name."""
     falls: FallPolicy | None = None
     """Judging of windows for falls; None for none."""
+    oncall: OncallRules = DEFAULT_RULES
 
     def __post_init__(self) -> None:
         """Raises ValueError for a program that contradicts itself; each message says what to change."""

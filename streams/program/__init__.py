@@ -22,6 +22,7 @@ from streams.program.brand import brand_of
 from streams.program.complaint import error_at, located
 from streams.program.contradictions import check
 from streams.program.duration import UNITS_MS, duration_ms, ms_at
+from streams.program.oncall import oncall_of
 from streams.program.rules import rule
 
 __all__ = ["UNITS_MS", "BadProgram", "duration_ms", "load", "parse"]
@@ -53,6 +54,7 @@ def parse(text: str, name: str) -> Program:
 
 def _program(tables: file.ProgramFile, folder: Path) -> Program:
     check(tables)
+    hash_ = _hash(tables)
     quarantines, channels = tables.quarantine.surveys.items(), tables.channels.items()
     return Program(
         rules=tuple(rule(table, tables.sending, f"rules[{index}]") for index, table in enumerate(tables.rules)),
@@ -65,7 +67,7 @@ def _program(tables: file.ProgramFile, folder: Path) -> Program:
         limits=_limits(tables.limits),
         alerts=AlertPolicy(tables.alerts.critical_max, tables.alerts.error_max, tables.alerts.warning_max),
         segments_at_most=tables.segments.at_most,
-        hash=_hash(tables),
+        hash=hash_,
         caps={name: Cap(table.at_most, ms_at(table.every, f"channels.{name}.every")) for name, table in channels},
         events=frozenset(tables.events.types),
         placeholders=frozenset(text.strip().casefold() for text in tables.events.placeholders),
@@ -75,6 +77,7 @@ def _program(tables: file.ProgramFile, folder: Path) -> Program:
         brand=brand_of(tables.brand, folder),
         bands={name: _bands(table, f"segments.bands.{name}") for name, table in tables.segments.bands.items()},
         falls=_falls(tables.drops) if tables.drops else None,
+        oncall=oncall_of(tables, hash_),
     )
 
 

@@ -44,12 +44,13 @@ def line_of(text: str, path: str, message: str) -> int:
     unknown = quoted[-1:] if "unknown field" in message else []
     dotted = re.match(r"[a-z]+\.[a-z_]+", message)
     keys = re.findall(r"([^.\[\]]+)(?![^\[]*\])|\[(\d+)\]", path or (dotted[0] if dotted else ""))
-    start = 0
+    start, table = 0, ""
     for key, index in [*keys, *((word, "") for word in unknown)]:
         if index:
-            headers = [i for i, line in enumerate(lines) if i >= start and line.strip().startswith("[[")]
+            headers = [i for i, line in enumerate(lines) if i >= start and line.strip().startswith(f"[[{table}")]
             start = headers[int(index)] if int(index) < len(headers) else start
         else:
+            table = key
             start = next((i for i in range(start, len(lines)) if _has_key(lines[i], key)), start)
     if not keys and not unknown:
         start = max((i for i, line in enumerate(lines) if any(f'"{word}"' in line for word in quoted)), default=start)

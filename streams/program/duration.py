@@ -26,6 +26,14 @@ def hours_ms(text: str) -> tuple[int, int]:
     return opens, closes
 
 
+def times_ms(text: str) -> tuple[int, int]:
+    """Start and end of hours like '20:00-08:00', maybe over midnight, in milliseconds after it.  Raises ValueError."""
+    if not (match := _HOURS.fullmatch(text)):
+        raise ValueError(f"{text!r} are no hours: write them as '20:00-08:00'")
+    starts, ends = (int(match[i]) * UNITS_MS["h"] + int(match[i + 1]) * UNITS_MS["m"] for i in (1, 3))
+    return starts, ends
+
+
 def ms_at(text: str, path: str) -> int:
     """Milliseconds of the duration at this place of the file.  Raises ValidationError that names the place."""
     try:

@@ -3,11 +3,14 @@
 A key that is left out has no part in the program's hash, so that a new key changes no program that does not use it.
 """
 
+import datetime
 import re
 from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
+
+from streams.domain.incidents.rules import Option
 
 NonNegative = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -152,6 +155,64 @@ class BrandTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     colour: str = ""
 
 
+class OncallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[oncall]`: times of incidents, as `streams.domain.incidents.rules.OncallRules` explains them."""
+
+    wait: str = "30s"
+    interval: str = "5m"
+    repeat: str = "4h"
+    acknowledge_for: str = "24h"
+    close_within: str = "48h"
+
+
+class ScoreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Condition on a score in a route's `match`."""
+
+    at_most: Annotated[int, msgspec.Meta(ge=0, le=6)]
+
+
+class MatchTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Conditions of a route or a silence, all of which must hold; an empty one always does."""
+
+    kind: list[str] = []
+    segment: list[str] = []
+    score: ScoreTable | None = None
+    comment: str | None = None
+    route: list[str] = []
+
+
+class StepTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Step of escalation: who is told, and when, from the first page on."""
+
+    after: str
+    to: list[str]
+
+
+class MuteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Hours in which a route is quiet, maybe over midnight, but for some severities."""
+
+    hours: str
+    time_zone: str = "UTC"
+    loud: list[str] = msgspec.field(default_factory=list, name="except")
+
+
+class RouteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[[routes]]`: a way to people, as `streams.domain.incidents.rules.Route` explains it."""
+
+    name: str
+    steps: list[StepTable]
+    match: MatchTable = MatchTable()
+    group_by: list[str] = []
+    mute: MuteTable | None = None
+
+
+class SilenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[[silences]]`: what is told to nobody until a time."""
+
+    match: MatchTable
+    until: datetime.datetime
+
+
 class ProgramFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The whole program file."""
 
@@ -167,6 +228,10 @@ class ProgramFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     customer: CustomerTable = CustomerTable()
     drops: DropsTable | None = None
     brand: BrandTable | None = None
+    oncall: OncallTable = OncallTable()
+    receivers: dict[str, dict[str, Option]] = {}
+    routes: list[RouteTable] = []
+    silences: list[SilenceTable] = []
 
 
 def keys_at(path: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""Incidents beside single answers: falls of NPS, and absences of what should be there."""
+"""Incidents beside single answers: groups of detractors, falls of NPS, and absences of what should be there."""
