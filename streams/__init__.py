@@ -17,6 +17,10 @@ The path of an answer, and of the question before it:
         processing.rolling          panes become rolling NPS of each segment and window: nps.rolling
         sinks.loader                rows in ClickHouse
         sinks.notify                alerts to people
+    nps.alerts, nps.alert-actions, nps.erasures, nps.falls
+        oncall.process              become events of nps.oncall, the one order of what may page somebody or stop it
+        domain.incidents.step       (incident, event, rules, now) -> (incident, effects): pure
+        oncall.fold                 events become nps.notifications and nps.cases, then nps.incidents
     whatever cannot be used         nps.dead-letters, bytes and all, until `nps deadletters` puts it back or drops it
 
 The rooms, each below those above it; imports run down, never up and never in a circle (import-linter holds it):
@@ -29,6 +33,7 @@ The rooms, each below those above it; imports run down, never up and never in a 
     streams.processing              the worker: agents, partitions, outputs
     streams.collector               answers by links and by push, and webhooks of sources, over HTTP
     streams.sources                 mapping files: foreign records become events, without code
+    streams.oncall                  incidents: intake, fold, due times
     streams.intake                  the checks of one inbound record, for the worker and the collector alike
     streams.settings                NPS_* variables, checked
     streams.state                   tables in memory, timers, lineage and progress of the state
@@ -60,6 +65,7 @@ Words that are ours, and some of the field that mean one thing here:
     letter        a dead letter, through all its deaths; of a foreign record too
     lineage       the topics, by id and epoch, from which state was made
     pane          one segment's minute, hour or day, with its tally
+    incident      detractors of one group, a fall or an absence, from the first page to the last
     in hand       the batch that is being decided and written, and not remembered yet
     parked        a response that waits in its journey until its survey is sent
     link          an order, case or address that leads to its customer, for foreign records that name none

@@ -79,3 +79,10 @@ PAGE_LAG = Histogram(
     "nps_page_lag_seconds", "Seconds from a response's Kafka timestamp until the live page had its answer.",
     buckets=LATENCY_BUCKETS,
 )  # fmt: skip
+INCIDENTS = Gauge("nps_incidents", "Incidents, by state; counted at each page and each minute.", ["state"])
+INCIDENT_EVENTS = Counter("nps_incident_events_total", "Events taken into incidents, by kind.", ["kind"])
+ALERT_TO_PAGE_SECONDS = Histogram(
+    "nps_alert_to_page_seconds", "Seconds from a response's Kafka timestamp to the durable page that it led to.",
+    buckets=LATENCY_BUCKETS,
+)  # fmt: skip
+CASES_OVERDUE = Gauge("nps_cases_overdue", "Open cases whose time to close is over; counted as nps_incidents is.")

@@ -29,7 +29,7 @@ class Settings:
     """All settings.  A field `brokers` is read from `NPS_BROKERS`; every field has a default that works locally."""
 
     brokers: str = _setting("127.0.0.1:9092", "Kafka, host:port, several separated by commas.")
-    group: str = _setting("nps", "Prefix of the consumer groups: <group>-worker, -sink, -notifier and -source-<name>.")
+    group: str = _setting("nps", "Prefix of the consumer groups: <group>-worker, -sink, -incidents, -source-<name> ...")
     instance: str = _setting("", "A name of this process that outlives restarts; Kafka then rebalances later.")
     program: str = _setting("", "Path of the program file; empty for the one that ships with the pipeline.")
     partitions: int = _setting(6, "Partitions of the topics that `nps topics` creates; fixed for their life.")

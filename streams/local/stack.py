@@ -1,4 +1,4 @@
-"""Local stack: servers, topics, tables, worker, sink and notifier on this machine, each a process of its own."""
+"""Local stack: servers, topics, tables and all of our processes on this machine."""
 
 import os
 import secrets
@@ -70,7 +70,7 @@ def local_stack(
         for command in ("topics", "migrate"):
             _run_command(command, environ)
         create_foreign(broker.address, {}, (sources or {}).values())
-        names = ["worker", "sink", "notify"]
+        names = ["worker", "sink", "notify", "incidents"]
         if collector_port is not None:
             environ["NPS_COLLECTOR_PORT"] = str(collector_port)
             names.append("collector")

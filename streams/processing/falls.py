@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from schemas.codec import Codec
 from schemas.events import Fall
-from schemas.oncall import Tally as Bands
+from schemas.oncall import Bands
 from schemas.oncall import WindowFall, WindowFalls, encode
 from schemas.topics import FALLS
 from streams.domain.incidents.falls import WindowEvidence, judge

@@ -37,8 +37,8 @@ from tests.support.commands import BOUND_S, Service, argv, clean, done, run, unt
 from tests.support.programs import program
 
 COMMANDS = (
-    "demo", "up", "worker", "sink", "notify", "collector", "page", "link", "sources", "topics", "migrate", "produce",
-    "query", "why", "deadletters", "schemas", "rehearse", "rebuild", "config",
+    "demo", "up", "worker", "sink", "notify", "incidents", "collector", "page", "link", "sources", "topics", "migrate",
+    "produce", "query", "why", "deadletters", "schemas", "rehearse", "rebuild", "config",
 )  # fmt: skip
 PURCHASE = (
     '{"topic": "purchases", "source": "shop", "id": "1", "type": "order.delivered", '
@@ -540,7 +540,7 @@ def test_up_runs_everything_leaves_nothing_and_keeps_its_data(tmp_path: Path) ->
     with up(tmp_path) as first:
         environ = environ_of(first)
         labels = set(re.findall(r"^(\w+) +\| ", first.said(), re.MULTILINE))
-        assert labels <= {"worker", "sink", "notify", "collector"}
+        assert labels <= {"worker", "sink", "notify", "incidents", "collector"}
         assert done("produce", "-", environ=environ, given=PURCHASE.replace("delivered", "unheard_of"))
         until(lambda: decisions(environ) == ["1"], "the decision is in ClickHouse")
         children = descendants(first.process.pid)

@@ -13,10 +13,10 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from schemas.topics import FALLS, JOURNEYS, LETTER_ACTIONS, PANES, ROLLING, WAKEUPS
+from schemas.topics import FALLS, INCIDENTS, JOURNEYS, LETTER_ACTIONS, PANES, ROLLING, WAKEUPS
 from sinks.warehouse import Row, Warehouse
 from streams.collector.outbox import Outbox
 from streams.kafka.ports import Log, Output
@@ -38,6 +38,9 @@ LETTERS = tuple(f"{where}-{stage}" for stage in ("records", "fates") for where i
 
 COLLECTOR = ("before-put", "after-put")
 """The points of a collector: with a request read, and with its records in Kafka but no answer given."""
+
+ONCALL = tuple(f"{where}-{stage}" for stage in ("effects", "states") for where in ("between", "after"))
+"""The points of `nps incidents`: with half written and with all, of events, pages and cases, and of incidents."""
 
 ACTIONS = ("kill", "raise", "hold", "stall")
 _NO_STAGE = frozenset({FALLS.name, ROLLING.name, WAKEUPS.name})
@@ -140,19 +143,24 @@ class FailingLog:
             await self._points.at(f"after-{stage}")
 
 
-class FailingLetters:
-    """A log that fails as letters are put back: half-way through a batch of them or of their fates, or after it."""
+class FailingHalves:
+    """A log that fails half-way through a batch or after it; `stages` gives a topic's stage, `other` is any other's.
 
-    def __init__(self, log: Log, points: Failpoints) -> None:
+    Of letters that are put back and of their fates, of incidents and what is told of them.
+    """
+
+    def __init__(self, log: Log, points: Failpoints, stages: Mapping[str, str], other: str) -> None:
         self._log = log
         self._points = points
+        self._stages = stages
+        self._other = other
         self._stage = ""
         self._rest: list[Output] = []
 
     def send_all(self, outputs: Iterable[Output]) -> None:
         """Hand over half of the records; `flush` does the rest."""
         batch = list(outputs)
-        self._stage = "fates" if batch[0].topic == LETTER_ACTIONS.name else "records"
+        self._stage = self._stages.get(batch[0].topic, self._other)
         self._log.send_all(batch[: len(batch) // 2])
         self._rest = batch[len(batch) // 2 :]
 
@@ -177,6 +185,16 @@ class FailingOutbox(Outbox):
         await self._points.at("before-put")
         await super().put(outputs)
         await self._points.at("after-put")
+
+
+def failing_letters(log: Log, points: Failpoints) -> FailingHalves:
+    """A log for `nps deadletters redrive`."""
+    return FailingHalves(log, points, {LETTER_ACTIONS.name: "fates"}, "records")
+
+
+def failing_incidents(log: Log, points: Failpoints) -> FailingHalves:
+    """A log for `nps incidents`."""
+    return FailingHalves(log, points, {INCIDENTS.name: "states"}, "effects")
 
 
 class FailingWarehouse:
