@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from schemas.codec import Codec
 from schemas.events import Fall
-from schemas.oncall import Bands
-from schemas.oncall import WindowFall, WindowFalls, encode
+from schemas.oncall import Bands, WindowFall, WindowFalls, encode
 from schemas.topics import FALLS
 from streams.domain.incidents.falls import WindowEvidence, judge
 from streams.domain.nps import Tally

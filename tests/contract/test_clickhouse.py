@@ -15,8 +15,7 @@ import pytest
 
 from schemas.codec import versions
 from schemas.events import SurveyDispatch
-from schemas.oncall import Bands
-from schemas.oncall import WindowFall, WindowFalls, encode
+from schemas.oncall import Bands, WindowFall, WindowFalls, encode
 from sinks.chdb.sqltext import statements
 from sinks.clickhouse import comments
 from sinks.clickhouse.client import Address, ClickHouse, connect

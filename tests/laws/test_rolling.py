@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Fall, SegmentNps
-from schemas.oncall import Bands
-from schemas.oncall import WindowFalls, decode
+from schemas.oncall import Bands, WindowFalls, decode
 from streams.domain.nps import EMPTY, Tally, interval, score
 from streams.domain.panes import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.support.falls import policy
