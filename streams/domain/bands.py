@@ -1,6 +1,6 @@
-"""Bands of a number: an order's amount, or another attribute, as one of a few names that make segments.
+"""Banding of a number: an order's amount, or another attribute, as one of a few names that make segments.
 
-    Bands(of="amount_minor", names=("small", "large"), edges={"EUR": (5_000.0,)})  # from 50.00 EUR large
+    Banding(of="amount_minor", names=("small", "large"), edges={"EUR": (5_000.0,)})  # from 50.00 EUR large
 
 Amounts are in the currency's minor unit and each currency has edges of its own, for they cannot be compared.
 """
@@ -17,7 +17,7 @@ ANY_CURRENCY = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Bands:
+class Banding:
     """Names for the numbers of the attribute `of`; `edges`, by currency, are the least number of each but the first."""
 
     of: str

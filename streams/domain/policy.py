@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from schemas.events import Trigger
-from streams.domain.bands import Bands
+from streams.domain.bands import Banding
 from streams.domain.conditions import OF_PURCHASES, Condition, attributes_of, holds
 from streams.domain.hours import Hours
 from streams.domain.incidents.rules import DEFAULT_RULES, OncallRules
@@ -236,7 +236,7 @@ class Program:
     """Customer ids, in folded case, that stand for nobody or for many; see `is_placeholder`."""
     customer: CustomerBounds = field(default_factory=CustomerBounds)
     brand: Brand = NO_BRAND
-    bands: Mapping[str, Bands] = field(default_factory=dict)
+    bands: Mapping[str, Banding] = field(default_factory=dict)
     """Dimensions that are bands of a number, by name."""
     falls: FallPolicy | None = None
     """Judging of windows for falls; None for none."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from iso4217 import Currency
 
-from streams.domain.bands import ANY_CURRENCY, Bands
+from streams.domain.bands import ANY_CURRENCY, Banding
 from streams.domain.policy import AlertPolicy, Cap, CustomerBounds, FallPolicy, Limits, Program
 from streams.domain.windows import Window
 from streams.errors import BadProgram
@@ -81,12 +81,12 @@ def _program(tables: file.ProgramFile, folder: Path) -> Program:
     )
 
 
-def _bands(table: file.BandsTable, path: str) -> Bands:
+def _bands(table: file.BandsTable, path: str) -> Banding:
     begin = table.begin if isinstance(table.begin, dict) else {ANY_CURRENCY: table.begin}
     if unknown := sorted(set(begin) - {ANY_CURRENCY, *(currency.code for currency in Currency)}):
         raise error_at(f"{unknown[0]!r} is no currency of ISO 4217", f"{path}.begin.{unknown[0]}")
     try:
-        return Bands(table.of, tuple(table.names), {currency: tuple(edges) for currency, edges in begin.items()})
+        return Banding(table.of, tuple(table.names), {currency: tuple(edges) for currency, edges in begin.items()})
     except ValueError as error:
         raise error_at(str(error), path) from None
 

@@ -86,7 +86,7 @@ class QuarantineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, o
 
 
 class BandsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[segments.bands.NAME]`: a dimension of a number, as `streams.domain.bands.Bands` explains it."""
+    """`[segments.bands.NAME]`: a dimension of a number, as `streams.domain.bands.Banding` explains it."""
 
     names: list[str]
     begin: list[float] | dict[str, list[float]]

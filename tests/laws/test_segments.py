@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.events import Purchase
-from streams.domain.bands import Bands
+from streams.domain.bands import Banding
 from streams.domain.segments import LONGEST, MISSING, capture
 from tests.support.histories import program
 
@@ -64,7 +64,7 @@ def test_an_amount_is_in_the_band_that_began_last(
     """By the edges of its own currency, whatever an attribute of the dimension's name says; else there is none."""
     most = min(map(len, edges.values()))
     names = [f"b{number}" for number in range(most + 1)]
-    bands = Bands("amount_minor", tuple(names), {name: tuple(map(float, one[:most])) for name, one in edges.items()})
+    bands = Banding("amount_minor", tuple(names), {name: tuple(map(float, one[:most])) for name, one in edges.items()})
     cut = replace(program(dimensions=["amount"], combinations=[["amount"]]), bands={"amount": bands})
     event = Purchase("shop", "e1", "order.paid", 0, "c1", "o1", amount, currency, {"amount": "other"})
     expected = MISSING

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.domain.bands import Bands
+from streams.domain.bands import Banding
 from streams.domain.panes import DAY_MS, HOUR_MS, Resolution
 from streams.errors import BadProgram
 from streams.program import load, parse
@@ -274,7 +274,7 @@ BANDS = re.sub(r"(?m)^# (\[segments\.bands.*|of = .*|names = .*|begin.*)$", r"\1
 def test_bands_of_an_amount_are_a_dimension() -> None:
     """As the shipped file shows them; without them the program is the same as ever."""
     bands = parse(BANDS, "my.toml").bands
-    assert bands == {"amount": Bands("amount_minor", ("small", "middle", "large"), {"EUR": (5_000.0, 20_000.0)})}
+    assert bands == {"amount": Banding("amount_minor", ("small", "middle", "large"), {"EUR": (5_000.0, 20_000.0)})}
 
 
 @pytest.mark.parametrize(
