@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from schemas.events import Case, Incident, Notification, OncallEvent
-from schemas.oncall import Action, AlertPayload, ErasePayload, Payload, encode
+from schemas.oncall import PAYLOADS, Action, AlertPayload, ErasePayload, Payload, encode
 from streams.domain.incidents.rules import EscalationStep, Match, OncallRules, Receiver, Route
 from streams.oncall.fold import Fold
 
@@ -45,8 +45,8 @@ def erase(customer_id: str) -> ErasePayload:
 
 def event_of(payload: Payload, event_id: str) -> OncallEvent:
     """The event with this payload."""
-    kinds = {AlertPayload: "alert", Action: "action", ErasePayload: "erase"}
-    return OncallEvent(event_id, kinds[type(payload)], 0, "subject", encode(payload))
+    (kind,) = [kind for kind, struct in PAYLOADS.items() if struct is type(payload)]
+    return OncallEvent(event_id, kind, 0, "subject", encode(payload))
 
 
 class Desk:
