@@ -363,7 +363,7 @@ def _member(known: CaseMember | None, alert: AlertPayload, now_ms: int) -> CaseM
     if alert.status == "open" and _stays_closed(known, alert):
         return member_with(known, **said)
     if alert.status == "resolved":
-        reason = known.reason or ("withdrawn" if alert.score is None else "score_rose")
+        reason = "closed" if known.reason == "closed" else "withdrawn" if alert.score is None else "score_rose"
         ended_ms = known.resolved_ms if known.resolved_ms is not None else now_ms
         return member_with(known, **said, state="resolved", reason=reason, resolved_ms=ended_ms)
     if known.state == "resolved":
