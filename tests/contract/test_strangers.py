@@ -10,9 +10,10 @@ import pytest
 from _pytest.mark import ParameterSet
 from confluent_kafka import Message
 
-from schemas.events import PaneTally
-from schemas.topics import BY_NAME, DEAD, PANES, STATE, Topic, key_of
-from sinks.rows import TABLES, decode
+from schemas.events import Link, PaneTally
+from schemas.topics import BY_NAME, DEAD, ERASURES, LINKS, PANES, STATE, UNLINKED, Topic, key_of
+from sinks.erasure.customers import ErasedCustomers
+from sinks.rows import TABLES, decode, digest
 from streams import metrics
 from streams.commands.letters import letter_of
 from streams.domain.nps import Tally
@@ -26,6 +27,8 @@ from streams.processing.partition import PartitionProcessor
 from streams.processing.rolling import Rolling, RollingRows
 from streams.proof import recount
 from streams.proof.reconciliation import _StreamState
+from streams.sources.links import Links
+from streams.sources.waiting import WaitingRecords
 from streams.state import lineage, progress
 from streams.state.lineage import Lineage
 from streams.state.progress import Progress
@@ -180,6 +183,27 @@ def proof(log: MemoryLog) -> tuple[object, ...]:
 def test_the_list_of_dead_letters(written: Written) -> None:
     """Whatever lies there is listed."""
     assert letter_of(KafkaRecord(3, 5, written.key, written.value)).death.reason == "unlabelled"
+
+
+@pytest.mark.parametrize(("topic", "written"), cases([LINKS, ERASURES]))
+def test_links(topic: Topic, written: Written) -> None:
+    """It teaches nothing and ends nothing; a deletion ends the link that it names alone."""
+    good = ours(LINKS)
+    assert isinstance(good, Link)
+    links = Links(CODEC, ErasedCustomers(), digest)
+    links.take([((LINKS.name, 0), KafkaRecord(0, 5, key_of(good), CODEC.encode(good)))])
+    assert links.take([((topic.name, 0), KafkaRecord(1, 5, written.key, written.value))]) == []
+    is_deletion = topic is LINKS and written == Written(key_of(good), None)
+    assert links.customer_of(good.link) == (None if is_deletion else good.customer_id)
+
+
+@pytest.mark.parametrize("written", [written for _, written in strangers(UNLINKED)])
+def test_what_waits_for_links(written: Written) -> None:
+    """It does not wait."""
+    waiting = WaitingRecords("shop", 1)
+    keys = (written.key, b"shop|shop.orders|0|1")
+    waiting.restore({("shop.orders", 0)}, [KafkaRecord(0, 5, key, written.value) for key in keys])
+    assert len(waiting) == 0
 
 
 def test_the_first_of_a_topic_is_told(caplog: pytest.LogCaptureFixture) -> None:

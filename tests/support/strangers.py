@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 from schemas.codec import CONFLUENT, SINGLE_OBJECT
 from schemas.events import RECORDS, PaneTally, Record, Wakeup
-from schemas.topics import DEAD_LETTERS, JOURNEYS, TOPICS, Topic, key_of
+from schemas.topics import DEAD_LETTERS, JOURNEYS, TOPICS, UNLINKED, Topic, key_of
 from tests.support.avro_files import stem
 from tests.support.codecs import CODEC, GOLDEN
 
 OURS = [topic for topic in TOPICS if topic.record in RECORDS[5:]] + [
-    topic for topic in TOPICS if topic.name in (JOURNEYS, DEAD_LETTERS)
+    topic for topic in TOPICS if topic.name in (JOURNEYS, DEAD_LETTERS, UNLINKED.name)
 ]
 """Topics that we alone write: outputs and state."""
 
