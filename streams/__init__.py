@@ -14,7 +14,8 @@ The path of an answer, and of the question before it:
         processing.outputs          effects become records
         processing.partition        made durable in order: outputs, panes, journeys and progress, then the offsets
     nps.decisions, nps.dispatches, nps.answers, nps.alerts, nps.erasures, nps.panes
-        processing.rolling          panes become rolling NPS of each segment and window: nps.rolling
+        processing.rolling          panes become rolling NPS of each segment and window, nps.rolling; and at each full
+                                    hour evidence of falls, nps.falls
         sinks.loader                rows in ClickHouse
         sinks.notify                alerts to people
     nps.alerts, nps.alert-actions, nps.erasures, nps.falls
@@ -41,6 +42,7 @@ The rooms, each below those above it; imports run down, never up and never in a 
     streams.kafka                   ports and their adapters over librdkafka and in memory; topics, security
     streams.program                 the reader of the program file, nps.toml
     streams.domain                  pure: journeys, triggers, responses, panes, windows, NPS
+    streams.domain.incidents        pure: falls of NPS, absences
     streams.metrics, clock, errors  Prometheus metrics; the wall clock; every error with its exit code
     schemas                         what crosses the wire: records, codec, topics, reasons, JSON events, text to show
     schemas.fast                    encoders and decoders generated for flat Avro records
@@ -58,6 +60,7 @@ Words that are ours, and some of the field that mean one thing here:
     case          an event about a support case; a trigger, as a purchase is
     decision      what became of a trigger: sent, suppressed for one reason, or pending
     epoch         raised whenever topics are made anew, so that new versions beat old ones
+    fall          NPS of a window that lies below the days before it by more than chance and what is ignored
     fuse          stops a process that finds too many bad records: the fault is not in the records
     invitation    a survey that was sent to a customer, with what was given in answer
     journey       all that is known of one customer
