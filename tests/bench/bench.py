@@ -1,7 +1,7 @@
 """`make bench`: what the worker can do, as a ratio to a hand-written loop in the same run, never as a timed test.
 
 One run on the local broker: the loop's rate; the worker's rate on the same answers doing the full durable job, with
-five windows and with one; how fast state comes back; memory; and latency at 100 answers a second.
+five windows and with one; how fast state comes back; memory; latency at 100 answers a second; and the live page.
 
     python -m tests.bench.bench --answers 500000
     python -m tests.bench.bench --only in-step
@@ -38,6 +38,7 @@ from streams.local.servers import local_broker
 from streams.local.stack import PARTITIONS, SESSION_MS
 from tests.bench import bi, comments, falls, sink, sources
 from tests.bench.latency import latency
+from tests.bench.live_page import VIEWERS, PageCost, live_page
 from tests.bench.load import DAY_MS, Load, out, produce, producer, programs, reader_of
 from tests.bench.process import OF_TOPIC, Run
 
@@ -178,7 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--answers", type=int, help=f"by default {ANSWERS:,}, for bi {bi.ANSWERS:,}")
     parser.add_argument("--latency-seconds", type=int, default=20)
-    parser.add_argument("--only", choices=["throughput", "triggers", "in-step", "latency", *APART])
+    parser.add_argument("--only", choices=["throughput", "triggers", "in-step", "latency", "page", *APART])
     parsed = parser.parse_args()
     if parsed.only in APART:
         out.print(APART[parsed.only](parsed.answers))
@@ -204,6 +205,8 @@ def main() -> None:
                 cuts = statistics.quantiles(measured_ms, n=100)
                 figure = f"{cuts[49]:.0f} / {cuts[94]:.0f} / {cuts[98]:.0f} ms"
                 table.add_row(f"produce to {what}, p50 / p95 / p99", figure, f"p95 {bar_ms:,} ms")
+        if parsed.only in (None, "page"):
+            _page_rows(table, live_page(load, five, parsed.latency_seconds))
     out.print(table)
 
 
@@ -219,6 +222,15 @@ def _throughput_rows(table: Table, load: Load, five: Path, one: Path, folder: Pa
     table.add_row("restore", f"{found['restore']:,.0f} records/s of {found['state_records']:,}", "150,000/s")
     if "memory" in found:
         table.add_row(f"peak memory with {OPEN_JOURNEYS:,} open journeys", f"{found['memory']:.0f} MiB", "")
+
+
+def _page_rows(table: Table, cost: PageCost) -> None:
+    cuts = statistics.quantiles(cost.latencies_ms, n=100)
+    figure = f"{cuts[49]:.0f} / {cuts[94]:.0f} / {cuts[98]:.0f} ms of {len(cost.latencies_ms)}"
+    table.add_row("produce to a reader of the live page, p50 / p95 / p99", figure, "p95 2,000 ms")
+    mib, cpu = ([f"{each[0]:.2f}", f"{each[-1]:.2f}"] for each in (cost.mib, cost.cpu))
+    table.add_row(f"the page before {VIEWERS} viewers, first and last 10 s", f"{' to '.join(mib)} MiB", "flat")
+    table.add_row("its share of a core", " to ".join(cpu), "flat")
 
 
 if __name__ == "__main__":
