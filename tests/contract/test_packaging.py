@@ -62,7 +62,7 @@ def test_top_level_names(wheel: Path) -> None:
 
 
 def test_data_files_are_inside(wheel: Path) -> None:
-    """Every file of the packages that is not Python is shipped: schemas, SQL, program, page, texts, typing markers."""
+    """Every file of the packages that is not Python is shipped: schemas, SQL, program, pages, texts, typing markers."""
     inside = set(zipfile.ZipFile(wheel).namelist())
     expected = {
         str(path.relative_to(ROOT))
@@ -70,7 +70,7 @@ def test_data_files_are_inside(wheel: Path) -> None:
         for path in (ROOT / package).rglob("*")
         if path.is_file() and path.suffix not in (".py", ".pyc")
     }
-    assert {Path(name).suffix for name in expected} == {".avsc", ".css", ".js", ".sql", ".toml", ".typed"}
+    assert {Path(name).suffix for name in expected} == {".avsc", ".css", ".html", ".js", ".sql", ".toml", ".typed"}
     assert {f"{package}/py.typed" for package in ("streams", "schemas", "sinks")} | {"streams/nps.toml"} <= expected
     assert {f"streams/collector/texts/{language}.toml" for language in ("en", "de", "fr", "es", "pt")} <= expected
     assert expected <= inside
