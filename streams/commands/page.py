@@ -21,7 +21,7 @@ TAILS: dict[Topic, int | None] = {
 """Records of each partition to begin with: compacted topics whole, of the others what is shown at most and more."""
 
 ACTION_MS = 3_000
-"""How long a person waits until Kafka has what they did."""
+"""Time for which a person waits until Kafka has what they did."""
 
 
 def run(_: argparse.Namespace) -> int:
