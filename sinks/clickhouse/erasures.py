@@ -6,14 +6,14 @@ and ALTER UPDATE on the tables, and SELECT on system.mutations.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from schemas.topics import ERASURES
 from sinks.clickhouse.client import ClickHouse
 from sinks.personal import PERSONAL, Personal
 from sinks.quoting import quoted_name
 from sinks.rows import TABLES, is_instant
-from sinks.warehouse import Row
+from sinks.warehouse import Misconfigured, Row
 
 NEVER_MS = -(1 << 63)
 
@@ -61,20 +61,26 @@ class ClickHouseErasures:
     def count_rows(self, until_ms: Mapping[str, int]) -> Counter[str]:
         """Count the rows that name each of these customers.  Raises WarehouseError."""
         counts: Counter[str] = Counter()
-        for table, personal in self._tables():
+
+        def count(table: str, personal: Personal) -> None:
             names = ", ".join(map(_digest, personal.names))
             named = f"SELECT arrayJoin(arrayDistinct([{names}])) AS who, {_since(personal)} AS since_ms FROM {table}"
             sql = f"SELECT who, count() FROM ({named}) WHERE since_ms <= {_until('who')} GROUP BY who"
             counts.update({str(row[0]): int(str(row[1])) for row in self._database.query(sql, _parameters(until_ms))})
+
+        self._in_each(count)
         return counts
 
     def empty(self, until_ms: Mapping[str, int]) -> None:
         """Begin to empty those rows; doing it again does no harm.  Raises WarehouseError."""
-        for table, personal in self._tables():
+
+        def empty(table: str, personal: Personal) -> None:
             emptied = ", ".join(f"{column} = {_literal(value)}" for column, value in personal.emptied.items())
             rows = " OR ".join(f"{_since(personal)} <= {_until(_digest(name))}" for name in personal.names)
             sql = f"ALTER TABLE {table} UPDATE {emptied} WHERE {rows} SETTINGS mutations_sync = 0"
             self._database.command(sql, _parameters(until_ms))
+
+        self._in_each(empty)
 
     def is_emptying(self) -> bool:
         """Return True while an emptying that was begun is not finished.  Raises WarehouseError."""
@@ -83,14 +89,23 @@ class ClickHouseErasures:
             (0,)
         ]
 
-    def _tables(self) -> list[tuple[str, Personal]]:
-        """The tables that may name people, those of a rebuild last."""
+    def _in_each(self, act: Callable[[str, Personal], None]) -> None:
+        """Act in each table that may name people, those of a rebuild last, unless they are dropped meanwhile."""
+        for table, personal in PERSONAL.items():
+            act(table, personal)
+        for table, personal in self._rebuilt().items():
+            try:
+                act(table, personal)
+            except Misconfigured:
+                if table in self._rebuilt():
+                    raise
+
+    def _rebuilt(self) -> dict[str, Personal]:
         sql = (
             f"SELECT database, name FROM system.tables WHERE database = {_BESIDE} AND name IN {{tables:Array(String)}}"
         )
-        rebuilt = self._database.query(sql, {"tables": [*PERSONAL]})
-        beside = [(f"{quoted_name(str(base))}.{name}", PERSONAL[str(name)]) for base, name in rebuilt]
-        return [*PERSONAL.items(), *beside]
+        found = self._database.query(sql, {"tables": [*PERSONAL]})
+        return {f"{quoted_name(str(database))}.{name}": PERSONAL[str(name)] for database, name in found}
 
 
 def _since(personal: Personal) -> str:

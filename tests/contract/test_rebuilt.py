@@ -1,6 +1,6 @@
 """Tables of a rebuild in the real engine: adopted whole or not at all, wherever the command or the server stops."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 
 import pytest
@@ -12,7 +12,7 @@ from sinks.clickhouse.layout import PLAIN, Layout
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.rebuilt import ADOPTED, ADOPTING, ALL, BEGUN, SUFFIX, RebuiltTables, Span
 from sinks.rows import TABLES, digest, row_of
-from sinks.warehouse import Misconfigured
+from sinks.warehouse import Misconfigured, Row
 from streams.commands.rebuild import adopt, made
 from streams.errors import BadSettings
 from streams.local.servers import local_clickhouse
@@ -174,6 +174,27 @@ def test_erasures_empty_the_tables_of_a_rebuild(databases: tuple[ClickHouse, Cli
         pass
     assert erasures.count_rows(until_ms).total() == 0
     assert {row[0] for row in beside.query("SELECT customer_id FROM decisions")} == {""}
+
+
+class Dropping(ClickHouse):
+    """A connection during whose first look at the tables somebody drops a rebuild."""
+
+    dropped = False
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
+        rows = super().query(sql, parameters)
+        if "system.tables" in sql and not self.dropped:
+            self.dropped = True
+            self.command("DROP DATABASE nps_rebuild SYNC", anywhere=True)
+        return rows
+
+
+def test_a_rebuild_dropped_meanwhile_ends_no_loader(databases: tuple[ClickHouse, ClickHouse]) -> None:
+    """What is gone names nobody; the erasure goes on with the tables in force."""
+    in_force, beside = databases
+    filled(in_force, beside)
+    erasures = ClickHouseErasures(Dropping(in_force._address, in_force._client))
+    assert erasures.count_rows({digest(DECIDED.customer_id): 1 << 50}).total() == 2
 
 
 def test_what_is_not_complete_is_never_adopted(databases: tuple[ClickHouse, ClickHouse]) -> None:
