@@ -40,11 +40,26 @@ ALERTS = Counter(
     "nps_notify_alerts_total", "Alerts handled, by outcome: delivered, undelivered, stale or undecodable.", ["outcome"]
 )
 ATTEMPTS = Counter(
-    "nps_notify_attempts_total", "Tries to deliver an alert, by result: ok, retry or gave_up.", ["result"]
+    "nps_notify_attempts_total",
+    "Tries to deliver an alert or news of an incident, by result: ok, retry or gave_up.",
+    ["result"],
 )
 DELIVERY_SECONDS = Histogram(
-    "nps_notify_delivery_seconds", "Seconds from an alert's Kafka timestamp to its delivery.", buckets=LATENCY_BUCKETS
+    "nps_notify_delivery_seconds",
+    "Seconds from an alert's Kafka timestamp, or the time of an incident's news, to its delivery.",
+    buckets=LATENCY_BUCKETS,
 )
+DELIVERIES = Counter(
+    "nps_deliveries_total",
+    "News of incidents, by receiver and outcome: delivered, undelivered, superseded or doubtful.",
+    ["receiver", "outcome"],
+)
+DELIVERY_DOUBTFUL = Counter(
+    "nps_delivery_doubtful_total",
+    "Times that it was not known whether a receiver has the news: it is sent again, looked up or left so.",
+    ["receiver"],
+)
+DELIVERIES_WAITING = Gauge("nps_deliveries_waiting", "Incidents with news that wait for a receiver.", ["receiver"])
 
 # Prometheus sees no rise in a counter that first appears as 1: those that alerts watch are there from 0.
 for _outcome in ("delivered", "undelivered", "stale", "undecodable"):

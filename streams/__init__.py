@@ -47,7 +47,7 @@ The rooms, each below those above it; imports run down, never up and never in a 
     schemas                         what crosses the wire: records, codec, topics, reasons, JSON events, text to show
     schemas.fast                    encoders and decoders generated for flat Avro records
 
-    sinks.loader, sinks.notify      Kafka to the warehouse; alerts to webhook or terminal
+    sinks.loader, sinks.notify      Kafka to the warehouse; alerts and news of incidents to people
     sinks.erasure                   rows lose the customers who were erased
     sinks.clickhouse, sinks.memory  the two warehouses
     sinks.chdb                      the local ClickHouse: chDB behind an HTTP server

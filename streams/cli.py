@@ -148,8 +148,10 @@ def _add_services(commands: _Commands) -> None:
     text = "Process events: surveys, answers, rolling NPS, alerts."
     commands.add("worker", "worker.run", text, "NPS_BROKERS=kafka:9092 nps worker")
     commands.add("sink", "sinks.sink", "Load the output topics into ClickHouse.", "NPS_BROKERS=kafka:9092 nps sink")
-    text = "Post alerts to a webhook, or print them."
-    notify = commands.add("notify", "sinks.notify", text, "NPS_WEBHOOK_URL=https://... nps notify")
+    text = "Tell the program file's receivers of incidents, or without any post alerts to a webhook or print them."
+    notify = commands.add("notify", "sinks.notify", text, "nps notify test cx-pager")
+    notify.add_argument("action", nargs="?", choices=["test"], help="send one marked test page, and print the answer")
+    notify.add_argument("receiver", nargs="?", help="name of the receiver to test, as in [receivers.cx-pager]")
     notify.add_argument(
         "--customers", action="store_true", help="print customer and order also where the output is no terminal"
     )

@@ -18,6 +18,8 @@ from streams.engine.config import EngineConfig
 from streams.errors import BadSettings
 
 PREFIX = "NPS_"
+RECEIVER_PREFIX = "NPS_RECEIVER_"
+"""Begin of the names of receivers' secrets, which are checked with the program file's receivers."""
 
 
 def _setting(default: Any, meaning: str, *, secret: bool = False) -> Any:
@@ -29,7 +31,10 @@ class Settings:
     """All settings.  A field `brokers` is read from `NPS_BROKERS`; every field has a default that works locally."""
 
     brokers: str = _setting("127.0.0.1:9092", "Kafka, host:port, several separated by commas.")
-    group: str = _setting("nps", "Prefix of the consumer groups: <group>-worker, -sink, -incidents, -source-<name> ...")
+    group: str = _setting(
+        "nps",
+        "Prefix of consumer groups: <group>-worker, -sink, -notifier, -incidents, -notify-<receiver> ...",
+    )
     instance: str = _setting("", "A name of this process that outlives restarts; Kafka then rebalances later.")
     program: str = _setting("", "Path of the program file; empty for the one that ships with the pipeline.")
     partitions: int = _setting(6, "Partitions of the topics that `nps topics` creates; fixed for their life.")
@@ -180,7 +185,11 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Read every `NPS_*` name.  Raises BadSettings for one that does not exist or does not parse."""
         known = {PREFIX + setting.name.upper(): setting for setting in fields(cls)}
-        texts = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
+        texts = {
+            name: text
+            for name, text in environ.items()
+            if name.startswith(PREFIX) and not name.startswith(RECEIVER_PREFIX)
+        }
         if unknown := sorted(set(texts) - set(known) - RESERVED):
             hint = nearest(unknown[0], known)
             raise BadSettings(f"{unknown[0]} is no setting{hint}; `nps config` lists them all")

@@ -12,12 +12,14 @@ from sinks.batch import BatchPolicy
 from sinks.clickhouse.erasures import ClickHouseErasures
 from sinks.erasure.process import ErasureProcess
 from sinks.loader import Loader
+from sinks.notify.configuration import ReceiverConfig
 from sinks.notify.console.notifier import ConsoleNotifier
 from sinks.notify.delivery import AlertDelivery
 from sinks.notify.notifier import Notifier
 from sinks.notify.webhook.notifier import WebhookNotifier
 from sinks.warehouse import Warehouse
 from streams.clock import wall_ms
+from streams.commands import receivers
 from streams.commands.session import codec_of, read_settings, require_topics, serve_metrics
 from streams.commands.warehouse import warehouse_of
 from streams.errors import BadSettings, ExitCode
@@ -47,8 +49,28 @@ def load(settings: Settings, write_to: Callable[[Warehouse], Warehouse] = lambda
 
 
 def notify(parsed: argparse.Namespace) -> int:
-    """Deliver alerts until asked to stop."""
+    """Deliver incidents' news to all receivers until asked to stop, or alerts where there is none; or test one."""
+    if parsed.action == "test":
+        if parsed.receiver is None:
+            raise BadSettings("nps notify test needs the name of a receiver in the program file")
+        return receivers.test(parsed.receiver)
     settings = read_settings()
+    configs = receivers.read_receivers(settings)
+    return _notify_receivers(settings, configs) if configs else _notify_alerts(settings, parsed)
+
+
+def _notify_receivers(settings: Settings, configs: dict[str, ReceiverConfig]) -> int:
+    producer, consumer = _clients(settings, "notify")
+    processes = receivers.ReceiverProcesses(
+        configs, consumer, producer, lambda: codec_of(settings), settings.server_wait_s
+    )
+    health = serve_metrics(settings)
+    health.unready = processes.unready
+    processes.run(_stop_on_signal())
+    return ExitCode.OK
+
+
+def _notify_alerts(settings: Settings, parsed: argparse.Namespace) -> int:
     notifier = _notifier(settings, show_customers=parsed.customers or sys.stdout.isatty())
     producer, consumer = _clients(settings, "notifier")
     health = serve_metrics(settings)

@@ -14,6 +14,7 @@ import msgspec
 from iso4217 import Currency
 
 from streams.domain.bands import ANY_CURRENCY, Banding
+from streams.domain.incidents.rules import Option
 from streams.domain.policy import AlertPolicy, Cap, CustomerBounds, FallPolicy, Limits, Program
 from streams.domain.windows import Window
 from streams.errors import BadProgram
@@ -25,25 +26,44 @@ from streams.program.duration import UNITS_MS, duration_ms, ms_at
 from streams.program.oncall import oncall_of
 from streams.program.rules import rule
 
-__all__ = ["UNITS_MS", "BadProgram", "duration_ms", "load", "parse"]
+__all__ = ["UNITS_MS", "BadProgram", "duration_ms", "load", "load_receivers", "parse"]
 
 
 def load(path: Path | None = None) -> Program:
     """Read the program in this file, or the one that ships with the pipeline.  Raises BadProgram."""
-    if path is None:
-        return parse((resources.files("streams") / "nps.toml").read_text(encoding="utf-8"), "nps.toml")
+    return parse(*_text(path))
+
+
+def load_receivers(path: Path | None = None) -> dict[str, dict[str, Option]]:
+    """Read the tables `[receivers.NAME]` of this program file, or of the one that ships.  Raises BadProgram."""
+    text, name = _text(path)
+    return _tables(text, name).receivers
+
+
+def parse(text: str, name: str) -> Program:
+    """Parse the text of a program file; `name` is the file's name for errors.  Raises BadProgram."""
+    tables = _tables(text, name)
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        return _program(tables, Path(name).parent)
+    except ValueError as error:
+        raise BadProgram(located(error, text, name)) from None
+
+
+def _text(path: Path | None) -> tuple[str, str]:
+    """Text and name of a program file, or of the one that ships.  Raises BadProgram."""
+    if path is None:
+        return (resources.files("streams") / "nps.toml").read_text(encoding="utf-8"), "nps.toml"
+    try:
+        return path.read_text(encoding="utf-8"), str(path)
     except OSError as error:
         raise BadProgram(f"{path}: cannot be read ({error.strerror}); set NPS_PROGRAM to a program file") from None
     except UnicodeDecodeError as error:
         raise BadProgram(f"{path}: byte {error.start} is not UTF-8; save the program file as UTF-8") from None
 
 
-def parse(text: str, name: str) -> Program:
-    """Parse the text of a program file; `name` is the file's name for errors.  Raises BadProgram."""
+def _tables(text: str, name: str) -> file.ProgramFile:
     try:
-        return _program(msgspec.convert(tomllib.loads(text), file.ProgramFile), Path(name).parent)
+        return msgspec.convert(tomllib.loads(text), file.ProgramFile)
     except tomllib.TOMLDecodeError as error:
         message, _, position = str(error).partition(" (at ")
         line = re.match(r"line (\d+)", position)
@@ -101,8 +121,8 @@ def _falls(table: file.DropsTable) -> FallPolicy:
 
 
 def _hash(tables: file.ProgramFile) -> str:
-    """Hash of all that decides anything: what a page looks like does not."""
-    deciding = msgspec.structs.replace(tables, brand=None)
+    """Hash of all that decides anything: what a page looks like does not, nor does a receiver's address."""
+    deciding = msgspec.structs.replace(tables, brand=None, receivers={})
     return hashlib.sha256(msgspec.json.encode(deciding, order="sorted")).hexdigest()[:12]
 
 

@@ -22,8 +22,9 @@ from schemas.topics import ALERTS, DEAD_LETTERS
 from sinks.batch import Backoff
 from sinks.notify.console.notifier import ConsoleNotifier
 from sinks.notify.delivery import AlertDelivery
+from sinks.notify.http_post import retry_after_s
 from sinks.notify.notifier import GiveUp, Notifier, TryLater
-from sinks.notify.webhook.notifier import WebhookNotifier, retry_after_s
+from sinks.notify.webhook.notifier import WebhookNotifier
 from streams.local.servers import LocalServer
 from tests.support.commands import BOUND_S
 from tests.support.strangers import strangers

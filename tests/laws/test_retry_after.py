@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.notify.webhook.notifier import retry_after_s
+from sinks.notify.http_post import retry_after_s
 
 
 @given(st.text() | st.from_regex(r"\w{3}, \d{1,9} (Jan|Feb) \d{1,12} \d{1,9}:\d{1,9}:\d{1,9}( GMT| [+-]\d{1,20})?"))

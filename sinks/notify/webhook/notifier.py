@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from standardwebhooks import Webhook
-from urllib3.exceptions import HTTPError, InvalidHeader
-from urllib3.util import Retry
+from urllib3.exceptions import HTTPError
 
 from schemas import http
 from schemas.events import Alert
+from sinks.notify.http_post import retry_after_s
 from sinks.notify.notifier import GiveUp, TryLater
 from sinks.notify.webhook.secret import key_of
 
@@ -65,11 +65,3 @@ class WebhookNotifier:
             raise TryLater(f"{self._receiver} answered {status}", retry_after_s(reply.headers.get("Retry-After", "")))
         if not 200 <= status < 300:
             raise GiveUp(f"{self._receiver} answered {status}")
-
-
-def retry_after_s(header: str) -> float:
-    """Wait in seconds that a Retry-After header asks for, as a number or a date; 0 for none and for nonsense."""
-    try:
-        return Retry().parse_retry_after(header)
-    except (InvalidHeader, ValueError, OverflowError):  # the last two: a date or number beyond what Python holds
-        return 0.0

@@ -1,0 +1,1 @@
+"""Receiver GoAlert, by its generic API: one alert there for each incident."""

@@ -1,0 +1,1 @@
+"""Receivers of Slack: an app, which keeps one message for each incident, and an incoming webhook."""

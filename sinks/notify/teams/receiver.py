@@ -1,0 +1,24 @@
+"""Sender of cards to a workflow of Microsoft Teams; nothing there tells the same message from another."""
+
+from sinks.notify.configuration import ReceiverConfig
+from sinks.notify.http_post import HttpService
+from sinks.notify.receiver import Doubt, News, Receipt
+from sinks.notify.teams.card import message_of
+
+
+class TeamsReceiver:
+    """Workflow "post to a channel when a webhook request is received"; its address is the secret."""
+
+    doubt = Doubt.GIVE_UP
+    per_minute = 60
+
+    def __init__(self, config: ReceiverConfig) -> None:
+        self._service = HttpService(config.secret("url"), config.place_of_secret("url"), ca=config.text("ca"))
+
+    def send(self, news: News) -> Receipt:
+        """Post a card of these news."""
+        return Receipt(self._service.post(message_of(news.facts)).line)
+
+    def find(self, news: News) -> Receipt | None:
+        """Find nothing: the channel cannot be read."""
+        return None
