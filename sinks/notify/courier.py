@@ -8,7 +8,8 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 from uuid import UUID, uuid5
@@ -73,7 +74,7 @@ class Courier:
         self._outbox.restore(deliveries)
         if self._level is not None:
             last = {one.incident_id: one for one in told if one.receiver == self._name}
-            self._level.restore(self._permitted(one) for one in sorted(last.values(), key=lambda one: one.time))
+            self._level.restore(self._readable(sorted(last.values(), key=lambda one: one.time)))
 
     def take(self, notification: Notification, offset: int) -> None:
         """Take a notification of this receiver, which is tried by `deliver_next`.  Raises ValueError for bad facts."""
@@ -221,6 +222,12 @@ class Courier:
     def _permitted(self, notification: Notification, ref: str = "", *, was_told: bool = True) -> News:
         news = news_of(notification, was_told=was_told, ref=ref)
         return replace(news, facts=self._permission.applied(news.facts))
+
+    def _readable(self, notifications: Iterable[Notification]) -> Iterator[News]:
+        """Make the news of those whose facts can be read; the others became dead letters."""
+        for notification in notifications:
+            with suppress(ValueError):
+                yield self._permitted(notification)
 
     def _is_over_rate(self, now_ms: int) -> bool:
         return len(self._sent) == self._sent.maxlen and now_ms - self._sent[0] < MINUTE_MS

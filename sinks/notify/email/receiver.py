@@ -9,7 +9,7 @@ from schemas.errors import BadInput
 from sinks.notify.configuration import ReceiverConfig
 from sinks.notify.email.message import message_id_of, message_of
 from sinks.notify.http_post import shortened
-from sinks.notify.notifier import GiveUp, TryLater
+from sinks.notify.notifier import DeliveryError, GiveUp, TryLater
 from sinks.notify.receiver import Doubt, InDoubt, News, Receipt
 
 SECURITY = ("starttls", "tls", "none")
@@ -50,11 +50,8 @@ class EmailReceiver:
             raise _of_code(max(codes), f"{self._host} takes none of the recipients: {max(codes)}") from None
         except smtplib.SMTPResponseException as error:
             raise _of_code(error.smtp_code, f"{self._host} answered {error.smtp_code} {_said(error)}") from None
-        except (smtplib.SMTPServerDisconnected, OSError) as error:
-            said = f"{self._host} does not answer: {http.tls_trouble(error) or type(error).__name__}"
-            raise (InDoubt if is_handed_over else TryLater)(said) from None
-        except (smtplib.SMTPException, ValueError) as error:
-            raise GiveUp(f"{self._host} cannot be sent this: {type(error).__name__}") from None
+        except (OSError, ValueError) as error:
+            raise self._judged(error, is_handed_over) from None
         taken = len(self._recipients) - len(refused)
         said = f"taken for {taken} of {len(self._recipients)} recipients"
         return Receipt(said, news.ref or message_id_of(news, self._sender))
@@ -62,6 +59,14 @@ class EmailReceiver:
     def find(self, news: News) -> Receipt | None:
         """Find nothing: an e-mail sent again bears the same Message-ID."""
         return None
+
+    def _judged(self, error: Exception, is_handed_over: bool) -> DeliveryError:
+        """Tell a broken connection, which may pass, from what the server or our mail is not capable of."""
+        is_ours = isinstance(error, ValueError | smtplib.SMTPException)  # the latter is an OSError too
+        if is_ours and not isinstance(error, smtplib.SMTPServerDisconnected):
+            return GiveUp(f"{self._host} cannot be sent this: {type(error).__name__}")
+        said = f"{self._host} does not answer: {http.tls_trouble(error) or type(error).__name__}"
+        return InDoubt(said) if is_handed_over else TryLater(said)
 
     def _connected(self) -> smtplib.SMTP:
         server = self._opened()
