@@ -44,7 +44,7 @@ def alert_of(news: News, now_ms: int) -> PostableAlert:
     ends_ms = now_ms + ENDS_AFTER_MS
     if facts.state == "resolved":
         ends_ms = min(now_ms, facts.updated_ms if facts.resolved_ms is None else facts.resolved_ms)
-    return ended(news, max(ends_ms, facts.opened_ms + 1))
+    return ended(news, max(ends_ms, facts.opened_ms))
 
 
 def ended(news: News, ends_ms: int) -> PostableAlert:
@@ -55,7 +55,7 @@ def ended(news: News, ends_ms: int) -> PostableAlert:
         "labels": labels_of(news),
         "annotations": _annotations(facts),
         "startsAt": instant(facts.opened_ms),
-        "endsAt": instant(ends_ms + 999),  # whole seconds, never before the start
+        "endsAt": instant(ends_ms),  # cut to the second: an end in the future would end nothing now
         **linked,
     }
 
