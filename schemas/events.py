@@ -237,6 +237,21 @@ class Erasure(NamedTuple):
     version: int
 
 
+class JudgedComment(NamedTuple):
+    """Themes and sentiment of an answer's comment; without a sentiment the answer has no comment any more."""
+
+    survey_id: str
+    customer_id: str
+    revision: int
+    themes: Sequence[str]
+    sentiment: str | None
+    confidence: float
+    model: str
+    sent_ms: int
+    answered_ms: int
+    version: int
+
+
 class AlertAction(NamedTuple):
     """Action of a person on call about an alert."""
 
@@ -384,7 +399,7 @@ Inbound: TypeAlias = Purchase | SupportCase | ContactUpdate | SurveyResponse | W
 
 Record: TypeAlias = (
     Inbound | Decision | SurveyDispatch | Answer | PaneTally | SegmentNps | Alert | AlertAction | Erasure | LetterAction
-    | OncallEvent | Incident | Case | Notification | Delivery | Fall | Link
+    | OncallEvent | Incident | Case | Notification | Delivery | Fall | Link | JudgedComment
 )  # fmt: skip
 """Any value of any topic."""
 

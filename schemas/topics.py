@@ -105,6 +105,7 @@ DISPATCHES = Topic("nps.dispatches", events.SurveyDispatch, "customer_id", 30 * 
 ANSWERS = Topic("nps.answers", events.Answer, "customer_id", 30 * DAY_MS)
 ALERTS = Topic("nps.alerts", events.Alert, "customer_id", 30 * DAY_MS)
 ERASURES = Topic("nps.erasures", events.Erasure, "customer_id", 400 * DAY_MS)
+COMMENTS = Topic("nps.comments", events.JudgedComment, "customer_id", 30 * DAY_MS)
 PANES = Topic("nps.panes", events.PaneTally, "segment|resolution|start_ms[+supplement]|source_partition", None)
 ROLLING = Topic("nps.rolling", events.SegmentNps, "segment|window", None)
 ALERT_ACTIONS = Topic("nps.alert-actions", events.AlertAction, "dedup_key", 400 * DAY_MS, partitions=1)
@@ -134,8 +135,8 @@ INBOUND_RECORDS = {topic.name: cast(type[events.Inbound], topic.record) for topi
 """Record type of each inbound topic, by the topic's name."""
 
 TOPICS: tuple[Topic, ...] = (
-    *INBOUND, DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, PANES, ROLLING, ALERT_ACTIONS, LETTER_ACTIONS, ONCALL,
-    INCIDENTS, CASES, NOTIFICATIONS, DELIVERIES, FALLS, LINKS, UNLINKED, STATE, DEAD,
+    *INBOUND, DECISIONS, DISPATCHES, ANSWERS, ALERTS, ERASURES, COMMENTS, PANES, ROLLING, ALERT_ACTIONS,
+    LETTER_ACTIONS, ONCALL, INCIDENTS, CASES, NOTIFICATIONS, DELIVERIES, FALLS, LINKS, UNLINKED, STATE, DEAD,
 )  # fmt: skip
 
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}

@@ -27,6 +27,7 @@ PERSONAL: Mapping[str, Personal] = {
     ),
     "dispatches": Personal("triggered_at", {"customer_id": "", "trigger_id": "", "correlation_id": "", "locale": None}),
     "alerts": Personal("answered_at", {"customer_id": "", "correlation_id": "", "comment": None}),
+    "comments": Personal("sent_at", {"customer_id": "", "themes": [], "sentiment": None, "confidence": 0.0}),
     "dead_letters": Personal(
         None, {"customer_id": "", "key": None, "value": None, "headers": [], "detail": ""}, ("customer_id", "key")
     ),

@@ -125,6 +125,7 @@ TABLES: dict[str, Table] = {
             _dispatch,
         ),
         _table("alerts", topics.ALERTS),
+        _table("comments", topics.COMMENTS),
         Table("erasures", topics.ERASURES, events.Erasure, (*ERASURE_COLUMNS, *LINEAGE), _erasure),
         _table("dead_letters", topics.DEAD),
         _table("letter_actions", topics.LETTER_ACTIONS),

@@ -16,6 +16,7 @@ The path of an answer, and of the question before it:
     nps.decisions, nps.dispatches, nps.answers, nps.alerts, nps.erasures, nps.panes
         processing.rolling          panes become rolling NPS of each segment and window, nps.rolling; and at each full
                                     hour evidence of falls, nps.falls
+        comments                    nps.answers become themes and sentiment of comments: nps.comments
         sinks.loader                rows in ClickHouse
         sinks.notify                alerts to people
     nps.alerts, nps.alert-actions, nps.erasures, nps.falls
@@ -35,6 +36,7 @@ The rooms, each below those above it; imports run down, never up and never in a 
     streams.collector               answers by links and by push, and webhooks of sources, over HTTP
     streams.sources                 mapping files: foreign records become events, without code
     streams.oncall                  incidents: intake, fold, due times
+    streams.comments                themes and sentiment of comments, in a process of their own
     streams.intake                  the checks of one inbound record, for the worker and the collector alike
     streams.settings                NPS_* variables, checked
     streams.state                   tables in memory, timers, lineage and progress of the state

@@ -98,8 +98,8 @@ class _PrintVersion(argparse.Action):
 class _Commands:
     """Parsers of the commands, each with an example in its help."""
 
-    def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self._parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    def __init__(self, parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+        self._parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=required)
 
     def add(self, name: str, run: str, text: str, example: str) -> argparse.ArgumentParser:
         """Add the parser of a command; `run` names its module in `streams.commands` and the function."""
@@ -155,6 +155,7 @@ def _add_services(commands: _Commands) -> None:
     notify.add_argument(
         "--customers", action="store_true", help="print customer and order also where the output is no terminal"
     )
+    _add_comments(commands)
     text = "Group alerts and falls into incidents; say who is told, and when again."
     commands.add("incidents", "incidents.run", text, "NPS_BROKERS=kafka:9092 nps incidents")
     text = "Take answers from score links and survey tools, and webhooks of other systems."
@@ -166,6 +167,16 @@ def _add_services(commands: _Commands) -> None:
     link = commands.add("link", "links.run", text, "nps link 8e3bbfc3-efef-547e-9533-e83128c2d5db")
     link.add_argument("survey", nargs="?", help="survey_id")
     link.add_argument("--follow", action="store_true", help="all surveys instead, and each new one, until Ctrl-C")
+
+
+def _add_comments(commands: _Commands) -> None:
+    text = "Judge comments as answers come: themes and sentiment."
+    actions = commands.add("comments", "comments.run", text, "NPS_BROKERS=kafka:9092 nps comments")
+    inner = _Commands(actions, required=False)
+    text = "Learn the sentiment from your own answers in ClickHouse, and print how right it is."
+    fit = inner.add("fit", "comments.fit", text, "nps comments fit --out comments.model")
+    fit.add_argument("--out", required=True, metavar="FILE", help="where to write the model")
+    fit.add_argument("--limit", type=int, default=100_000, metavar="N", help="the newest N comments (default 100000)")
 
 
 def _add_sources(commands: _Commands) -> None:

@@ -25,6 +25,11 @@ SOURCE_RECORDS = Counter(
     ["source", "outcome"],
 )
 SOURCE_WAITING = Gauge("nps_source_waiting_records", "Foreign records that wait for a link, by source.", ["source"])
+COMMENTS = Counter(
+    "nps_comments_total",
+    "Answers read for their comment, by outcome: positive, neutral, negative, withdrawn, none or unread.",
+    ["outcome"],
+)
 RECORDS_OUT = Counter("nps_records_out_total", "Records published, by topic.", ["topic"])
 TRIGGERS_SUPPRESSED = Counter("nps_triggers_suppressed_total", "Triggers that led to no survey, by reason.", ["reason"])
 BATCH_RECORDS = Histogram("nps_block_records", "Records in a batch.", buckets=SIZE_BUCKETS)

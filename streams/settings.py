@@ -33,7 +33,7 @@ class Settings:
     brokers: str = _setting("127.0.0.1:9092", "Kafka, host:port, several separated by commas.")
     group: str = _setting(
         "nps",
-        "Prefix of consumer groups: <group>-worker, -sink, -notifier, -incidents, -notify-<receiver> ...",
+        "Prefix of consumer groups: <group>-worker, -sink, -notifier, -incidents, -comments, -notify-<receiver> ...",
     )
     instance: str = _setting("", "A name of this process that outlives restarts; Kafka then rebalances later.")
     program: str = _setting("", "Path of the program file; empty for the one that ships with the pipeline.")

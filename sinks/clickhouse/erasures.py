@@ -126,4 +126,4 @@ def _parameters(until_ms: Mapping[str, int]) -> dict[str, object]:
 
 
 def _literal(value: object) -> str:
-    return {"": "''", "None": "NULL", "[]": "[]"}[str(value)]
+    return {"": "''", "None": "NULL", "[]": "[]", "0.0": "0"}[str(value)]

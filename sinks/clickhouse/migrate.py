@@ -37,7 +37,7 @@ _VIEW = re.compile(
     rf"^-- (?P<role>{READER_ROLE}|{PERSONAL_ROLE}): (?P<row>.+)\nCREATE OR REPLACE VIEW (?P<name>\w+)", re.MULTILINE
 )
 _SQL = resources.files("sinks.clickhouse") / "sql"
-_VIEW_FILES = ("facts", "nps", "asking", "oncall", "letters", "audit")
+_VIEW_FILES = ("facts", "nps", "asking", "oncall", "comments", "letters", "audit")
 """Files of views, each after those whose views it reads."""
 
 

@@ -3,12 +3,13 @@
 `streams.program` reads it from `nps.toml`; the domain only ever sees these values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from schemas.events import Trigger
 from streams.domain.bands import Banding
+from streams.domain.comments.judging import shipped
 from streams.domain.conditions import OF_PURCHASES, Condition, attributes_of, holds
 from streams.domain.hours import Hours
 from streams.domain.incidents.rules import DEFAULT_RULES, OncallRules
@@ -213,6 +214,18 @@ class Brand:
 NO_BRAND = Brand()
 
 
+@dataclass(frozen=True, slots=True)
+class CommentPolicy:
+    """Themes of comments by name, each with its stems by language; the file of the model that judges their sentiment.
+
+    Without `model` the words that ship judge it; `model_hash` is that of the file, which no other may replace.
+    """
+
+    themes: Mapping[str, Mapping[str, Sequence[str]]]
+    model: str = ""
+    model_hash: str = ""
+
+
 @dataclass(frozen=True)
 class Program:
     """The whole program; `hash` identifies it on every decision and row."""
@@ -241,6 +254,7 @@ class Program:
     falls: FallPolicy | None = None
     """Judging of windows for falls; None for none."""
     oncall: OncallRules = DEFAULT_RULES
+    comments: CommentPolicy = field(default_factory=lambda: CommentPolicy(shipped()))
 
     def __post_init__(self) -> None:
         """Raises ValueError for a program that contradicts itself; each message says what to change."""

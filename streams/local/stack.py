@@ -70,7 +70,7 @@ def local_stack(
         for command in ("topics", "migrate"):
             _run_command(command, environ)
         create_foreign(broker.address, {}, (sources or {}).values())
-        names = ["worker", "sink", "notify", "incidents"]
+        names = ["worker", "sink", "notify", "incidents", "comments"]
         if collector_port is not None:
             environ["NPS_COLLECTOR_PORT"] = str(collector_port)
             names.append("collector")

@@ -20,6 +20,7 @@ from streams.domain.windows import Window
 from streams.errors import BadProgram
 from streams.program import file
 from streams.program.brand import brand_of
+from streams.program.comments import comments_of
 from streams.program.complaint import error_at, located
 from streams.program.contradictions import check
 from streams.program.duration import UNITS_MS, duration_ms, ms_at
@@ -98,6 +99,7 @@ def _program(tables: file.ProgramFile, folder: Path) -> Program:
         bands={name: _bands(table, f"segments.bands.{name}") for name, table in tables.segments.bands.items()},
         falls=_falls(tables.drops) if tables.drops else None,
         oncall=oncall_of(tables, hash_),
+        comments=comments_of(tables.comments, tables.themes, folder),
     )
 
 
@@ -121,8 +123,8 @@ def _falls(table: file.DropsTable) -> FallPolicy:
 
 
 def _hash(tables: file.ProgramFile) -> str:
-    """Hash of all that decides anything: what a page looks like does not, nor does a receiver's address."""
-    deciding = msgspec.structs.replace(tables, brand=None, receivers={})
+    """Hash of all that decides anything: what a page looks like, where receivers are and what comments say does not."""
+    deciding = msgspec.structs.replace(tables, brand=None, receivers={}, comments=None, themes={})
     return hashlib.sha256(msgspec.json.encode(deciding, order="sorted")).hexdigest()[:12]
 
 

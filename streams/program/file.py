@@ -213,6 +213,23 @@ class SilenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until: datetime.datetime
 
 
+class CommentsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[comments]`: the model that `nps comments fit` made, and its hash."""
+
+    model: str
+    model_hash: str
+
+
+class ThemeTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[themes.NAME]`: stems of a theme by language; a language that is left out keeps those that ship."""
+
+    en: list[str] | None = None
+    de: list[str] | None = None
+    fr: list[str] | None = None
+    es: list[str] | None = None
+    pt: list[str] | None = None
+
+
 class ProgramFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The whole program file."""
 
@@ -232,6 +249,8 @@ class ProgramFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     receivers: dict[str, dict[str, Option]] = {}
     routes: list[RouteTable] = []
     silences: list[SilenceTable] = []
+    comments: CommentsTable | None = None
+    themes: dict[str, ThemeTable] = {}
 
 
 def keys_at(path: str) -> list[str]:

@@ -8,11 +8,11 @@ import time
 
 from rich.table import Table
 
-from streams.domain.comments.judging import Judge
+from streams.domain.comments.judging import CommentJudge
 from streams.domain.comments.regression import Model, example, learn
 from streams.domain.comments.validation import cross_validate
 from tests.e2e.olist import MISSING
-from tests.support.olist_comments import Review, labelled, micro_f1, reviews
+from tests.e2e.olist_comments import Review, labelled, micro_f1, reviews
 
 ROUNDS = 3
 
@@ -21,13 +21,13 @@ def run() -> Table | str:
     """Measure the themes' F1, the sentiment's accuracy shipped and fitted, and the time for a comment."""
     if not (real := reviews()):
         return MISSING
-    shipped, table = Judge(), Table("figure", "measured", "bar")
+    shipped, table = CommentJudge(), Table("figure", "measured", "bar")
     pairs = [(themes, frozenset(shipped.judge(real[name].text).themes)) for name, themes in labelled().items()]
     right = sum(shipped.judge(review.text).sentiment is review.sentiment for review in real.values())
     examples = [example(review.text, review.sentiment) for review in real.values()]
     outcome = cross_validate(examples)
     *_, model = learn(examples)
-    fitted = Judge(model=Model(model.bias, model.weights, "fitted"))
+    fitted = CommentJudge(model=Model(model.bias, model.weights, "fitted"))
     table.add_row(f"themes, micro-F1 of {len(pairs)} labelled", f"{micro_f1(pairs):.3f}", ">= 0.85")
     table.add_row(f"sentiment as shipped, accuracy of {len(real)}", f"{right / len(real):.3f}", ">= 0.71")
     table.add_row("sentiment fitted, cross-validated", f"{outcome.accuracy:.3f}", ">= 0.80")
@@ -37,7 +37,7 @@ def run() -> Table | str:
     return table
 
 
-def _microseconds(judge: Judge, real: dict[str, Review]) -> float:
+def _microseconds(judge: CommentJudge, real: dict[str, Review]) -> float:
     """Microseconds of processor time for a comment, the best of some rounds."""
     rounds: list[float] = []
     for _ in range(ROUNDS):

@@ -52,7 +52,7 @@ DECLARED = (streams.metrics.LAST_PROGRESS, sinks.metrics.LAST_COMMIT)  # importi
 def test_there_is_every_part() -> None:
     """The production shape has its servers, the two jobs and the five services."""
     assert {"kafka", "clickhouse", "prometheus", "alertmanager", "grafana"} | set(OURS) == set(SERVICES)
-    assert set(OURS) == {"topics", "migrate", "worker", "sink", "notifier", "incidents", "collector"}
+    assert set(OURS) == {"topics", "migrate", "worker", "sink", "notifier", "incidents", "comments", "collector"}
 
 
 @pytest.mark.parametrize("name", SERVICES)

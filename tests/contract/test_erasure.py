@@ -21,6 +21,7 @@ from tests.support.ledger_rows import (
     CODEC,
     DECIDED,
     ERASED,
+    JUDGED,
     dead_letter,
     insert,
     put,
@@ -35,18 +36,21 @@ OLD = (
     ANSWERED._replace(customer_id=ADA, correlation_id="Ada-o", response_id="Ada-r", comment="I am Ada"),
     ANSWERED._replace(customer_id=ADA, correlation_id="Ada-o", comment="Ada again", revision=2, version=2),
     ALERTED._replace(customer_id=ADA, correlation_id="Ada-o", comment="Ada was here"),
+    JUDGED._replace(customer_id=ADA, themes=["Ada"]),
 )
 NEW = (
     DECIDED._replace(decision_id="d2", customer_id=ADA, trigger_id="t2", trigger_ms=11_000, survey_id="s2"),
     ASKED._replace(survey_id="s2", customer_id=ADA, trigger_id="t2", trigger_ms=11_000),
     ANSWERED._replace(survey_id="s2", customer_id=ADA, sent_ms=12_000),
     ALERTED._replace(alert_id="a2", dedup_key="s2", customer_id=ADA, answered_ms=13_000),
+    JUDGED._replace(survey_id="s2", customer_id=ADA, sent_ms=12_000),
 )
 OTHERS = (
     DECIDED._replace(decision_id="d3", customer_id="Bo", trigger_id="t3", survey_id="s3"),
     ASKED._replace(survey_id="s3", customer_id="Bo", trigger_id="t3"),
     ANSWERED._replace(survey_id="s3", customer_id="Bo"),
     ALERTED._replace(alert_id="a3", dedup_key="s3", customer_id="Bo"),
+    JUDGED._replace(survey_id="s3", customer_id="Bo"),
 )
 GONE = ERASED._replace(customer_id=ADA)
 VIEWS = ("fact_answers", "fact_invitations", "fact_decisions", "fact_alerts", "nps_by_survey", "score_histogram",
@@ -141,7 +145,7 @@ def test_no_text_is_forgotten_by_oversight() -> None:
     words = {
         "survey_id", "decision_id", "alert_id", "dedup_key", "survey", "rule", "question", "channel", "outcome",
         "reason", "flag", "band", "status", "severity", "segments", "dimensions", "trigger_type", "trigger_source",
-        "response_source", "origin_topic", "source", "letter_id",
+        "response_source", "origin_topic", "source", "letter_id", "model",
     }  # fmt: skip
     for table in TABLES.values():
         if table.name in PERSONAL:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from streams.domain.comments.judging import Judge
+from streams.domain.comments.judging import CommentJudge
 from streams.domain.comments.regression import example
 from streams.domain.comments.validation import cross_validate
 from tests.e2e.olist import MISSING
-from tests.support.olist_comments import Review, labelled, micro_f1, reviews
+from tests.e2e.olist_comments import Review, labelled, micro_f1, reviews
 
 LEAST_F1, LEAST_SHIPPED, LEAST_FITTED = 0.85, 0.71, 0.80
 
@@ -20,7 +20,7 @@ def real() -> dict[str, Review]:
 
 def test_themes_are_found_as_a_reader_finds_them(real: dict[str, Review]) -> None:
     """Micro-F1 of the shipped themes on the reviews that were labelled before any stem was written."""
-    judge = Judge()
+    judge = CommentJudge()
     pairs = [(themes, frozenset(judge.judge(real[name].text).themes)) for name, themes in labelled().items()]
     assert len(pairs) == 110
     assert micro_f1(pairs) >= LEAST_F1
@@ -28,7 +28,7 @@ def test_themes_are_found_as_a_reader_finds_them(real: dict[str, Review]) -> Non
 
 def test_the_shipped_sentiment_agrees_with_the_stars(real: dict[str, Review]) -> None:
     """Accuracy of the words that ship, with the band of the mapped stars as what was meant."""
-    judge = Judge()
+    judge = CommentJudge()
     right = sum(judge.judge(review.text).sentiment is review.sentiment for review in real.values())
     assert right / len(real) >= LEAST_SHIPPED
 

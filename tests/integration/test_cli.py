@@ -37,8 +37,8 @@ from tests.support.commands import BOUND_S, Service, argv, clean, done, run, unt
 from tests.support.programs import program
 
 COMMANDS = (
-    "demo", "up", "worker", "sink", "notify", "incidents", "collector", "page", "link", "sources", "topics", "migrate",
-    "produce", "query", "why", "deadletters", "schemas", "rehearse", "rebuild", "config",
+    "demo", "up", "worker", "sink", "notify", "incidents", "comments", "collector", "page", "link", "sources", "topics",
+    "migrate", "produce", "query", "why", "deadletters", "schemas", "rehearse", "rebuild", "config",
 )  # fmt: skip
 PURCHASE = (
     '{"topic": "purchases", "source": "shop", "id": "1", "type": "order.delivered", '
@@ -49,6 +49,7 @@ TALKS_TO_KAFKA = {
     "worker": ["worker"],
     "sink": ["sink"],
     "notify": ["notify"],
+    "comments": ["comments"],
     "topics": ["topics"],
     "produce": ["produce", "-"],
     "deadletters": ["deadletters", "list"],

@@ -5,12 +5,12 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.domain.comments.judging import Judge, shipped
+from streams.domain.comments.judging import CommentJudge, shipped
 from streams.domain.comments.languages import LANGUAGES
 from streams.domain.comments.sentiment import Sentiment
 from streams.domain.comments.words import LONGEST_WORD, MOST_CHARACTERS, words_of
 
-JUDGE = Judge()
+JUDGE = CommentJudge()
 THEMES = set(shipped())
 
 _stems = sorted({stem.replace("$", "") for one in LANGUAGES.values() for stem in (*one.good, *one.bad, *one.common)})

@@ -6,8 +6,8 @@ from confluent_kafka import Message
 
 from schemas.codec import Codec
 from schemas.deadletters import Death, wrap
-from schemas.events import Alert, Answer, Decision, Erasure, Record, SurveyDispatch
-from schemas.topics import ALERTS, ANSWERS, DEAD_LETTERS, DECISIONS, DISPATCHES, ERASURES, RESPONSES
+from schemas.events import Alert, Answer, Decision, Erasure, JudgedComment, Record, SurveyDispatch
+from schemas.topics import ALERTS, ANSWERS, COMMENTS, DEAD_LETTERS, DECISIONS, DISPATCHES, ERASURES, RESPONSES
 from sinks.clickhouse.client import ClickHouse
 from sinks.memory import Memory
 from sinks.rows import TABLES, decode
@@ -19,7 +19,7 @@ LOADED_MS = time.time_ns() // 1_000_000
 
 TOPICS = {
     Decision: DECISIONS.name, SurveyDispatch: DISPATCHES.name, Answer: ANSWERS.name, Alert: ALERTS.name,
-    Erasure: ERASURES.name,
+    Erasure: ERASURES.name, JudgedComment: COMMENTS.name,
 }  # fmt: skip
 DECIDED = Decision(
     "d1", "c1", "shop", "t1", "order.delivered", 1_000, "o1", "delivered", "delivery", "sent", None, None, "s1", 5_000,
@@ -36,6 +36,7 @@ ANSWERED = Answer(
 ALERTED = Alert(
     "a1", "s1", "open", "critical", "c1", "delivery", "delivered", "o1", 0, "bad", 1, 8_000, 8_500, ["all"], "prog", 1
 )
+JUDGED = JudgedComment("s1", "c1", 1, ["delivery", "price"], "positive", 0.5, "model", 5_000, 8_000, 1)
 ERASED = Erasure("e1", "c1", "crm", "u1", 10_000, 10_500, "prog", 1)
 
 

@@ -1,15 +1,19 @@
 """Examples of comments in five languages: their themes and sentiment, and what a model learns."""
 
+from pathlib import Path
+
 import pytest
 
-from streams.domain.comments.judging import Judge, shipped
+from streams.comments import model_file
+from streams.domain.comments.judging import CommentJudge, shipped
 from streams.domain.comments.regression import Model, example, features_of, learn
 from streams.domain.comments.sentiment import Sentiment
 from streams.domain.comments.stems import Stems
 from streams.domain.comments.validation import STEPS, cross_validate
 from streams.domain.comments.words import BREAK, MOST_CHARACTERS, words_of
+from streams.errors import BadSettings
 
-JUDGE = Judge()
+JUDGE = CommentJudge()
 
 COMMENTS = [
     ("The parcel arrived two days early, thank you!", "delivery", "positive"),
@@ -83,9 +87,9 @@ def test_what_is_no_stem_is_refused(stem: str) -> None:
 
 def test_themes_of_a_program_take_the_place_of_those_that_ship() -> None:
     """A theme may be added or changed, and the hash tells."""
-    judge = Judge({**shipped(), "returns": {"en": ["send back", "return"]}, "delivery": {"en": []}})
+    judge = CommentJudge({**shipped(), "returns": {"en": ["send back", "return"]}, "delivery": {"en": []}})
     assert judge.judge("The delivery was late, I want to return it").themes == ("returns", "support")
-    assert judge.hash != JUDGE.hash == Judge().hash
+    assert judge.hash != JUDGE.hash == CommentJudge().hash
 
 
 def test_a_model_learns_what_the_words_of_a_team_mean() -> None:
@@ -99,10 +103,25 @@ def test_a_model_learns_what_the_words_of_a_team_mean() -> None:
     *_, model = learn(examples)
     *_, again = learn(list(reversed(examples)))
     assert model == again
-    judge = Judge(model=Model(model.bias, model.weights, "m"))
+    judge = CommentJudge(model=Model(model.bias, model.weights, "m"))
     assert judge.judge("zorp delivery").sentiment is Sentiment.POSITIVE
     assert judge.judge("zorp delivery").themes == ("delivery",)
     assert judge.hash != JUDGE.hash
+
+
+def test_a_model_comes_back_from_its_file(tmp_path: Path) -> None:
+    """Under the hash that writing it gave; another hash, another version and what is no model are refused."""
+    file, model = tmp_path / "a.model", Model([0.5, 0.0, -0.5], {7: [1.0, 0.0, -1.0]})
+    found = model_file.write(file, model)
+    assert model_file.read(file, found) == Model(model.bias, model.weights, found)
+    with pytest.raises(BadSettings, match=f"its hash is {found}, the program names 0123456789ab"):
+        model_file.read(file, "0123456789ab")
+    for text, says in ((b"{}", "no model"), (file.read_bytes().replace(b'"format":1', b'"format":2'), "version")):
+        file.write_bytes(text)
+        with pytest.raises(BadSettings, match=says):
+            model_file.read(file, model_file.digest(text))
+    with pytest.raises(BadSettings, match="cannot be read"):
+        model_file.read(tmp_path / "none", found)
 
 
 def test_a_model_holds_nothing_that_one_comment_alone_has() -> None:

@@ -390,3 +390,30 @@ def test_every_mistake_about_falls_names_its_line(line: str, says: str) -> None:
     number, message = complaint(DROPS + line)
     assert says in message
     assert number == line_of("\n[drops]\n", DROPS) + 2
+
+
+def test_themes_of_comments_are_put_over_those_that_ship() -> None:
+    """A language that is left out keeps its stems, a new name is a new theme, and no decision's hash changes."""
+    added = '[themes.support]\npt = ["Reembôlso"]\n[themes.returns]\nen = ["send back"]\n'
+    program = parse(f"{TEXT}\n{added}", "my.toml")
+    shipped = load().comments.themes
+    assert program.comments.themes["support"] == {**shipped["support"], "pt": ["reembolso"]}
+    assert program.comments.themes["returns"] == {"en": ["send back"]}
+    assert program.hash == load().hash
+
+
+@pytest.mark.parametrize(
+    ("added", "says"),
+    [
+        ('[themes.support]\npt = ["a,b"]', "a stem is letters"),
+        ('[themes."Our support"]\npt = ["a"]', "is no name of a theme"),
+        ('[themes.support]\nit = ["a"]', "'it'"),
+        ('[comments]\nmodel = "a.model"\nmodel_hash = "abc"', "model_hash is the 12 letters"),
+        ('[comments]\nmodel = "a.model"', "model_hash"),
+    ],
+)
+def test_themes_and_models_that_are_none_are_refused(added: str, says: str) -> None:
+    """One line names the place."""
+    line, message = complaint(f"{TEXT}\n{added}\n")
+    assert says in message
+    assert line > len(TEXT.splitlines())

@@ -94,6 +94,31 @@ ORDER BY (segment, window, as_of)
 TTL toDateTime(as_of) + INTERVAL {hours_days} DAY
 SETTINGS deduplicate_merge_projection_mode = 'rebuild';
 
+-- One row for each answer that has, or had, a comment: never the comment itself.  `sentiment` is null where the comment was
+-- withdrawn or its customer erased.  Sorted as `answers` are, so that both are joined as they lie.
+CREATE TABLE IF NOT EXISTS comments{on_cluster}
+(
+    survey_id       String,
+    customer_id     String,
+    revision        UInt32,
+    themes          Array(LowCardinality(String)),
+    sentiment       LowCardinality(Nullable(String)),
+    confidence      Float64,
+    model           LowCardinality(String),
+    sent_at         DateTime64(3, 'UTC'),
+    answered_at     DateTime64(3, 'UTC'),
+    version         UInt64,
+    kafka_topic     LowCardinality(String),
+    kafka_partition UInt32,
+    kafka_offset    UInt64,
+    loaded_at       DateTime64(3, 'UTC'),
+    INDEX answered answered_at TYPE minmax GRANULARITY 1,
+    INDEX customer customer_id TYPE bloom_filter GRANULARITY 1
+)
+ENGINE = {replicated}ReplacingMergeTree(version)
+PARTITION BY toYYYYMM(sent_at)
+ORDER BY (sent_at, survey_id);
+
 -- Each close of an hour at which a segment was judged for falls; `windows` is JSON, which segment_falls takes apart.
 CREATE TABLE IF NOT EXISTS falls{on_cluster}
 (

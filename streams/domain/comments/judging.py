@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.domain.comments.languages import LANGUAGES
-from streams.domain.comments.reading import Reader, Reading
+from streams.domain.comments.reading import CommentReader, Findings
 from streams.domain.comments.regression import Model
 from streams.domain.comments.sentiment import Sentiment, weighed
 from streams.domain.comments.words import words_of
@@ -24,7 +24,7 @@ class Judgement:
     confidence: float
 
 
-class Judge:
+class CommentJudge:
     """Judge of comments, by the themes of a program and the model that it names, if any.
 
     `hash` tells by what a comment was judged: it changes with the themes, the words that ship, and the model.
@@ -33,7 +33,7 @@ class Judge:
     def __init__(self, themes: ThemeStems | None = None, model: Model | None = None) -> None:
         """Compile the themes, those that ship unless others are given.  Raises ValueError for a stem that is none."""
         chosen = shipped() if themes is None else themes
-        self._readers = {code: Reader(language, _of(chosen, code)) for code, language in LANGUAGES.items()}
+        self._readers = {code: CommentReader(language, _of(chosen, code)) for code, language in LANGUAGES.items()}
         self._languages = _Languages(self._readers)
         self._model = model
         self.hash = _hash(chosen, model)
@@ -55,7 +55,7 @@ def shipped() -> dict[str, dict[str, tuple[str, ...]]]:
 class _Languages:
     """Languages of comments: the one of most function words is taken, and where several have as many, of most words."""
 
-    def __init__(self, readers: Mapping[str, Reader]) -> None:
+    def __init__(self, readers: Mapping[str, CommentReader]) -> None:
         self._readers = readers
         found: dict[str, list[str]] = {}
         for code, language in LANGUAGES.items():
@@ -63,7 +63,7 @@ class _Languages:
                 found.setdefault(word.removesuffix("$"), []).append(code)
         self._common = found
 
-    def read(self, words: Sequence[str]) -> Reading:
+    def read(self, words: Sequence[str]) -> Findings:
         counts = dict.fromkeys(self._readers, 0)
         for word in words:
             for code in self._common.get(word, ()):

@@ -13,15 +13,15 @@ NEGATED_WORDS = 3
 Kind = Literal["common", "negation", "good", "bad", "expected", "theme"]
 
 
-class Meaning(NamedTuple):
+class StemMeaning(NamedTuple):
     """Meaning of a stem; `name` is a theme's."""
 
     kind: Kind
     name: str = ""
 
 
-class Reading(NamedTuple):
-    """What is found in a comment: themes by name, pieces of praise and of blame, and the words that are known."""
+class Findings(NamedTuple):
+    """Findings in a comment: themes by name, pieces of praise and of blame, and the words that are known."""
 
     themes: tuple[str, ...]
     good: int
@@ -29,7 +29,7 @@ class Reading(NamedTuple):
     known: int
 
 
-class Reader:
+class CommentReader:
     """Reader of comments in one language."""
 
     def __init__(self, language: Language, themes: Mapping[str, Sequence[str]]) -> None:
@@ -41,11 +41,11 @@ class Reader:
             ("bad", language.bad),
             ("expected", language.expected),
         )
-        words = [(stem, Meaning(kind)) for kind, stems in kinds for stem in stems]
-        named = [(stem, Meaning("theme", name)) for name, stems in themes.items() for stem in stems]
+        words = [(stem, StemMeaning(kind)) for kind, stems in kinds for stem in stems]
+        named = [(stem, StemMeaning("theme", name)) for name, stems in themes.items() for stem in stems]
         self._stems = Stems([*words, *named])
 
-    def read(self, words: Sequence[str]) -> Reading:
+    def read(self, words: Sequence[str]) -> Findings:
         """Read the words of a comment."""
         themes = set[str]()
         good = bad = known = 0
@@ -73,10 +73,10 @@ class Reader:
                 bad += kind == "bad"
             if is_negation:
                 negated_until = position + NEGATED_WORDS
-        return Reading(tuple(sorted(themes)), good, bad, known)
+        return Findings(tuple(sorted(themes)), good, bad, known)
 
 
-def _negated(told: Found[Meaning], found: Sequence[Found[Meaning]]) -> Kind:
+def _negated(told: Found[StemMeaning], found: Sequence[Found[StemMeaning]]) -> Kind:
     """Kind of a negated word: denied blame is praise; denied praise is blame, and so is what was expected in vain."""
     if told.meaning.kind == "bad" and not any(one.meaning.kind == "expected" for one in found):
         return "good"

@@ -2,12 +2,12 @@
 
 from enum import StrEnum
 
-from streams.domain.comments.reading import Reading
+from streams.domain.comments.reading import Findings
 from streams.domain.nps import Band
 
 
 class Sentiment(StrEnum):
-    """How a comment is meant."""
+    """Class of a comment by its meaning: praise, neither, or blame."""
 
     POSITIVE = "positive"
     NEUTRAL = "neutral"
@@ -20,7 +20,7 @@ SENTIMENT_OF_BAND = {
 """Sentiment that is learnt from the answers of a band."""
 
 
-def weighed(reading: Reading) -> tuple[Sentiment, float]:
+def weighed(reading: Findings) -> tuple[Sentiment, float]:
     """Weigh praise against blame: the more there is of one, and the less of the other, the surer."""
     balance, total = reading.good - reading.bad, reading.good + reading.bad
     if balance == 0:

@@ -1,4 +1,4 @@
-"""What is known of one language: a few hundred word stems, as `streams.domain.comments.stems` matches them."""
+"""Knowledge of one language: a few hundred word stems, as `streams.domain.comments.stems` matches them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
