@@ -19,7 +19,7 @@ from schemas.oncall import UndeliveredPayload, encode
 from sinks import metrics
 from sinks.batch import Backoff
 from sinks.notify.notifier import DeliveryError, GiveUp, TryLater
-from sinks.notify.outbox import Outbox, Pending
+from sinks.notify.outbox import NewsOutbox, PendingNews
 from sinks.notify.receiver import Doubt, IncidentReceiver, InDoubt, LevelReceiver, News, Permission, Receipt, news_of
 
 MINUTE_MS = 60_000
@@ -126,7 +126,7 @@ class Courier:
         waiting = self._outbox.failing
         return f"news of {waiting} incidents wait for receiver {self._name}" if waiting else ""
 
-    def _try(self, pending: Pending) -> None:
+    def _try(self, pending: PendingNews) -> None:
         if pending.in_doubt and self._settle(pending):
             return
         before = pending
@@ -145,7 +145,7 @@ class Courier:
             metrics.ATTEMPTS.labels("ok").inc()
             self._delivered(pending, receipt)
 
-    def _settle(self, pending: Pending) -> bool:
+    def _settle(self, pending: PendingNews) -> bool:
         """Deal with news that may have arrived; False when they are to be sent, again or at last."""
         metrics.DELIVERY_DOUBTFUL.labels(self._name).inc()
         match self._receiver.doubt:
@@ -159,7 +159,7 @@ class Courier:
             case Doubt.LOOK_UP:
                 return self._look_up(pending)
 
-    def _look_up(self, pending: Pending) -> bool:
+    def _look_up(self, pending: PendingNews) -> bool:
         try:
             found = self._receiver.find(self._news(pending))
         except DeliveryError as error:
@@ -169,12 +169,12 @@ class Courier:
             self._delivered(pending, found)
         return found is not None
 
-    def _delivered(self, pending: Pending, receipt: Receipt) -> None:
+    def _delivered(self, pending: PendingNews, receipt: Receipt) -> None:
         now_ms = self._now_ms()
         self._finish(self._outbox.finish(pending, "delivered", now_ms, ref=receipt.ref))
         metrics.DELIVERY_SECONDS.observe(max(0.0, (now_ms - pending.notification.time) / 1_000))
 
-    def _failed(self, pending: Pending, error: DeliveryError) -> None:
+    def _failed(self, pending: PendingNews, error: DeliveryError) -> None:
         """Put a try off, or end it: refused, or of no use because nobody would know it again."""
         is_doubtful = isinstance(error, InDoubt)
         if is_doubtful:
@@ -189,7 +189,7 @@ class Courier:
             return
         self._put_off(pending, error, in_doubt=is_doubtful)
 
-    def _put_off(self, pending: Pending, error: DeliveryError, *, in_doubt: bool) -> None:
+    def _put_off(self, pending: PendingNews, error: DeliveryError, *, in_doubt: bool) -> None:
         now_ms = self._now_ms()
         if isinstance(error, TryLater) and error.after_s > 0:
             self._hold_ms = now_ms + min(int(error.after_s * 1_000), LONGEST_HOLD_MS)
@@ -215,7 +215,7 @@ class Courier:
         for delivery in deliveries:
             metrics.DELIVERIES.labels(self._name, delivery.state).inc()
 
-    def _news(self, pending: Pending) -> News:
+    def _news(self, pending: PendingNews) -> News:
         told = self._outbox.told(pending.notification.incident_id)
         return self._permitted(pending.notification, "" if told is None else told.ref, was_told=told is not None)
 
@@ -232,11 +232,11 @@ class Courier:
     def _is_over_rate(self, now_ms: int) -> bool:
         return len(self._sent) == self._sent.maxlen and now_ms - self._sent[0] < MINUTE_MS
 
-    def _names(self, pending: Pending) -> tuple[str, str]:
+    def _names(self, pending: PendingNews) -> tuple[str, str]:
         return self._name, pending.notification.notification_id
 
-    def _empty(self) -> Outbox:
-        return Outbox(self._name, self._receiver.doubt, hears_all=self._level is not None)
+    def _empty(self) -> NewsOutbox:
+        return NewsOutbox(self._name, self._receiver.doubt, hears_all=self._level is not None)
 
 
 def _undelivered(delivery: Delivery) -> OncallEvent:

@@ -36,7 +36,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingNews:
     """Notification that waits: its offset, and its tries so far; `in_doubt` when the last one may have arrived.
 
     `failing_since_ms` is the first failure of its incident's news in a row; None before any.
@@ -59,7 +59,7 @@ class Told:
     is_resolved: bool
 
 
-class Outbox:
+class NewsOutbox:
     """Waiting notifications of one receiver, whose way to deal with `doubt` it keeps.  Times are in ms, wall clock.
 
     With `hears_all` it is told the end of what it was not told of, too.
@@ -69,7 +69,7 @@ class Outbox:
         self._receiver = receiver
         self._doubt = doubt
         self._hears_all = hears_all
-        self._waiting: dict[str, list[Pending]] = {}
+        self._waiting: dict[str, list[PendingNews]] = {}
         self._told: dict[str, Told] = {}
         self._finished: dict[str, str] = {}
         self._attempted: dict[str, Delivery] = {}
@@ -105,7 +105,7 @@ class Outbox:
         finished = [self._superseded(waiting, now_ms) for waiting in superseded]
         return [*finished, *self._unneeded(pending, now_ms)]
 
-    def due(self, now_ms: int) -> Pending | None:
+    def due(self, now_ms: int) -> PendingNews | None:
         """Return the notification that waits longest of those that may be tried now; None when there is none."""
         heads = [lane[0] for lane in self._waiting.values() if lane[0].next_ms <= now_ms]
         return min(heads, key=lambda pending: pending.offset, default=None)
@@ -119,13 +119,13 @@ class Outbox:
         told = self._told.get(incident_id)
         return None if told is None or told.is_resolved else told
 
-    def attempting(self, pending: Pending, now_ms: int) -> Delivery:
+    def attempting(self, pending: PendingNews, now_ms: int) -> Delivery:
         """Make the record of a try that is about to happen: from here on it is in doubt."""
         tried = replace(pending, tries=pending.tries + 1, in_doubt=True)
         self._replace(tried)
         return self._delivery(tried, "attempting", now_ms)
 
-    def failed(self, pending: Pending, error: str, next_ms: int, now_ms: int, *, in_doubt: bool) -> Delivery | None:
+    def failed(self, pending: PendingNews, error: str, next_ms: int, now_ms: int, *, in_doubt: bool) -> Delivery | None:
         """Put a try off until `next_ms`, or give it up when an hour has passed; returns the record to be written.
 
         None for a try in doubt, which stands in the log as such.
@@ -139,7 +139,9 @@ class Outbox:
         self._replace(tried)
         return None if in_doubt else self._delivery(tried, "attempting", now_ms, error=error)
 
-    def finish(self, pending: Pending, state: str, now_ms: int, *, ref: str = "", error: str | None = None) -> Delivery:
+    def finish(
+        self, pending: PendingNews, state: str, now_ms: int, *, ref: str = "", error: str | None = None
+    ) -> Delivery:
         """Note what became of a notification; returns the record to be written before any commit."""
         lane = self._waiting.get(pending.notification.incident_id, [])
         lane[:] = [waiting for waiting in lane if waiting.offset != pending.offset]
@@ -150,11 +152,11 @@ class Outbox:
         self._note(delivery)
         return delivery
 
-    def put_back(self, pending: Pending) -> None:
+    def put_back(self, pending: PendingNews) -> None:
         """Let a notification be as it was before `attempting`: it was not sent after all."""
         self._replace(pending)
 
-    def current(self, pending: Pending) -> Pending:
+    def current(self, pending: PendingNews) -> PendingNews:
         """Return a notification that waits as it is by now, after `attempting` or `failed`."""
         lane = self._waiting.get(pending.notification.incident_id, [])
         return next((waiting for waiting in lane if waiting.offset == pending.offset), pending)
@@ -178,21 +180,21 @@ class Outbox:
         """Number of incidents with news that were tried in vain and wait for another try."""
         return sum(lane[0].failures > 0 for lane in self._waiting.values())
 
-    def _may_supersede(self, pending: Pending) -> bool:
+    def _may_supersede(self, pending: PendingNews) -> bool:
         return not pending.in_doubt or self._doubt is Doubt.REPEAT
 
-    def _pending(self, notification: Notification, offset: int) -> Pending:
+    def _pending(self, notification: Notification, offset: int) -> PendingNews:
         """Make what waits of a notification, with its tries before a restart."""
         attempted = self._attempted.get(notification.notification_id)
         if attempted is None:
-            return Pending(notification, offset)
+            return PendingNews(notification, offset)
         failing_since_ms = None if attempted.error is None else attempted.time
-        return Pending(
+        return PendingNews(
             notification, offset, attempted.attempts, failing_since_ms=failing_since_ms,
             in_doubt=attempted.error is None,
         )  # fmt: skip
 
-    def _unneeded(self, pending: Pending, now_ms: int) -> list[Delivery]:
+    def _unneeded(self, pending: PendingNews, now_ms: int) -> list[Delivery]:
         """Finish news that are too old, and those that end or acknowledge what nobody was told."""
         notification = pending.notification
         lane = self._waiting[notification.incident_id]
@@ -208,7 +210,7 @@ class Outbox:
             return [self._superseded(pending, now_ms, "older than a day")]
         return []
 
-    def _superseded(self, pending: Pending, now_ms: int, why: str = "newer news took its place") -> Delivery:
+    def _superseded(self, pending: PendingNews, now_ms: int, why: str = "newer news took its place") -> Delivery:
         return self.finish(pending, "doubtful" if pending.in_doubt else "superseded", now_ms, error=why)
 
     def _note(self, delivery: Delivery) -> None:
@@ -218,12 +220,12 @@ class Outbox:
             ref = delivery.receiver_ref or (before.ref if before is not None else "")
             _put(self._told, delivery.incident_id, Told(ref, delivery.verb == "resolve"))
 
-    def _replace(self, changed: Pending) -> None:
+    def _replace(self, changed: PendingNews) -> None:
         lane = self._waiting[changed.notification.incident_id]
         lane[:] = [changed if waiting.offset == changed.offset else waiting for waiting in lane]
 
     def _delivery(
-        self, pending: Pending, state: str, now_ms: int, *, ref: str = "", error: str | None = None
+        self, pending: PendingNews, state: str, now_ms: int, *, ref: str = "", error: str | None = None
     ) -> Delivery:
         notification = pending.notification
         return Delivery(

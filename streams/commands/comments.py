@@ -17,7 +17,7 @@ from streams import program
 from streams.commands.session import cell, codec_of, out, read_settings, require_topics, serve_metrics, show, table_of
 from streams.commands.warehouse import warehouse_of
 from streams.comments import model_file
-from streams.comments.process import CommentProcess, Membership, log
+from streams.comments.process import CommentProcess, log
 from streams.domain.comments.judging import CommentJudge
 from streams.domain.comments.regression import EPOCHS, Example, Model, example, learn
 from streams.domain.comments.sentiment import SENTIMENT_OF_BAND, Sentiment
@@ -26,6 +26,7 @@ from streams.domain.comments.words import MOST_CHARACTERS
 from streams.domain.nps import Band
 from streams.domain.policy import CommentPolicy
 from streams.errors import BadSettings, ExitCode
+from streams.kafka.member import GroupMember
 from streams.kafka.producer import Producer
 from streams.settings import Settings
 
@@ -97,7 +98,7 @@ def _process_of(settings: Settings, judge: CommentJudge, health: KafkaHealth) ->
         "session.timeout.ms": str(session_ms), "heartbeat.interval.ms": str(max(100, session_ms // 4)),
         **MANUAL_COMMIT, **QUIET, "error_cb": health.lost,
     })  # fmt: skip
-    membership = Membership(
+    membership = GroupMember(
         consumer, partial(health.check, consumer), lambda error, topic: log_error(log, error, group, topic)
     )
     producer = Producer(settings.brokers, client_id="nps-comments", security=settings.security)

@@ -15,10 +15,11 @@ from streams.clock import wall_ms
 from streams.commands.session import codec_of, read_settings, require_topics, serve_metrics
 from streams.engine.lease import Lease
 from streams.errors import ExitCode
+from streams.kafka.member import GroupMember
 from streams.kafka.ports import Log
 from streams.kafka.producer import Producer
 from streams.kafka.reader import KafkaReader
-from streams.oncall.process import TOPICS, IncidentsProcess, Membership, log
+from streams.oncall.process import TOPICS, IncidentsProcess, log
 from streams.settings import Settings
 
 
@@ -45,7 +46,7 @@ def work(settings: Settings, write_to: Callable[[Log], Log] = lambda log: log) -
     return ExitCode.OK
 
 
-def _member(settings: Settings, health: KafkaHealth) -> Membership:
+def _member(settings: Settings, health: KafkaHealth) -> GroupMember:
     group, session_ms = f"{settings.group}-incidents", settings.session_timeout_ms
     consumer = Consumer({
         "bootstrap.servers": settings.brokers, **settings.security, "group.id": group,
@@ -57,6 +58,6 @@ def _member(settings: Settings, health: KafkaHealth) -> Membership:
     def joined() -> None:
         health.is_member = True
 
-    return Membership(
+    return GroupMember(
         consumer, partial(health.check, consumer), lambda error, topic: log_error(log, error, group, topic), joined
     )

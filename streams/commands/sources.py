@@ -41,6 +41,7 @@ from streams.commands.showing import print_event
 from streams.domain.policy import Program
 from streams.engine.fuse import Fuse, FuseLimits
 from streams.errors import BadSettings, ExitCode
+from streams.kafka.member import GroupMember
 from streams.kafka.ports import KafkaRecord, Output
 from streams.kafka.producer import Producer
 from streams.kafka.reader import KafkaReader
@@ -52,7 +53,7 @@ from streams.sources.following import LinkFollower
 from streams.sources.language import SourceMapping
 from streams.sources.links import Links
 from streams.sources.mapper import Mapped, Mapper
-from streams.sources.process import GroupMember, SourceLinks, SourceProcess, log
+from streams.sources.process import SourceLinks, SourceProcess, log
 from streams.sources.reading import load as read_mapping
 from streams.sources.samples import BadSample, Sample, differences, read_samples, told
 from streams.sources.waiting import WaitingRecords

@@ -14,9 +14,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, Message, TopicPartition
 
 from schemas.codec import Codec, RegistryAway, Undecodable
 from schemas.events import Answer, JudgedComment
@@ -24,6 +23,7 @@ from schemas.ours import decode_ours
 from schemas.topics import ANSWERS, COMMENTS, key_of
 from streams import metrics
 from streams.domain.comments.judging import CommentJudge
+from streams.kafka.member import GroupMember
 from streams.kafka.ports import Log, Output
 from streams.kafka.reader import record_of
 
@@ -32,15 +32,6 @@ POLL_S = 0.2
 REGISTRY_TRY_S = 1.0
 
 log = logging.getLogger("nps.comments")
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """Place in the consumer group: `check` looks after the connection, `refuse` after errors in a batch."""
-
-    consumer: Consumer
-    check: Callable[[], None]
-    refuse: Callable[[KafkaError, str], None]
 
 
 def judged(answer: Answer, judge: CommentJudge) -> JudgedComment | None:
@@ -69,7 +60,7 @@ class CommentProcess:
     """Member of the group that judges comments.  `run` judges until it is told to stop; for one thread."""
 
     def __init__(
-        self, judge: CommentJudge, codec: Codec, membership: Membership, producer: Log, *, patience_s: float = 60.0
+        self, judge: CommentJudge, codec: Codec, membership: GroupMember, producer: Log, *, patience_s: float = 60.0
     ) -> None:
         self._judge = judge
         self._codec = codec

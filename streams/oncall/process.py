@@ -12,9 +12,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from schemas.codec import Codec
 from schemas.events import Alert, AlertAction, Case, Erasure, Fall, Incident, OncallEvent, Record
@@ -36,6 +35,7 @@ from streams import metrics
 from streams.domain.incidents.rules import OncallRules
 from streams.engine.lease import Lease, monotonic_ms
 from streams.kafka.foreign import pass_over
+from streams.kafka.member import GroupMember
 from streams.kafka.ports import KafkaRecord, Log, Output, Reader
 from streams.kafka.reader import record_of
 from streams.oncall.fold import Fold
@@ -53,19 +53,6 @@ TIDY_MS = 60_000
 log = logging.getLogger("nps.incidents")
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """A place in the consumer group: `check` looks after the connection, `refuse` after errors in a batch.
-
-    `joined` is called whenever the group has given partitions, or none.
-    """
-
-    consumer: Consumer
-    check: Callable[[], None]
-    refuse: Callable[[KafkaError, str], None]
-    joined: Callable[[], None]
-
-
 class IncidentsProcess:
     """Member of the group of incidents; `run` works until it is told to stop, for one thread."""
 
@@ -73,7 +60,7 @@ class IncidentsProcess:
         self,
         rules: OncallRules,
         codec: Codec,
-        member: Membership,
+        member: GroupMember,
         producer: Log,
         reader: Reader,
         lease: Lease,

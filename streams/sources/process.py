@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from schemas.codec import Codec
 from schemas.deadletters import Death, wrap
@@ -23,6 +23,7 @@ from schemas.errors import FuseBlown
 from schemas.topics import DEAD_LETTERS, MAPPED_AT_HEADER, ORIGIN_HEADER, key_of
 from streams import metrics
 from streams.engine.fuse import Fuse
+from streams.kafka.member import GroupMember
 from streams.kafka.ports import Headers, KafkaRecord, Log, Output
 from streams.kafka.reader import record_of
 from streams.sources.links import Links
@@ -35,15 +36,6 @@ POLL_S = 0.1
 LONGEST_DETAIL = 2_000
 
 log = logging.getLogger("nps.sources")
-
-
-@dataclass(frozen=True, slots=True)
-class GroupMember:
-    """A source's place in its consumer group: `check` looks after the connection, `refuse` after errors in a batch."""
-
-    consumer: Consumer
-    check: Callable[[], None]
-    refuse: Callable[[KafkaError, str], None]
 
 
 class SourceWriter:

@@ -70,7 +70,16 @@ def test_data_files_are_inside(wheel: Path) -> None:
         for path in (ROOT / package).rglob("*")
         if path.is_file() and path.suffix not in (".py", ".pyc")
     }
-    assert {Path(name).suffix for name in expected} == {".avsc", ".css", ".html", ".js", ".sql", ".toml", ".typed"}
+    assert {Path(name).suffix for name in expected} == {
+        ".avsc",
+        ".css",
+        ".html",
+        ".js",
+        ".json",
+        ".sql",
+        ".toml",
+        ".typed",
+    }
     assert {f"{package}/py.typed" for package in ("streams", "schemas", "sinks")} | {"streams/nps.toml"} <= expected
     assert {f"streams/collector/texts/{language}.toml" for language in ("en", "de", "fr", "es", "pt")} <= expected
     assert expected <= inside
