@@ -10,7 +10,7 @@ from schemas.errors import BadInput
 from sinks.notify.receiver import Permission
 
 PREFIX = "NPS_RECEIVER_"
-Option = str | int | bool | list[str]
+OptionValue = str | int | bool | list[str]
 
 
 def variable(receiver: str, secret: str) -> str:
@@ -24,7 +24,7 @@ class ReceiverConfig:
 
     name: str
     kind: str
-    options: Mapping[str, Option] = field(default_factory=dict)
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property

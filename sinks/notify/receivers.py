@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from schemas.display import nearest
 from schemas.errors import BadInput
 from sinks.notify.alertmanager.receiver import AlertmanagerReceiver
-from sinks.notify.configuration import PREFIX, Option, ReceiverConfig, variable
+from sinks.notify.configuration import PREFIX, OptionValue, ReceiverConfig, variable
 from sinks.notify.console.receiver import ConsoleReceiver
 from sinks.notify.email.receiver import EmailReceiver
 from sinks.notify.goalert.receiver import GoAlertReceiver
@@ -44,7 +44,9 @@ KINDS: dict[str, ReceiverKind] = {
 """Kinds by the word that the program file uses."""
 
 
-def configured(tables: Mapping[str, Mapping[str, Option]], environ: Mapping[str, str]) -> dict[str, ReceiverConfig]:
+def configured(
+    tables: Mapping[str, Mapping[str, OptionValue]], environ: Mapping[str, str]
+) -> dict[str, ReceiverConfig]:
     """Read the configurations of all receivers, by name, from their tables and the environment.
 
     Raises BadInput, in one line, for an unknown kind, option or variable, and for two receivers that share a variable.
@@ -69,7 +71,7 @@ def made(config: ReceiverConfig) -> IncidentReceiver:
     return KINDS[config.kind].make(config)
 
 
-def _kind(name: str, table: Mapping[str, Option]) -> str:
+def _kind(name: str, table: Mapping[str, OptionValue]) -> str:
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         hint = nearest(str(kind), KINDS)

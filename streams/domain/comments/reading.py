@@ -10,13 +10,13 @@ from streams.domain.comments.words import BREAK
 NEGATED_WORDS = 3
 """Words behind a negation that it turns round, punctuation aside: it ends there."""
 
-Kind = Literal["common", "negation", "good", "bad", "expected", "theme"]
+StemKind = Literal["common", "negation", "good", "bad", "expected", "theme"]
 
 
 class StemMeaning(NamedTuple):
     """Meaning of a stem; `name` is a theme's."""
 
-    kind: Kind
+    kind: StemKind
     name: str = ""
 
 
@@ -34,7 +34,7 @@ class CommentReader:
 
     def __init__(self, language: Language, themes: Mapping[str, Sequence[str]]) -> None:
         """Compile the stems of a language and of the themes in it.  Raises ValueError for a stem that is none."""
-        kinds: Sequence[tuple[Kind, Sequence[str]]] = (
+        kinds: Sequence[tuple[StemKind, Sequence[str]]] = (
             ("common", language.common),
             ("negation", language.negations),
             ("good", language.good),
@@ -76,8 +76,8 @@ class CommentReader:
         return Findings(tuple(sorted(themes)), good, bad, known)
 
 
-def _negated(told: Found[StemMeaning], found: Sequence[Found[StemMeaning]]) -> Kind:
-    """Kind of a negated word: denied blame is praise; denied praise is blame, and so is what was expected in vain."""
+def _negated(told: Found[StemMeaning], found: Sequence[Found[StemMeaning]]) -> StemKind:
+    """StemKind of a negated word: denied blame is praise; denied praise is blame, and so is what was expected in vain."""
     if told.meaning.kind == "bad" and not any(one.meaning.kind == "expected" for one in found):
         return "good"
     return "bad"
