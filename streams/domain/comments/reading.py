@@ -77,7 +77,7 @@ class CommentReader:
 
 
 def _negated(told: Found[StemMeaning], found: Sequence[Found[StemMeaning]]) -> StemKind:
-    """StemKind of a negated word: denied blame is praise; denied praise is blame, and so is what was expected in vain."""
+    """Kind of a negated word: denied blame is praise; denied praise is blame, and so is what was expected in vain."""
     if told.meaning.kind == "bad" and not any(one.meaning.kind == "expected" for one in found):
         return "good"
     return "bad"
