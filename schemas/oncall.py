@@ -96,15 +96,17 @@ class FallFacts(msgspec.Struct, frozen=True, kw_only=True):
 class FallState(msgspec.Struct, frozen=True, kw_only=True):
     """State of a fall that an incident keeps: `facts` of its opening, the baseline, and the `latest` ones.
 
-    `above_since_ms` is the instant since which NPS has stayed above the middle of before and after; None while it has
-    not.  `reopens_from_ms`: only windows that begin at or after it may open another incident; None while it is open.
+    `opening` is the window that opened it.  `above_since_ms` is the instant since which NPS has stayed above the middle
+    of before and after; None while it has not.  `reopens_from_ms`: only windows that begin at or after it may open
+    another incident; 0 where any may.
     """
 
+    opening: WindowFall
     facts: FallFacts
     latest: FallFacts
     end_ms: Instant
     above_since_ms: Instant | None = None
-    reopens_from_ms: Instant | None = None
+    reopens_from_ms: Instant = 0
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):

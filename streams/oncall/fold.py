@@ -12,8 +12,8 @@ from dataclasses import replace
 from heapq import heappop, heappush
 
 from schemas.events import Case, Incident, Notification, OncallEvent
-from schemas.oncall import AlertPayload, DuePayload, SilencePayload, payload_of
-from streams.domain.incidents.lifecycle import Index, find, group_key, step
+from schemas.oncall import AlertPayload, DuePayload, FallPayload, SilencePayload, payload_of
+from streams.domain.incidents.lifecycle import Index, find, group_key, openable, step
 from streams.domain.incidents.rules import Match, OncallRules, Silence
 from streams.domain.incidents.state import CaseChanged, IncidentEffect, Notify
 from streams.oncall.records import case_of, event_of_due, incident_of, notification_of, row_of
@@ -73,6 +73,8 @@ class Fold:
                 continue
             if isinstance(payload, DuePayload) and incident is not None and payload.due_ms != incident.due_ms:
                 continue
+            if isinstance(payload, FallPayload) and incident is None:
+                payload = openable(payload, seen)
             after, effects = step(incident, payload, event.event_id, rules, now_ms)
             if after is None or after == incident:
                 continue

@@ -113,9 +113,15 @@ def incident(
         assignee=assignee, note=note, step=1, seq=1, due_ms=None, cases=max(1, len(members)),
         open_cases=max(1, len(members)), segments=["all", "country=BR"], survey="delivery",
         members=oncall.encode(oncall.Members(members=tuple(members))),
-        fall=None if fall is None else oncall.encode(oncall.FallState(facts=fall, latest=fall, end_ms=opened_ms)),
+        fall=None if fall is None else oncall.encode(_state_of(fall, opened_ms)),
         program="p", as_of=version, version=version,
     )  # fmt: skip
+
+
+def _state_of(fall: oncall.FallFacts, end_ms: int) -> oncall.FallState:
+    nobody = oncall.Bands(promoters=0, passives=0, detractors=0)
+    opening = oncall.WindowFall(window=fall.window, start_ms=fall.since_ms, before=nobody, after=nobody)
+    return oncall.FallState(opening=opening, facts=fall, latest=fall, end_ms=end_ms)
 
 
 def case(key: str, of: str, due_ms: int | None = None, score: int = 2, customer: str = CUSTOMER) -> Case:

@@ -152,6 +152,34 @@ def test_a_fall_opens_at_its_threshold_and_ends_below_half_of_it() -> None:
     assert [verb for _, verb, _ in desk.said()][-2:] == ["resolve", "resolve"]
 
 
+def recovering(hour: int, z_day: float, z_days: float) -> FallPayload:
+    """Evidence at an hour at which a day is back where it was, and three days are not yet."""
+    before, low = Bands(promoters=60, passives=20, detractors=20), Bands(promoters=30, passives=20, detractors=50)
+    end_ms = at(hour * 3_600)
+    windows = tuple(
+        WindowFall(
+            window=name, start_ms=end_ms - days * 86_400_000, before=before, after=after, z=z, threshold=4.0,
+            smallest=9.0, standard_error=8.0,
+        )
+        for name, days, after, z in (("1d", 1, before if z_day < 2 else low, z_day), ("3d", 3, low, z_days))
+    )  # fmt: skip
+    return FallPayload(segment="country=BR", end_ms=end_ms, windows=windows)
+
+
+def test_a_fall_ends_once_a_day_has_been_back_for_a_day_and_old_windows_open_no_other() -> None:
+    """Not an hour before; then only a window that begins in the recovery may open the next."""
+    desk = Desk()
+    desk.take(at(0), recovering(0, 5.0, 4.5))
+    for hour in range(30, 55):
+        assert only(desk).state != "resolved", hour
+        desk.take(at(hour * 3_600), recovering(hour, 1.0, 3.0))
+    assert only(desk).state == "resolved"
+    desk.take(at(56 * 3_600), recovering(56, 1.0, 5.0))
+    assert len(desk.incidents) == 1
+    desk.take(at(57 * 3_600), recovering(57, 4.5, 5.0))
+    assert [one.state for one in desk.incidents.values()][1:] == ["waiting"]
+
+
 def test_an_absence_opens_and_ends() -> None:
     """By its own word."""
     desk = Desk()

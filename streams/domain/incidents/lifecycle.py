@@ -10,6 +10,7 @@ Revisions of an answer may come in any order and more than once: the highest one
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import TypeAlias
 
 from schemas.oncall import (
@@ -34,6 +35,7 @@ from schemas.oncall import (
     WindowFall,
 )  # fmt: skip
 from streams.domain.ids import uuid5
+from streams.domain.incidents.falls import FallWatch, OpenFall, WindowEvidence, follow
 from streams.domain.incidents.rules import OLDEST_MS, OncallRules, Subject, group_of
 from streams.domain.incidents.state import (
     IncidentEffect,
@@ -46,6 +48,8 @@ from streams.domain.incidents.state import (
     notify,
     worst,
 )  # fmt: skip
+from streams.domain.nps import Tally
+from streams.domain.windows import Window
 
 FALL_SEVERITY: Severity = "error"
 ABSENCE_SEVERITY: Mapping[str, Severity] = {"stalled": "critical"}
@@ -444,7 +448,7 @@ def _absence(
 def _fall(
     incident: IncidentSnapshot | None, fall: FallPayload, event_id: str, rules: OncallRules, now_ms: int
 ) -> IncidentSnapshot | None:
-    """Open at a window's threshold; end when every window is below half of it."""
+    """Open at a window's threshold; end as `falls.follow` says."""
     clearest = max(fall.windows, key=_clearness, default=None)
     if clearest is None or (incident is None and _clearness(clearest) < 1):
         return None
@@ -452,14 +456,47 @@ def _fall(
     if incident is None:
         subject = Subject("fall", FALL_SEVERITY, (fall.segment,))
         opened = _opened("fall", event_id, subject, rules, now_ms, group_key(fall, rules))
-        return changed(opened, subject=fall.segment, fall=FallState(facts=facts, latest=facts, end_ms=fall.end_ms))
+        state = FallState(opening=clearest, facts=facts, latest=facts, end_ms=fall.end_ms)
+        return changed(opened, subject=fall.segment, fall=state)
     known = incident.fall
     if known is None or fall.end_ms <= known.end_ms:
         return incident
-    if _clearness(clearest) < 0.5:
-        return _ended(incident, now_ms)
-    state = FallState(facts=known.facts, latest=facts, end_ms=fall.end_ms)
-    return changed(incident, fall=state, updated_ms=now_ms)
+    watch = follow(_watch(known), fall.end_ms, [_evidence(window, fall.end_ms) for window in fall.windows])
+    state = FallState(
+        opening=known.opening, facts=known.facts, latest=facts, end_ms=fall.end_ms,
+        above_since_ms=watch.fall.back_since_ms if watch.fall else None, reopens_from_ms=watch.begin_ms,
+    )  # fmt: skip
+    after = changed(incident, fall=state, updated_ms=now_ms)
+    return after if watch.fall else _ended(after, now_ms)
+
+
+def openable(fall: FallPayload, last: IncidentSnapshot | None) -> FallPayload:
+    """The windows that may open an incident: after the segment's `last` one recovered, those that begin in that."""
+    if last is None or last.fall is None or not last.fall.reopens_from_ms:
+        return fall
+    begin_ms = last.fall.reopens_from_ms
+    windows = tuple(window for window in fall.windows if window.start_ms >= begin_ms)
+    return FallPayload(segment=fall.segment, end_ms=fall.end_ms, windows=windows)
+
+
+def _watch(known: FallState) -> FallWatch:
+    opening = known.opening
+    fall = OpenFall(
+        window=opening.window, since_ms=known.facts.since_ms, before=_tally(opening.before),
+        after=_tally(opening.after), smallest=opening.smallest or 0.0, back_since_ms=known.above_since_ms,
+    )  # fmt: skip
+    return FallWatch(fall, known.end_ms)
+
+
+def _evidence(window: WindowFall, end_ms: int) -> WindowEvidence:
+    return WindowEvidence(
+        Window(window.window, end_ms - window.start_ms), _tally(window.before), _tally(window.after),
+        window.z, window.threshold or inf, window.smallest, window.standard_error,
+    )  # fmt: skip
+
+
+def _tally(bands: Bands) -> Tally:
+    return Tally(bands.promoters, bands.passives, bands.detractors)
 
 
 def _ended(incident: IncidentSnapshot, now_ms: int) -> IncidentSnapshot:
