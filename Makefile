@@ -30,7 +30,7 @@ test: $(READY)  ## all tests, laws on few examples (LAWS=many: on all); those on
 	$(BIN)/pytest $(PARALLEL) $(ARGS)
 
 test-kafka: $(READY)  ## the fault suite on real Apache Kafka on all seeds, with its report; needs Java 17 and Maven
-	FAULTS=all LAWS=$(or $(LAWS),many) $(BIN)/pytest $(PARALLEL) tests/faults $(ARGS)
+	FAULTS=all LAWS=$(or $(LAWS),many) $(BIN)/pytest $(PARALLEL) tests/faults tests/laws $(ARGS)
 
 soak: $(READY)  ## SOAK minutes of everything that can go wrong, mixed from one seed: make soak SOAK=30 SEED=7
 	SOAK=$(or $(SOAK),30) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest tests/faults/scenarios/test_soak.py -s $(ARGS)

@@ -1,7 +1,7 @@
 """How thoroughly laws are checked; LAWS names the profile, and so does Hypothesis' own --hypothesis-profile.
 
-quick   a tenth of the examples, the same ones every time: what `make test` does
-many    all of them, the same ones every time: what CI and `make test-kafka` do
+quick   a tenth of the examples, the same ones every time: what `make test` and CI do
+many    all of them, the same ones every time: what `make test-kafka` does
 anew    as many, others each time
 
 None has a deadline, for a busy machine is no counterexample.
