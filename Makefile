@@ -12,7 +12,7 @@ AXE := .cache/axe
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command "make lock"
 
-.PHONY: demo up shell superset test test-kafka soak check bench fmt readme lock clean
+.PHONY: demo up shell superset test test-kafka laws soak check bench fmt readme lock clean
 
 demo: $(READY)  ## run the whole pipeline for a minute and prove its numbers
 	$(BIN)/nps demo --for $(or $(FOR),60s) $(ARGS)
@@ -26,11 +26,14 @@ shell: $(READY)  ## a shell in which `nps` is found
 superset: $(SUPERSET)/.ready  ## Superset with our dashboards on NPS_CLICKHOUSE_URL, until Ctrl-C
 	deploy/superset/open.sh $(SUPERSET)
 
-test: $(READY)  ## all tests, laws on few examples (LAWS=many: on all); those on real Kafka say loudly when they are skipped
+test: $(READY)  ## all tests, laws on few examples (make laws: on all); those on real Kafka say loudly when they are skipped
 	$(BIN)/pytest $(PARALLEL) $(ARGS)
 
 test-kafka: $(READY)  ## the fault suite on real Apache Kafka on all seeds, with its report; needs Java 17 and Maven
-	FAULTS=all LAWS=$(or $(LAWS),many) $(BIN)/pytest $(PARALLEL) tests/faults tests/laws $(ARGS)
+	FAULTS=all LAWS=$(or $(LAWS),many) $(BIN)/pytest $(PARALLEL) tests/faults $(ARGS)
+
+laws: $(READY)  ## the laws on all their examples (LAWS=anew: on others each time)
+	LAWS=$(or $(LAWS),many) $(BIN)/pytest $(PARALLEL) tests/laws $(ARGS)
 
 soak: $(READY)  ## SOAK minutes of everything that can go wrong, mixed from one seed: make soak SOAK=30 SEED=7
 	SOAK=$(or $(SOAK),30) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest tests/faults/scenarios/test_soak.py -s $(ARGS)

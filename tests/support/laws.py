@@ -1,7 +1,7 @@
 """How thoroughly laws are checked; LAWS names the profile, and so does Hypothesis' own --hypothesis-profile.
 
 quick   a tenth of the examples, the same ones every time: what `make test` and CI do
-many    all of them, the same ones every time: what `make test-kafka` does
+many    all of them, the same ones every time: what `make laws` and `make test-kafka` do
 anew    as many, others each time
 
 None has a deadline, for a busy machine is no counterexample.
