@@ -541,7 +541,7 @@ def test_up_runs_everything_leaves_nothing_and_keeps_its_data(tmp_path: Path) ->
     with up(tmp_path) as first:
         environ = environ_of(first)
         labels = set(re.findall(r"^(\w+) +\| ", first.said(), re.MULTILINE))
-        assert labels <= {"worker", "sink", "notify", "incidents", "collector"}
+        assert labels <= {"worker", "sink", "notify", "incidents", "comments", "collector", "page"}
         assert done("produce", "-", environ=environ, given=PURCHASE.replace("delivered", "unheard_of"))
         until(lambda: decisions(environ) == ["1"], "the decision is in ClickHouse")
         children = descendants(first.process.pid)
