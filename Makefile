@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PARALLEL := -n 4 --dist worksteal  # more than two cores: the tests of servers mostly wait
+PARALLEL := -n 3 --dist worksteal  # more than two cores: the tests of servers mostly wait
 READY := $(VENV)/.ready
 UV := .cache/uv/bin/uv
 SUPERSET := .cache/superset

@@ -88,7 +88,8 @@ def shape(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shape]:
 
 def test_what_compose_starts_works_together(shape: Shape) -> None:
     """The jobs end with 0; the services serve metrics, turn an answer into rows and an alert, and stop with 0."""
-    assert (JOBS, RUNNING) == (["topics", "migrate"], ["worker", "sink", "notifier", "comments", "incidents", "collector"])
+    assert JOBS == ["topics", "migrate"]
+    assert RUNNING == ["worker", "sink", "notifier", "comments", "incidents", "collector"]
     for name in JOBS:
         ended = run(*OURS[name]["command"], environ=shape.environ(name))
         assert (ended.returncode, ended.stderr) == (0, ""), ended

@@ -83,7 +83,7 @@ def test_an_error_that_stays_commits_nothing(tmp_path: Path) -> None:
         conclude(nps, "7 an error in every batch", SEED + 1, {"ended by itself": len(worker.exits)}, slack_ms=0)
 
 
-@pytest.mark.parametrize("order", ["in-batch:3:hold:14", "after-outputs:3:stall:14"])
+@pytest.mark.parametrize("order", ["in-batch:3:hold:14", "after-outputs:3:stall:24"])
 def test_rebalanced_during_a_slow_block(tmp_path: Path, order: str) -> None:
     """5: who holds a batch past session and rebalance loses its partitions, and may write no more."""
     with Deployment(tmp_path, PROGRAM, settings=SHORT_SESSION | SMALL_BLOCKS) as nps:
