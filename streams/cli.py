@@ -155,9 +155,9 @@ def _add_services(commands: _Commands) -> None:
     notify.add_argument(
         "--customers", action="store_true", help="print customer and order also where the output is no terminal"
     )
-    _add_comments(commands)
     text = "Group alerts and falls into incidents; say who is told, and when again."
     commands.add("incidents", "incidents.run", text, "NPS_BROKERS=kafka:9092 nps incidents")
+    _add_comments(commands)
     text = "Take answers from score links and survey tools, and webhooks of other systems."
     commands.add("collector", "collector.run", text, "NPS_LINK_KEYS=k1:a-long-secret nps collector")
     text = "Show the live page: scores, falls, incidents and the pipeline's health, as they change."
