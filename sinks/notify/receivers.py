@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from schemas.display import nearest
 from schemas.errors import BadInput
@@ -10,11 +11,12 @@ from sinks.notify.configuration import PREFIX, OptionValue, ReceiverConfig, vari
 from sinks.notify.console.receiver import ConsoleReceiver
 from sinks.notify.email.receiver import EmailReceiver
 from sinks.notify.goalert.receiver import GoAlertReceiver
+from sinks.notify.hook import HookReceiver
 from sinks.notify.pagerduty.receiver import PagerDutyReceiver
 from sinks.notify.receiver import IncidentReceiver
 from sinks.notify.slack.app import SlackAppReceiver
-from sinks.notify.slack.webhook import SlackWebhookReceiver
-from sinks.notify.teams.receiver import TeamsReceiver
+from sinks.notify.slack.message import message_of as slack_message
+from sinks.notify.teams.card import message_of as teams_card
 from sinks.notify.webhook.receiver import WebhookReceiver
 
 COMMON = ("customers", "comments")
@@ -32,10 +34,10 @@ class ReceiverKind:
 
 KINDS: dict[str, ReceiverKind] = {
     "slack": ReceiverKind(SlackAppReceiver, ("channel", "url", "ca"), ("token",)),
-    "slack-webhook": ReceiverKind(SlackWebhookReceiver, ("ca",), ("url",)),
+    "slack-webhook": ReceiverKind(partial(HookReceiver, message_of=slack_message), ("ca",), ("url",)),
     "pagerduty": ReceiverKind(PagerDutyReceiver, ("url", "ca"), ("key",)),
     "alertmanager": ReceiverKind(AlertmanagerReceiver, ("ca",), ("url",)),
-    "teams": ReceiverKind(TeamsReceiver, ("ca",), ("url",)),
+    "teams": ReceiverKind(partial(HookReceiver, message_of=teams_card), ("ca",), ("url",)),
     "webhook": ReceiverKind(WebhookReceiver, ("ca",), ("url", "secret", "old_secret")),
     "email": ReceiverKind(EmailReceiver, ("host", "port", "security", "from", "to", "ca"), ("username", "password")),
     "goalert": ReceiverKind(GoAlertReceiver, ("ca",), ("url",)),

@@ -1,20 +1,28 @@
 """Commands of comments: `nps comments` judges them as answers come, `nps comments fit` learns from those there are."""
 
 import argparse
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from confluent_kafka import Consumer
 from rich.progress import Progress
 
 from schemas.topics import ANSWERS, COMMENTS
-from sinks.kafka_health import MANUAL_COMMIT, QUIET, KafkaHealth, log_error
+from sinks.kafka_health import KafkaHealth
 from streams import program
-from streams.commands.session import cell, codec_of, out, read_settings, require_topics, serve_metrics, show, table_of
+from streams.commands.member import member_of
+from streams.commands.session import (
+    cell,
+    codec_of,
+    out,
+    read_settings,
+    require_topics,
+    serve_metrics,
+    show,
+    stop_on_signal,
+    table_of,
+)
 from streams.commands.warehouse import warehouse_of
 from streams.comments import model_file
 from streams.comments.process import CommentProcess, log
@@ -26,7 +34,6 @@ from streams.domain.comments.words import MOST_CHARACTERS
 from streams.domain.nps import Band
 from streams.domain.policy import CommentPolicy
 from streams.errors import BadSettings, ExitCode
-from streams.kafka.member import GroupMember
 from streams.kafka.producer import Producer
 from streams.settings import Settings
 
@@ -52,10 +59,7 @@ def run(_: argparse.Namespace) -> int:
     process = _process_of(settings, judge, kafka_health)
     health.unready = kafka_health.unready
     log.info("judging model=%s", judge.hash)
-    stop = threading.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: stop.set())
-    process.run(stop, partial(setattr, kafka_health, "is_member", True))
+    process.run(stop_on_signal())
     return ExitCode.OK
 
 
@@ -91,18 +95,9 @@ def _judge_of(policy: CommentPolicy) -> CommentJudge:
 
 
 def _process_of(settings: Settings, judge: CommentJudge, health: KafkaHealth) -> CommentProcess:
-    session_ms, group = settings.session_timeout_ms, f"{settings.group}-comments"
-    consumer = Consumer({
-        "bootstrap.servers": settings.brokers, **settings.security, "group.id": group,
-        "auto.offset.reset": "earliest", "fetch.queue.backoff.ms": "10", "queued.max.messages.kbytes": "65536",
-        "session.timeout.ms": str(session_ms), "heartbeat.interval.ms": str(max(100, session_ms // 4)),
-        **MANUAL_COMMIT, **QUIET, "error_cb": health.lost,
-    })  # fmt: skip
-    membership = GroupMember(
-        consumer, partial(health.check, consumer), lambda error, topic: log_error(log, error, group, topic)
-    )
+    member = member_of(settings, "comments", health, log)
     producer = Producer(settings.brokers, client_id="nps-comments", security=settings.security)
-    return CommentProcess(judge, codec_of(settings), membership, producer, patience_s=settings.server_wait_s)
+    return CommentProcess(judge, codec_of(settings), member, producer, patience_s=settings.server_wait_s)
 
 
 def _answers(settings: Settings, limit: int) -> Iterator[tuple[str, Sentiment]]:

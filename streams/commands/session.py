@@ -3,7 +3,9 @@
 import logging
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 from collections.abc import Container, Iterable
 from datetime import UTC, datetime
@@ -53,6 +55,14 @@ class LogFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Format the record with its traceback, if there is one."""
         return printable(without_passwords(super().format(record)), keep="\n")
+
+
+def stop_on_signal() -> threading.Event:
+    """Make an event that SIGTERM and SIGINT set from now on."""
+    stop = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
+    return stop
 
 
 def read_settings() -> Settings:

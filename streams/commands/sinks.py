@@ -1,9 +1,7 @@
 """Readers of the output topics: `nps sink`, `nps notify`.  Each runs until it is told to stop."""
 
 import argparse
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import closing
 
@@ -20,7 +18,8 @@ from sinks.notify.webhook.notifier import WebhookNotifier
 from sinks.warehouse import Warehouse
 from streams.clock import wall_ms
 from streams.commands import receivers
-from streams.commands.session import codec_of, read_settings, require_topics, serve_metrics
+from streams.commands.member import membership
+from streams.commands.session import codec_of, read_settings, require_topics, serve_metrics, stop_on_signal
 from streams.commands.warehouse import warehouse_of
 from streams.errors import BadSettings, ExitCode
 from streams.settings import Settings
@@ -44,7 +43,7 @@ def load(settings: Settings, write_to: Callable[[Warehouse], Warehouse] = lambda
             consumer, producer, rows, codec_of(settings, encodes=False), policy, erasure=erasure, patience_s=wait_s
         )
         health.unready = loader.unready
-        loader.run(_stop_on_signal())
+        loader.run(stop_on_signal())
     return ExitCode.OK
 
 
@@ -66,7 +65,7 @@ def _notify_receivers(settings: Settings, configs: dict[str, ReceiverConfig]) ->
     )
     health = serve_metrics(settings)
     health.unready = processes.unready
-    processes.run(_stop_on_signal())
+    processes.run(stop_on_signal())
     return ExitCode.OK
 
 
@@ -78,7 +77,7 @@ def _notify_alerts(settings: Settings, parsed: argparse.Namespace) -> int:
         consumer, producer, codec_of(settings, encodes=False), notifier, patience_s=settings.server_wait_s
     )
     health.unready = delivery.unready
-    delivery.run(_stop_on_signal())
+    delivery.run(stop_on_signal())
     return ExitCode.OK
 
 
@@ -96,18 +95,4 @@ def _notifier(settings: Settings, *, show_customers: bool) -> Notifier:
 def _clients(settings: Settings, role: str) -> tuple[dict[str, str], dict[str, str]]:
     """Make a sink's producer and consumer settings, once Kafka answers and has the topics."""
     require_topics(settings, BY_NAME)
-    kafka = {"bootstrap.servers": settings.brokers, **settings.security}
-    session_ms = settings.session_timeout_ms
-    membership = {
-        "group.id": f"{settings.group}-{role}",
-        "session.timeout.ms": str(session_ms),
-        "heartbeat.interval.ms": str(max(100, session_ms // 4)),  # librdkafka's own 3 s outlives a short session
-    }
-    return kafka, {**kafka, **membership}
-
-
-def _stop_on_signal() -> threading.Event:
-    stop = threading.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: stop.set())
-    return stop
+    return {"bootstrap.servers": settings.brokers, **settings.security}, membership(settings, role)

@@ -4,13 +4,11 @@ import argparse
 import asyncio
 import io
 import json
-import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
@@ -22,11 +20,12 @@ from schemas.events import Inbound, Wakeup
 from schemas.registry import ConfluentRegistry
 from schemas.topics import ERASURES, HISTORY_HEADER, LINKS, UNLINKED, key_of
 from sinks.erasure.customers import ErasedCustomers
-from sinks.kafka_health import MANUAL_COMMIT, QUIET, KafkaHealth, log_error
+from sinks.kafka_health import MANUAL_COMMIT, QUIET, KafkaHealth
 from sinks.rows import digest
 from streams import program
 from streams.clock import wall_ms
 from streams.commands.mappings import require_different, require_foreign_topics
+from streams.commands.member import member_of, membership
 from streams.commands.session import (
     cell,
     codec_of,
@@ -35,13 +34,13 @@ from streams.commands.session import (
     require_topics,
     serve_metrics,
     show,
+    stop_on_signal,
     table_of,
 )
 from streams.commands.showing import print_event
 from streams.domain.policy import Program
 from streams.engine.fuse import Fuse, FuseLimits
 from streams.errors import BadSettings, ExitCode
-from streams.kafka.member import GroupMember
 from streams.kafka.ports import KafkaRecord, Output
 from streams.kafka.producer import Producer
 from streams.kafka.reader import KafkaReader
@@ -171,15 +170,12 @@ class _RunningSource:
 
     def run(self, stop: threading.Event) -> None:
         """Map until told to stop."""
-        self.process.run(stop, self._joined)
-
-    def _joined(self) -> None:
-        self.health.is_member = True
+        self.process.run(stop)
 
 
 def _run_all(sources: Sequence[_RunningSource]) -> None:
     """Run each source in a thread of its own until a signal comes or one of them fails.  Raises its error."""
-    stop, failures = threading.Event(), list[BaseException]()
+    stop, failures = stop_on_signal(), list[BaseException]()
 
     def run_one(source: _RunningSource) -> None:
         try:
@@ -190,8 +186,6 @@ def _run_all(sources: Sequence[_RunningSource]) -> None:
             failures.append(error)
             stop.set()
 
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: stop.set())
     threads = [threading.Thread(target=run_one, args=[source], name=source.name) for source in sources]
     for thread in threads:
         thread.start()
@@ -259,25 +253,15 @@ def mapper_of(settings: Settings, rules: Program, file: Path, customer_of: Custo
 
 def _source_of(settings: Settings, mapper: Mapper, links: SourceLinks | None) -> _RunningSource:
     health = KafkaHealth(settings.server_wait_s)
-    session_ms = settings.session_timeout_ms
-    consumer = Consumer({
-        "bootstrap.servers": settings.brokers, **settings.security, "group.id": _group(settings, mapper.mapping),
-        "auto.offset.reset": "earliest", "fetch.queue.backoff.ms": "10", "queued.max.messages.kbytes": "65536",
-        "session.timeout.ms": str(session_ms), "heartbeat.interval.ms": str(max(100, session_ms // 4)),
-        **MANUAL_COMMIT, **QUIET, "error_cb": health.lost,
-    })  # fmt: skip
-    member = GroupMember(
-        consumer, partial(health.check, consumer),
-        lambda error, topic: log_error(log, error, _group(settings, mapper.mapping), topic),
-    )  # fmt: skip
+    member = member_of(settings, _role(mapper.mapping), health, log)
     producer = Producer(settings.brokers, client_id=f"nps-source-{mapper.mapping.name}", security=settings.security)
     fuse = Fuse(FuseLimits(in_a_row=settings.fuse_in_a_row, ratio=settings.fuse_ratio))
     process = SourceProcess(mapper, codec_of(settings), member, producer, fuse, wall_ms, links)
     return _RunningSource(process, health, mapper.mapping.name)
 
 
-def _group(settings: Settings, mapping: SourceMapping) -> str:
-    return f"{settings.group}-source-{mapping.name}"
+def _role(mapping: SourceMapping) -> str:
+    return f"source-{mapping.name}"
 
 
 def _committed(
@@ -285,9 +269,7 @@ def _committed(
 ) -> dict[tuple[str, int], tuple[int, int]]:
     """Offset that a source's group has committed, negative for none, and the end that the broker tells, at least."""
     places = list(partitions)
-    consumer = Consumer(
-        {"bootstrap.servers": settings.brokers, **settings.security, "group.id": _group(settings, mapping), **QUIET}
-    )
+    consumer = Consumer({**membership(settings, _role(mapping)), **QUIET})
     with closing(consumer):
         found = consumer.committed([TopicPartition(*place) for place in places], timeout=settings.server_wait_s)
         return {

@@ -13,9 +13,9 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from confluent_kafka import KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 
 from schemas.codec import Codec, RegistryAway, Undecodable
 from schemas.events import Answer, JudgedComment
@@ -60,24 +60,24 @@ class CommentProcess:
     """Member of the group that judges comments.  `run` judges until it is told to stop; for one thread."""
 
     def __init__(
-        self, judge: CommentJudge, codec: Codec, membership: GroupMember, producer: Log, *, patience_s: float = 60.0
+        self, judge: CommentJudge, codec: Codec, member: GroupMember, producer: Log, *, patience_s: float = 60.0
     ) -> None:
         self._judge = judge
         self._codec = codec
-        self._membership = membership
+        self._member = member
         self._producer = producer
         self._patience_s = patience_s
 
-    def run(self, stop: threading.Event, on_assign: Callable[[], None] = lambda: None) -> None:
+    def run(self, stop: threading.Event) -> None:
         """Judge until `stop` is set, then leave the group.
 
         Raises Undelivered, ServerAway, or KafkaException when the consumer cannot go on.
         """
-        consumer = self._membership.consumer
-        consumer.subscribe([ANSWERS.name], on_assign=lambda *_: on_assign())
+        consumer = self._member.consumer
+        consumer.subscribe([ANSWERS.name], on_assign=lambda *_: self._member.joined())
         try:
             while not stop.is_set():
-                self._membership.check()
+                self._member.check()
                 if messages := consumer.consume(BATCH_RECORDS, POLL_S):
                     self._handle(messages, stop)
         finally:
@@ -85,24 +85,25 @@ class CommentProcess:
 
     def _handle(self, messages: Sequence[Message], stop: threading.Event) -> None:
         """Judge a batch, make it durable, then commit it; when told to stop before that, it comes again."""
-        following: dict[int, int] = {}
+        following: dict[tuple[str, int], int] = {}
         outputs: list[Output] = []
         outcomes = Counter[str]()
         for message in messages:
             if (error := message.error()) is not None:
-                self._membership.refuse(error, message.topic() or "")
+                self._member.refuse(error, message.topic() or "")
                 continue
             output, outcome = self._output_of(message, stop)
             if stop.is_set() and outcome == "unread":
                 return
             outputs += [output] if output is not None else []
             outcomes[outcome] += 1
-            following[message.partition() or 0] = (message.offset() or 0) + 1
+            following[ANSWERS.name, message.partition() or 0] = (message.offset() or 0) + 1
         self._producer.send_all(outputs)
         asyncio.run(self._producer.flush())
         for outcome, count in outcomes.items():
             metrics.COMMENTS.labels(outcome).inc(count)
-        self._commit(following)
+        if (failure := self._member.commit(following)) is not None:
+            log.warning("commit_failed: %s", failure)
 
     def _output_of(self, message: Message, stop: threading.Event) -> tuple[Output | None, str]:
         answer = self._decode(message, stop)
@@ -128,12 +129,3 @@ class CommentProcess:
                 log.warning("registry_away: %s", error)
                 stop.wait(REGISTRY_TRY_S)
         return None
-
-    def _commit(self, following: dict[int, int]) -> None:
-        offsets = [TopicPartition(ANSWERS.name, partition, offset) for partition, offset in following.items()]
-        if not offsets:
-            return
-        try:
-            self._membership.consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:  # the group has moved on: its next member repeats the batch
-            log.warning("commit_failed: %s", error)

@@ -13,7 +13,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from schemas.codec import Codec
 from schemas.events import Alert, AlertAction, Case, Erasure, Fall, Incident, OncallEvent, Record
@@ -119,7 +119,8 @@ class IncidentsProcess:
             self._tell(self._fold, now_ms)
         else:
             self._write(outputs)
-        self._commit(following)
+        if (failure := self._member.commit(following)) is not None:
+            log.warning("commit_failed %s", failure)
 
     def restored(self, offset: int) -> Fold:
         """Make the fold as of nps.incidents, with the silences that lie in nps.oncall before this offset."""
@@ -203,15 +204,6 @@ class IncidentsProcess:
         for state, count in fold.count_by_state():
             metrics.INCIDENTS.labels(state).set(count)
         metrics.CASES_OVERDUE.set(fold.overdue_cases(now_ms))
-
-    def _commit(self, following: dict[tuple[str, int], int]) -> None:
-        if not following:
-            return
-        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in following.items()]
-        try:
-            self._member.consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:  # the group has moved on: its next member repeats the batch
-            log.warning("commit_failed %s", error)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if any(partition.topic == ONCALL.name for partition in partitions):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from schemas.codec import Codec
 from schemas.deadletters import Death, wrap
@@ -146,7 +146,7 @@ class SourceProcess:
         self._fuse = fuse
         self._now_ms = now_ms
 
-    def run(self, stop: threading.Event, on_assign: Callable[[], None] = lambda: None) -> None:
+    def run(self, stop: threading.Event) -> None:
         """Map until `stop` is set, then leave the group.
 
         Raises FuseBlown, Undelivered, ServerAway, or KafkaException when the consumer cannot go on.
@@ -155,7 +155,7 @@ class SourceProcess:
 
         def assigned(_: Consumer, partitions: Sequence[TopicPartition]) -> None:
             self._unrestored = {(one.topic, one.partition) for one in partitions}
-            on_assign()
+            self._member.joined()
 
         def revoked(_: Consumer, partitions: Sequence[TopicPartition]) -> None:
             self._unrestored = set()
@@ -198,7 +198,8 @@ class SourceProcess:
             metrics.RECORDS_OUT.labels(topic).inc(records)
         if batch.blown is not None:
             raise FuseBlown(f"source {self._name}: {batch.blown}")
-        self._commit(batch.following)
+        if (error := self._member.commit(batch.following)) is not None:
+            log.warning("commit_failed source=%s: %s", self._name, error)
 
     def _send(self, batch: "_Batch", outputs: list[Output]) -> None:
         self._producer.send_all(outputs)
@@ -232,12 +233,3 @@ class SourceProcess:
             return "dead"
         self._fuse.good()
         return "mapped" if mapped.events or mapped.links else "ignored"
-
-    def _commit(self, following: dict[tuple[str, int], int]) -> None:
-        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in following.items()]
-        if not offsets:
-            return
-        try:
-            self._member.consumer.commit(offsets=offsets, asynchronous=False)
-        except KafkaException as error:  # the group has moved on: its next member repeats the batch
-            log.warning("commit_failed source=%s: %s", self._name, error)
